@@ -1,0 +1,60 @@
+"""One network, several goals, and a model that knows what it knows.
+
+The rooms, from the ground up: `parameters`, `storage`, `recipe`, `datasets`; `nn`; `goals`;
+`train`; `posterior`; `estimators`; `table`; `report`; `cli`. What most programs need is here, and
+imported when it is first used, so that `import counterpoint` itself costs nothing:
+
+>>> import counterpoint as cp
+>>> cp.TableRegressor(epochs=20, random_state=0)
+TableRegressor(epochs=20, random_state=0)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from counterpoint.errors import InputError
+    from counterpoint.estimators import NeuralLinearRegressor
+    from counterpoint.posterior import LastLayer, Softmax
+    from counterpoint.recipe import Recipe
+    from counterpoint.table import (
+        TableClassifier,
+        TableModel,
+        TableRegressor,
+        fit_table,
+        read_table,
+    )
+
+__all__ = [
+    "InputError",
+    "LastLayer",
+    "NeuralLinearRegressor",
+    "Recipe",
+    "Softmax",
+    "TableClassifier",
+    "TableModel",
+    "TableRegressor",
+    "fit_table",
+    "read_table",
+]
+
+_HOMES = {
+    "InputError": "errors",
+    "LastLayer": "posterior",
+    "NeuralLinearRegressor": "estimators",
+    "Recipe": "recipe",
+    "Softmax": "posterior",
+    "TableClassifier": "table",
+    "TableModel": "table",
+    "TableRegressor": "table",
+    "fit_table": "table",
+    "read_table": "table",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'counterpoint' has no attribute {name!r}")
+    return getattr(import_module(f"counterpoint.{_HOMES[name]}"), name)

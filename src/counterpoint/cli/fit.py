@@ -1,0 +1,170 @@
+"""`counterpoint fit`: from a table to a model folder."""
+
+import os
+import shlex
+from argparse import ArgumentParser, Namespace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.cli.claim import claimed
+from counterpoint.cli.say import aligned, note, number, show, show_json
+from counterpoint.errors import InputError
+from counterpoint.recipe import Recipe, build, dump, load
+
+if TYPE_CHECKING:
+    from counterpoint.table import Findings, Schema, TableModel
+
+__all__ = ["add", "run"]
+
+_LISTS = {
+    "target": "column to predict; may be repeated",
+    "category": "take a column as a category; may be repeated",
+    "number": "take a column as a number; may be repeated",
+    "date": "take a column as a date; may be repeated",
+    "ignore": "leave a column out; may be repeated",
+    "missing": "a word that means no value; may be repeated",
+}
+_SINGLE = {
+    "weight": "column that says how much a row counts",
+    "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
+    "encoding": "of a text file (utf-8)",
+    "separator": "sign between the cells of a text file",
+    "decimal": "sign before the decimals in a text file: . or ,",
+}
+
+
+def add(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("table", nargs="?", type=Path, help="CSV (.gz), TSV or Parquet file")
+    for name, text in _LISTS.items():
+        parser.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
+    for name, text in _SINGLE.items():
+        parser.add_argument(f"--{name}", metavar="TEXT", help=text)
+    parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
+    parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (0)")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="TOML file with any of this")
+    parser.add_argument(
+        "--set", action="append", metavar="SECTION.KEY=VALUE",
+        help="any key of a recipe; --section.key VALUE means the same",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("model"), help="model folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model that is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON value")
+
+
+def run(told: Namespace) -> None:
+    """Fit a table and write a model folder.
+
+    A fit that was stopped or killed goes on when the same command is given again.
+    """
+    data = {name: getattr(told, name) for name in (*_LISTS, *_SINGLE)}
+    data["table"] = None if told.table is None else str(told.table)
+    flags = {
+        "data": data,
+        "training": {"seed": told.seed},
+        "posterior": {"interval": told.interval},
+    }
+    recipe = _recipe(told.recipe, flags, dict(_pair(key) for key in told.set or []))
+    command = shlex.join(["counterpoint", *told.typed])
+    _fit(recipe, told.out, overwrite=told.overwrite, json=told.json, command=command)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"--set {text}: expected SECTION.KEY=VALUE")
+    return key, value
+
+
+def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str]) -> Recipe:
+    values = {} if file is None else load(file)
+    for section, content in flags.items():
+        chosen = {key: value for key, value in content.items() if value not in (None, [])}
+        values[section] = {**values.get(section, {}), **chosen}
+    told = build(values, overrides=overrides)
+    if not told.data.table:
+        raise InputError("name a table to fit: counterpoint fit TABLE --target COLUMN")
+    return told
+
+
+def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
+    from counterpoint.storage import digest_file, refuse_existing
+    from counterpoint.table import Context, Interrupted, TableModel, fit_table, read_table
+
+    path = Path(told.data.table)
+    frame = read_table(
+        path,
+        encoding=told.data.encoding,
+        separator=told.data.separator,
+        missing=told.data.missing,
+        decimal=told.data.decimal,
+    )
+    fingerprint = digest_file(path)
+    identity = sha256(f"{dump(told)}{fingerprint}".encode()).hexdigest()
+    out = Path(os.path.normpath(out))
+    if not out.name or out.name == "..":
+        raise InputError(f"--out {out}: expected the name of a new folder")
+    if out.with_name(f"{out.name}.run").exists() and TableModel.identity(out) == identity:
+        # an earlier process wrote this very model and was killed before it tidied up
+        with claimed(out, identity, overwrite=overwrite):
+            note(f"{out}: this fit has ended already")
+        _tell(TableModel.load(out), out, json=json)
+        return
+    refuse_existing(out, overwrite=overwrite)
+    with claimed(out, identity, overwrite=overwrite) as run:
+        where = Context(
+            name=path.name,
+            folder=run,
+            command=command,
+            progress=True,
+            announce=None if json else _announce,
+            fingerprint=fingerprint,
+        )
+        try:
+            model = fit_table(frame, told, where)
+        except Interrupted as stop:
+            raise SystemExit(128 + stop.signal) from None
+        model.save(out, overwrite=overwrite, identity=identity)
+    _tell(model, out, json=json)
+
+
+def _announce(schema: "Schema", rows: Any) -> None:
+    cells = [["column", "kind", "role", "why"]]
+    cells += [[c.name[:40], c.kind, c.role, c.note] for c in schema.columns]
+    show(aligned(cells))
+    show(f"\n{len(rows.train):,} rows to learn from, {len(rows.test):,} held out\n")
+
+
+def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
+    findings = model.findings
+    if findings is None:
+        return
+    if json:
+        show_json(_summary(findings, out))
+        return
+    cells = [["target", "held-out measure", "model", "knowing nothing"]]
+    for target in findings.targets:
+        for name, value in target.metrics.items():
+            cells.append([target.name[:40], name, number(value), number(target.baseline.get(name))])
+    show(aligned(cells))
+    for remark in findings.notes:
+        note(remark)
+    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+
+
+def _summary(findings: "Findings", out: Path) -> dict[str, Any]:
+    return {
+        "model": str(out),
+        "rows": findings.rows,
+        "seconds": findings.seconds,
+        "columns": [
+            {"name": c.name, "kind": c.kind, "role": c.role, "missing": c.missing}
+            for c in findings.columns
+        ],
+        "targets": [
+            {"name": t.name, "kind": t.kind, "metrics": t.metrics, "baseline": t.baseline}
+            for t in findings.targets
+        ],
+        "notes": findings.notes,
+    }

@@ -1,0 +1,49 @@
+"""What the verbs print: aligned text for people, one JSON value for programs."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["aligned", "note", "number", "show", "show_json"]
+
+
+def show(text: str) -> None:
+    """Print to standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON value to standard output."""
+    import json
+
+    show(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Print a remark to standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def number(value: float | None) -> str:
+    """A measured number in four significant digits, or a dash.
+
+    >>> number(0.123456), number(12345.6), number(None)
+    ('0.1235', '1.235e+04', '-')
+    """
+    return "-" if value is None else f"{value:.4g}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text with aligned columns.
+
+    >>> print(aligned([["name", "kind"], ["price", "number"]]))
+    name   kind
+    price  number
+    """
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,89 @@
+"""Arguments of an estimator, checked as scikit-learn checks them, with types that say so."""
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import validation
+
+from counterpoint.errors import InputError
+
+__all__ = ["Floats", "checked_inputs", "checked_targets", "checked_weight", "seed_of"]
+
+Floats = NDArray[np.float64]
+
+# scikit-learn has no type annotations; what is inferred from its default values is wrong
+_validate_data: Any = validation.validate_data
+_check_array: Any = validation.check_array
+
+
+def checked_inputs(
+    estimator: Any, X: Any, *, reset: bool, missing: bool = False, rows: int = 1
+) -> Floats:
+    """Inputs as a float64 matrix; sets or compares the estimator's column names and number.
+
+    Args:
+        estimator: the estimator.
+        X: (rows, columns), numbers.
+        reset: True in fit.
+        missing: whether NaN is allowed.
+        rows: fewest rows.
+
+    Raises:
+        ValueError: X is no matrix of finite numbers, or has other columns than in fit.
+    """
+    finite = "allow-nan" if missing else True
+    return _validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=np.float64,
+        ensure_all_finite=finite,
+        ensure_min_samples=rows,
+    )
+
+
+def checked_targets(y: Any, rows: int) -> Floats:
+    """Targets as float64, (rows,) or (rows, targets).
+
+    Raises:
+        ValueError: y is not numeric, not finite, or has another number of rows than X.
+    """
+    if y is None:
+        raise InputError("requires y to be passed, but the target y is None")
+    targets = cast("Floats", _check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"))
+    if len(targets) != rows:
+        raise InputError(
+            f"X and y: inconsistent numbers of samples: X has {rows} rows, y has {len(targets)}"
+        )
+    return targets
+
+
+def checked_weight(sample_weight: ArrayLike | None, rows: int) -> Floats:
+    """Row weights, (rows,), with mean one.
+
+    Raises:
+        ValueError: not one finite number a row, one below zero, or all of them zero.
+    """
+    if sample_weight is None:
+        return np.ones(rows)
+    weight = cast(
+        "Floats",
+        _check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"),
+    )
+    if weight.shape != (rows,):
+        raise InputError(f"sample_weight: expected shape ({rows},), found {weight.shape}")
+    if (weight < 0).any():
+        raise InputError(f"sample_weight: must be at least 0, found {weight.min():g}")
+    mean = float(weight.mean())
+    if mean == 0.0:
+        raise InputError("sample_weight: every weight is zero")
+    return weight / mean
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """The seed that scikit-learn's `random_state` stands for; None draws a fresh one."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    source = np.random.RandomState() if random_state is None else random_state
+    return int(source.randint(2**31 - 1))

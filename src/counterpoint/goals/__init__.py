@@ -1,0 +1,37 @@
+"""Goals: the named scalars that training minimises, and the likelihoods that most of them are.
+
+A goal is one scalar tensor with a graph; goals travel together as ``dict[str, Tensor]``, made by
+one function of a model and a batch (`Goals`), and `check_goals` refuses anything else by name.
+
+A `Likelihood` says how a target scatters around what a network puts out. In come outputs
+``(batch, ...)``, targets and, if rows count unequally, row weights; out comes the negative log
+likelihood, per row (`nll_each`) or as the one scalar to minimise (`nll`), and the distribution
+itself. All logarithms are natural, no constant is dropped, and row weights are divided by the
+mean weight of the whole data set, so that batches, micro-batches and ranks add up.
+
+>>> import torch
+>>> output, target = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [3.0]])
+>>> Gaussian(noise=1.0).nll(output, target)  # MSE / 2 + log(2 pi) / 2
+tensor(1.1689)
+>>> def goals(model, batch):
+...     return {"price": Gaussian().nll(model(batch["x"]), batch["y"])}
+>>> sorted(check_goals(goals(torch.nn.Linear(1, 1), {"x": output, "y": target})))
+['price']
+"""
+
+from counterpoint.goals.bernoulli import Bernoulli
+from counterpoint.goals.categorical import Categorical
+from counterpoint.goals.contract import Goals, check_goals
+from counterpoint.goals.gaussian import Gaussian
+from counterpoint.goals.likelihood import Likelihood
+from counterpoint.goals.poisson import Poisson
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Goals",
+    "Likelihood",
+    "Poisson",
+    "check_goals",
+]

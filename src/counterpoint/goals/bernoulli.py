@@ -1,0 +1,69 @@
+"""Yes or no."""
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.distributions import Bernoulli as BernoulliDistribution
+from torch.distributions import Distribution, Independent
+
+from counterpoint.errors import InputError
+from counterpoint.goals.checks import (
+    as_rows,
+    check_output,
+    check_range,
+    check_same_shape,
+    readable,
+)
+from counterpoint.goals.likelihood import Likelihood
+
+__all__ = ["Bernoulli"]
+
+
+class Bernoulli(Likelihood):
+    r"""Yes or no, one or several a row, each independent given the output.
+
+    .. math:: \ell = -\sum_k \left( y_k \log s(f_k) + (1 - y_k) \log(1 - s(f_k)) \right)
+
+    with the logistic function :math:`s`, computed from the logit so that it neither overflows nor
+    loses digits.
+
+    Args:
+        validate: see `Likelihood`.
+
+    >>> Bernoulli().nll(torch.zeros(3), torch.tensor([0.0, 1.0, 1.0]))  # log 2
+    tensor(0.6931)
+    """
+
+    def nll_each(
+        self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
+    ) -> Float[Tensor, " batch"]:
+        """Negative log likelihood of each row, in nats; see the class for the formula.
+
+        Args:
+            output: logits, ``(batch,)`` or ``(batch, outputs)``.
+            target: the output's shape: 0 or 1 of any real type, or a probability between.
+
+        Raises:
+            InputError: another shape or type, or a target outside [0, 1].
+        """
+        check_output("bernoulli", output)
+        target = check_same_shape("bernoulli", output, target)
+        if target.is_complex():
+            raise InputError(
+                f"bernoulli likelihood: target must be a real number, found {target.dtype}"
+            )
+        if self.validate and readable(target):
+            check_range("bernoulli likelihood: target", target, 0.0, 1.0)
+        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        each = torch.nn.functional.binary_cross_entropy_with_logits(
+            output, target.to(output.dtype), reduction="none"
+        )
+        return as_rows(each)
+
+    def distribution(self, output: Float[Tensor, "batch ..."]) -> Distribution:
+        """Independent Bernoullis, one event a row.
+
+        Args:
+            output: logits, ``(batch,)`` or ``(batch, outputs)``.
+        """
+        return Independent(BernoulliDistribution(logits=output), output.ndim - 1)

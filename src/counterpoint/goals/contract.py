@@ -1,0 +1,69 @@
+"""The one function type that the loop, the balancer and the curvature share."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from counterpoint.errors import InputError
+
+__all__ = ["Goals", "check_goals"]
+
+Goals: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]]
+"""A function ``goals(model, batch) -> {name: scalar}``; each scalar carries a graph."""
+
+
+def check_goals(losses: object, *, graph: bool = True) -> dict[str, Tensor]:
+    """Refuse anything that is not a non-empty mapping from names to scalars with a graph.
+
+    Values are not read, so nothing waits for a device: a loss that is not finite passes.
+
+    Args:
+        losses: what a `Goals` function returned.
+        graph: False where no gradient is wanted (evaluation).
+
+    Returns:
+        The same goals as a plain dict, in the same order.
+
+    Raises:
+        InputError: names the goal, the rule, and what was found.
+
+    >>> import torch
+    >>> check_goals({"rating": torch.zeros(64, requires_grad=True)})
+    Traceback (most recent call last):
+    ...
+    counterpoint.errors.InputError: goal 'rating': expected a scalar, found shape (64,); reduce it
+    (for example .mean())
+    """
+    if not isinstance(losses, Mapping):
+        raise InputError(
+            f"goals: expected a mapping from name to scalar, found {type(losses).__name__}; "
+            "return {'fit': loss}"
+        )
+    if not losses:
+        raise InputError("goals: expected at least one goal, found an empty mapping")
+    return {_check_name(name): _check_value(name, loss, graph) for name, loss in losses.items()}
+
+
+def _check_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise InputError(f"goals: a name must be text, found {name!r} ({type(name).__name__})")
+    return name
+
+
+def _check_value(name: object, loss: object, graph: bool) -> Tensor:
+    if not isinstance(loss, Tensor):
+        raise InputError(f"goal {name!r}: expected a tensor, found {type(loss).__name__}")
+    if loss.shape != ():
+        raise InputError(
+            f"goal {name!r}: expected a scalar, found shape {tuple(loss.shape)}; "
+            "reduce it (for example .mean())"
+        )
+    if not loss.is_floating_point():
+        raise InputError(f"goal {name!r}: expected a floating-point scalar, found {loss.dtype}")
+    if graph and not loss.requires_grad:
+        raise InputError(
+            f"goal {name!r}: expected a scalar with a graph, found one without; "
+            "it was detached, or computed under torch.no_grad()"
+        )
+    return loss

@@ -1,0 +1,124 @@
+"""What a likelihood is: row losses, a distribution, and one weighted mean for all of them."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from counterpoint.errors import InputError
+from counterpoint.goals.checks import check_range, readable
+
+__all__ = ["Likelihood"]
+
+
+class Likelihood(nn.Module, ABC):
+    r"""How targets scatter around a network's outputs: the interface of every likelihood.
+
+    A likelihood gives :math:`\ell_i = -\log p(y_i \mid f_i)` for each row and the distribution
+    itself; the weighted mean is the same for all and is written here once. It is a module because
+    it may own parameters (a learned noise), which are trained with the network's.
+
+    Shapes, types and, on the CPU, values of targets and weights are checked at every call. Values
+    on an accelerator are not read, since that would stall it, nor while torch.compile traces.
+    Outputs that are not finite give a loss that is not finite: that is for the loop to judge.
+
+    Args:
+        validate: False to skip every look at values (inside ``torch.func.vmap``, say).
+    """
+
+    def __init__(self, *, validate: bool = True) -> None:
+        super().__init__()
+        self.validate = validate
+
+    @abstractmethod
+    def nll_each(
+        self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
+    ) -> Float[Tensor, " batch"]:
+        """Negative log likelihood of each row, in nats, summed over the outputs of a row.
+
+        Args:
+            output: what the network put out, ``(batch, ...)``; each likelihood says on what scale.
+            target: what was observed.
+
+        Raises:
+            InputError: shapes or types do not fit, or values are outside the likelihood's support.
+        """
+
+    @abstractmethod
+    def distribution(self, output: Float[Tensor, "batch ..."]) -> Distribution:
+        """The predictive distribution, one a row: ``-distribution(f).log_prob(y)`` is `nll_each`.
+
+        Args:
+            output: what the network put out, ``(batch, ...)``.
+        """
+
+    def nll(
+        self,
+        output: Shaped[Tensor, "..."],
+        target: Shaped[Tensor, "..."],
+        weight: Shaped[Tensor, "..."] | None = None,
+        *,
+        mean_weight: float | int | Literal["batch"] = 1.0,
+    ) -> Float[Tensor, ""]:
+        r"""The scalar to minimise: the mean negative log likelihood, in nats a row.
+
+        Without weights the plain mean. With weights, for a batch of :math:`B` rows,
+
+        .. math:: \frac{1}{B \bar w} \sum_{i=1}^{B} w_i \ell_i
+
+        where :math:`\bar w` is the mean weight of the *whole* data set. This is unbiased for the
+        data set's :math:`\sum w \ell / \sum w` whatever the batch size, and linear in the rows:
+        micro-batches and ranks combine by their share of rows, with no synchronisation.
+        ``mean_weight="batch"`` divides by the batch's own :math:`\sum w_i` instead, as
+        ``torch.nn.functional.cross_entropy`` does with class weights; it does not depend on the
+        scale of the weights, but is biased (with one row a batch it ignores them).
+
+        Args:
+            output: what the network put out, ``(batch, ...)``.
+            target: what was observed.
+            weight: how much each row counts, ``(batch,)``, finite and not negative.
+            mean_weight: mean weight of the whole data set, or ``"batch"``. Not used without
+                `weight`.
+
+        Raises:
+            InputError: as `nll_each`, or a weight that cannot be used.
+
+        >>> from counterpoint.goals import Poisson
+        >>> output, target = torch.zeros(4), torch.tensor([0.0, 1.0, 0.0, 1.0])
+        >>> weight = torch.tensor([1.0, 0.0, 2.0, 1.0])
+        >>> Poisson().nll(output, target, weight, mean_weight=0.5)
+        tensor(2.)
+        >>> Poisson().nll(output, target, weight, mean_weight="batch")
+        tensor(1.)
+        """
+        each = self.nll_each(output, target)
+        if weight is None:
+            return each.mean()
+        total = (self._checked_weight(weight, each) * each).sum()
+        if mean_weight == "batch":
+            # A batch without any weight has nothing to say: 0, with zero gradient, never 0 / 0.
+            mass = weight.sum().to(each.dtype)
+            return total / torch.where(mass == 0, torch.ones_like(mass), mass)
+        if not 0 < mean_weight < math.inf:
+            raise InputError(
+                f"mean_weight must be a positive number or 'batch', found {mean_weight!r}"
+            )
+        return total / (each.shape[0] * mean_weight)
+
+    def _checked_weight(
+        self, weight: Shaped[Tensor, "..."], each: Float[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        if weight.shape != each.shape:
+            raise InputError(
+                f"weight must have one value a row, shape {tuple(each.shape)}, "
+                f"found shape {tuple(weight.shape)}"
+            )
+        if weight.is_complex() or weight.dtype == torch.bool:
+            raise InputError(f"weight must be a real number, found {weight.dtype}")
+        if self.validate and readable(weight):
+            check_range("weight", weight, low=0.0)
+        return weight.to(each.dtype)

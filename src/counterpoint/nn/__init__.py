@@ -1,0 +1,28 @@
+"""Networks: columns become numbers, a trunk makes features of them, one head a target.
+
+In come category codes (int64, one column an input) and standardised numbers (float32); out come
+one tensor a target, by name, and on request the features that all heads share: the last layer's
+posterior stands on those. `Embeddings` gives each level of a category a vector, `PiecewiseLinear`
+spreads a number over its quantile bins, `plain_trunk` and `ResidualTrunk` are the multilayer
+perceptrons between, `TableNet` is all of them in a row.
+
+>>> import torch
+>>> net = TableNet([5], [(-1.0, 0.0, 1.0)], {"price": 1, "kind": 3}, width=8)
+>>> out = net(torch.tensor([[2], [0]]), torch.zeros(2, 1))
+>>> {name: tuple(value.shape) for name, value in out.items()}
+{'price': (2, 1), 'kind': (2, 3)}
+"""
+
+from counterpoint.nn.embeddings import Embeddings, embedding_width
+from counterpoint.nn.piecewise import PiecewiseLinear
+from counterpoint.nn.table_net import TableNet
+from counterpoint.nn.trunk import ResidualTrunk, plain_trunk
+
+__all__ = [
+    "Embeddings",
+    "PiecewiseLinear",
+    "ResidualTrunk",
+    "TableNet",
+    "embedding_width",
+    "plain_trunk",
+]

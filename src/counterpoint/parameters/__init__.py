@@ -1,0 +1,19 @@
+"""Names of weights: which parameters a thing is about, and one flat vector of them.
+
+In comes a module and a pattern: a glob over names (``"trunk.*"``), several globs, one of its own
+submodules, or a function of name and parameter. Out comes `dict[str, Tensor]`, the form in which
+every room above speaks of weights; a tied weight appears once, under its first name.
+`flatten` and `unflatten` go between that form and one vector.
+
+>>> import torch
+>>> net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
+>>> list(select(net, "1.*"))
+['1.weight', '1.bias']
+>>> flatten(select(net, net[0])).shape
+torch.Size([8])
+"""
+
+from counterpoint.parameters.flat import flatten, unflatten
+from counterpoint.parameters.select import Pattern, named, select
+
+__all__ = ["Pattern", "flatten", "named", "select", "unflatten"]

@@ -1,0 +1,42 @@
+"""What the model knows, and what it does not: Gaussians over weights and their predictions.
+
+In come the features that a trained trunk gives the rows of a table, and their targets; out come
+predictive distributions with the noise of the data and the model's own ignorance kept apart.
+
+- Number targets: `Statistics` of the rows (sums that stream, add and subtract) give `LastLayer`,
+  the exact posterior of a linear last layer, its prior and noise at the greatest evidence.
+  `update` and `remove` take rows in and out exactly. It predicts a `Predictive` (Gaussian).
+- Category targets: `Softmax`, the Laplace approximation around the exact optimum. It predicts a
+  `CategoricalPredictive`, in closed form (probit) or by Monte Carlo.
+- Both are a `Posterior` and predict a `Distribution`; a `Status` says how their tuning ended.
+- `calibration` holds what they promised against what came true.
+
+>>> import torch
+>>> features = torch.tensor([[-1.0], [0.0], [1.0]])
+>>> layer = LastLayer.fit(Statistics.of(features, features[:, 0]), prior=1.0, noise=1.0)
+>>> layer.mean[0]  # Σxy / (Σx² + prior · noise)
+tensor([0.6667], dtype=torch.float64)
+>>> layer.predict(torch.tensor([[3.0]])).knowledge  # 3² / (Σx² + 1) + 1 / (n + 1)
+tensor([[3.2500]], dtype=torch.float64)
+"""
+
+from counterpoint.posterior import calibration
+from counterpoint.posterior.categorical import CategoricalPredictive
+from counterpoint.posterior.last_layer import LastLayer
+from counterpoint.posterior.predictive import Predictive
+from counterpoint.posterior.protocol import Distribution, Posterior
+from counterpoint.posterior.softmax import Softmax
+from counterpoint.posterior.statistics import Statistics
+from counterpoint.posterior.status import Status
+
+__all__ = [
+    "CategoricalPredictive",
+    "Distribution",
+    "LastLayer",
+    "Posterior",
+    "Predictive",
+    "Softmax",
+    "Statistics",
+    "Status",
+    "calibration",
+]

@@ -1,0 +1,156 @@
+"""The sections of a recipe: every key, its type, its default and its rule."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from counterpoint.errors import InputError
+
+__all__ = ["Data", "Network", "Posterior", "Recipe", "Training"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which table, which of its columns mean what, and which rows are held out.
+
+    Attributes:
+        table: path of a CSV (also .gz), TSV or Parquet file.
+        target: the columns to predict.
+        weight: the column that says how much a row counts; none: every row counts one.
+        split: the held-out rows: a share such as "0.2", "none", the name of a column with
+            train/test marks, "time:COLUMN" (the latest fifth) or "group:COLUMN" (whole groups).
+        validation: the share of the other rows that each member leaves out of its training, to
+            decide when to stop and how large the noise is; at most one part in so many as there
+            are members.
+        category, number, date, ignore: columns whose kind is given, not inferred.
+        encoding: text encoding of a CSV or TSV.
+        separator: the sign between cells; empty: by the file's name and first line.
+        missing: further words that mean "no value".
+        decimal: the sign before the decimals in a text file, "." or ",".
+        dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
+    """
+
+    table: str = ""
+    target: tuple[str, ...] = ()
+    weight: str = ""
+    split: str = "0.2"
+    validation: float = 0.2
+    category: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
+    date: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    separator: str = ""
+    missing: tuple[str, ...] = ()
+    decimal: str = "."
+    dates: str = ""
+
+    def __post_init__(self) -> None:
+        _within("data.validation", self.validation, 0.01, 0.5)
+        _one_of("data.dates", self.dates, ("", "day-first", "month-first"))
+        _one_of("data.decimal", self.decimal, (".", ","))
+
+
+@dataclass(frozen=True)
+class Network:
+    """The trunk between the encoded columns and the heads.
+
+    Attributes:
+        trunk: "plain" or "residual".
+        width: units of each layer.
+        depth: layers (plain) or blocks (residual).
+        dropout: share of units silenced in training.
+        bins: most quantile bins of the piecewise-linear encoding of a number; 0: none.
+        members: networks trained side by side, each leaving out another part of the rows.
+    """
+
+    trunk: str = "plain"
+    width: int = 128
+    depth: int = 2
+    dropout: float = 0.2
+    bins: int = 32
+    members: int = 4
+
+    def __post_init__(self) -> None:
+        _one_of("network.trunk", self.trunk, ("plain", "residual"))
+        _within("network.width", self.width, 1, 8192)
+        _within("network.depth", self.depth, 1, 64)
+        _within("network.dropout", self.dropout, 0.0, 0.9)
+        _within("network.bins", self.bins, 0, 1024)
+        _within("network.members", self.members, 1, 64)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the trunk is trained.
+
+    Attributes:
+        epochs: passes over the training rows; 0: by their number.
+        batch_size: rows a step; 0: by their number.
+        optimiser: "adamw", "adam" or "sgd".
+        rate: the highest learning rate.
+        schedule: "one-cycle", "cosine" or "constant".
+        weight_decay: decoupled.
+        clip: largest norm of a step's gradient; 0: no limit.
+        patience: epochs without a better validation score before stopping; 0: never.
+        seed: decides split, initial weights, order and dropout.
+        threads: threads of a step. One is right for small networks: their steps are too short to
+            divide, and threads that wait for one another on a busy machine made a fit 20 times
+            slower; also, the bits of a result depend on the number.
+    """
+
+    epochs: int = 0
+    batch_size: int = 0
+    optimiser: str = "adamw"
+    rate: float = 0.002
+    schedule: str = "one-cycle"
+    weight_decay: float = 0.01
+    clip: float = 0.0
+    patience: int = 0
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _one_of("training.optimiser", self.optimiser, ("adamw", "adam", "sgd"))
+        _one_of("training.schedule", self.schedule, ("one-cycle", "cosine", "constant"))
+        _within("training.epochs", self.epochs, 0, 1_000_000)
+        _within("training.batch_size", self.batch_size, 0, 2**24)
+        _within("training.rate", self.rate, 1e-8, 100.0)
+        _within("training.weight_decay", self.weight_decay, 0.0, 100.0)
+        _within("training.clip", self.clip, 0.0, 1e9)
+        _within("training.patience", self.patience, 0, 1_000_000)
+        _within("training.seed", self.seed, 0, 2**63 - 1)
+        _within("training.threads", self.threads, 1, 1024)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The Gaussian over the last layer.
+
+    Attributes:
+        interval: nominal share of rows inside the reported intervals.
+    """
+
+    interval: float = 0.9
+
+    def __post_init__(self) -> None:
+        _within("posterior.interval", self.interval, 0.01, 0.999)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a fit is told; see the sections."""
+
+    data: Data = field(default_factory=Data)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    posterior: Posterior = field(default_factory=Posterior)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name}: expected a value from {low:g} to {high:g}, found {value:g}")
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"{name}: expected one of {', '.join(known)}, found {value!r}")

@@ -1,0 +1,55 @@
+"""A straight line across the figure that marks one value."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from counterpoint.report.figures.mark import Entry, Frame, Tone, hover
+from counterpoint.report.figures.text import text_width
+from counterpoint.report.markup import Attributes, Markup, join, tag
+
+__all__ = ["Rule"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line at one value, upright when `x` is given, lying when `y` is, with a short text."""
+
+    x: float | None = None
+    y: float | None = None
+    text: str = ""
+    tone: Tone = "soft"
+
+    def reach(self) -> tuple[Iterable[float | None], Iterable[float | None]]:
+        """The value."""
+        return [self.x], [self.y]
+
+    def legend(self) -> Sequence[Entry]:
+        """Nothing: the text stands beside the line."""
+        return []
+
+    def draw(self, frame: Frame) -> Markup:
+        """A line, and the text where there is room."""
+        if self.x is not None:
+            return self._upright(frame, frame.x(self.x))
+        return self._lying(frame, frame.y(self.y))
+
+    def _upright(self, frame: Frame, x: float | None) -> Markup:
+        if x is None:
+            return Markup("")
+        ends = {"x1": x, "x2": x, "y1": frame.bottom, "y2": frame.top}
+        after = x + text_width(self.text) + 6 < frame.x.end
+        place = {"x": x + (4 if after else -4), "y": frame.top + 10}
+        anchor = {"text-anchor": "start" if after else "end"}
+        line = tag("line", {"class": f"rule {self.tone}", **ends}, hover(self.text))
+        return join([line, self._note({**place, **anchor})])
+
+    def _lying(self, frame: Frame, y: float | None) -> Markup:
+        if y is None:
+            return Markup("")
+        ends = {"x1": frame.x.start, "x2": frame.x.end, "y1": y, "y2": y}
+        place = {"x": frame.x.end - 2, "y": y - 4, "text-anchor": "end"}
+        line = tag("line", {"class": f"rule {self.tone}", **ends}, hover(self.text))
+        return join([line, self._note(place)])
+
+    def _note(self, place: Attributes) -> Markup:
+        return tag("text", {"class": "note", **place}, self.text) if self.text else Markup("")

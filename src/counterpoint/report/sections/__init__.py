@@ -1,0 +1,37 @@
+"""The sections of the report, one file each: `Findings` in, a `Section` of the page out.
+
+`overview` (results against the baseline), `data` (columns), `training` (curves), `targets` (with
+`number` and `category` for their kinds), `importance`, `embeddings`, `known_least`. A section that
+has nothing to say is None or says so in a sentence. A new section is one file and one line below.
+
+>>> from counterpoint.table.findings import Findings
+>>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
+>>> [section.title for section in sections(empty)]
+['Results', 'Training', 'The data']
+"""
+
+from counterpoint.report.parts import Section
+from counterpoint.report.sections.data import data
+from counterpoint.report.sections.embeddings import embeddings
+from counterpoint.report.sections.importance import importance
+from counterpoint.report.sections.known_least import known_least
+from counterpoint.report.sections.overview import overview
+from counterpoint.report.sections.targets import targets
+from counterpoint.report.sections.training import training
+from counterpoint.table.findings import Findings
+
+__all__ = ["sections"]
+
+
+def sections(findings: Findings) -> list[Section]:
+    """All sections that have something to say, in reading order."""
+    found = [
+        overview(findings),
+        *targets(findings),
+        importance(findings),
+        known_least(findings),
+        training(findings),
+        data(findings),
+        embeddings(findings),
+    ]
+    return [section for section in found if section is not None]

@@ -1,0 +1,77 @@
+"""A map of each category column as the network sees it."""
+
+from collections.abc import Sequence
+
+from counterpoint.report.figures import Axis, Figure, Labels, Points, finite
+from counterpoint.report.markup import Markup
+from counterpoint.report.parts import Section, brief, card, grid, plain
+from counterpoint.report.words import amount, percent
+from counterpoint.table.findings import EmbeddingMap, Findings
+
+__all__ = ["embeddings"]
+
+_MOST_MAPS = 12
+_MOST_LEVELS = 700
+_MOST_LEVELS_EACH = 200
+
+
+def embeddings(findings: Findings) -> Section | None:
+    """One map a column; None when there is none."""
+    maps = [found for found in findings.embeddings if found.labels]
+    if not maps:
+        return None
+    drawn = maps[:_MOST_MAPS]
+    most = min(_MOST_LEVELS_EACH, _MOST_LEVELS // len(drawn))
+    cards = [_card(found, index, most) for index, found in enumerate(drawn)]
+    lead = (
+        "Levels that the network treats alike lie close together. A larger dot is a level with more"
+        " rows; of levels with few rows little was learnt, and their place says little."
+    )
+    if len(maps) > len(drawn):
+        lead += f" The first {len(drawn)} of {len(maps):,} columns are drawn."
+    return Section("embeddings", "How categories relate", grid(cards), lead)
+
+
+def _card(found: EmbeddingMap, index: int, most: int) -> Markup:
+    counts = [max(count, 0) for count in found.count] + [0] * len(found.labels)
+    order = sorted(range(len(found.labels)), key=lambda level: -counts[level])[:most]
+    order = [level for level in order if level < min(len(found.x), len(found.y))]
+    largest = max((counts[level] for level in order), default=0) or 1
+    x, y = [found.x[level] for level in order], [found.y[level] for level in order]
+    tips = [f"{brief(found.labels[level])}\n{amount(counts[level], 'row')}" for level in order]
+    radius = [2.2 + 5 * (counts[level] / largest) ** 0.5 for level in order]
+    figure = Figure(
+        f"Map of {plain(found.column)}",
+        [
+            Points(x, y, radius=radius, tips=tips, tone="three"),
+            Labels(x, y, [found.labels[level] for level in order], radius=radius),
+        ],
+        Axis(_axis("first", found.explained, 0), hidden=True),
+        Axis(_axis("second", found.explained, 1), hidden=True),
+        description=_told(found, len(order)),
+        height=290,
+        margin=0.12,
+    )
+    return card(
+        f"Map of {plain(found.column)}", [(f"map-{index}", figure)], _told(found, len(order))
+    )
+
+
+def _axis(which: str, explained: Sequence[float], position: int) -> str:
+    share = finite(explained[position]) if position < len(explained) else None
+    return f"{which} component" + (
+        f" ({percent(share, 0)} of variance)" if share is not None else ""
+    )
+
+
+def _told(found: EmbeddingMap, drawn: int) -> str:
+    levels = len(found.labels)
+    text = f"{amount(levels, 'level')}; point at a dot for its name and number of rows."
+    if drawn < levels:
+        text += f" The {drawn:,} commonest are drawn."
+    shares = [known for share in found.explained[:2] if (known := finite(share)) is not None]
+    if len(shares) == 2 and sum(shares) < 0.5:
+        text += f" The map shows only {percent(sum(shares), 0)} of the variance: distances mislead."
+    if levels > 1 and len(set(zip(found.x, found.y, strict=False))) == 1:
+        text += " All levels lie at one point: nothing was learnt that tells them apart."
+    return text

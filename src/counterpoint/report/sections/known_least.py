@@ -1,0 +1,71 @@
+"""Where the model knows least: the held-out rows least like those it has seen."""
+
+from collections.abc import Sequence
+
+from counterpoint.report.markup import Markup, join, tag
+from counterpoint.report.parts import Cell, Heading, Section, brief, named, plain, sized, table
+from counterpoint.report.sections.importance import ranked
+from counterpoint.report.words import ABSENT, amount, number
+from counterpoint.table.findings import Findings, KnownLeast
+
+__all__ = ["known_least"]
+
+_MOST_ROWS = 10
+_MOST_VALUES = 8
+_MOST_TARGETS = 10
+
+
+def known_least(findings: Findings) -> Section | None:
+    """A table a target; None when there is none."""
+    found = [item for item in findings.known_least if item.row][:_MOST_TARGETS]
+    if not found:
+        return None
+    lead = (
+        "Held-out rows whose prediction would change most with other training rows. Knowledge is a"
+        " standard deviation in the target's unit (for a category: of its probability); noise is"
+        " not in it. Such rows are the ones to collect more of and to check by hand."
+    )
+    body = join([_table(findings, item) for item in found])
+    return Section("known-least", "Where the model knows least", body, lead)
+
+
+def _table(findings: Findings, found: KnownLeast) -> Markup:
+    columns, left = _columns(findings, found)
+    headings = [
+        Heading("row", "amount"),
+        Heading("missing knowledge", "amount"),
+        Heading("predicted", "amount"),
+        Heading("actual", "amount"),
+        *(Heading(plain(column), "value-cell") for column in columns),
+    ]
+    size = min(len(found.row), _MOST_ROWS)
+    rows = [_row(found, index, columns) for index in range(size)]
+    caption = f"{plain(found.target)}: the {amount(size, 'row')} of which least is known."
+    if left:
+        caption += f" {amount(left, 'more column')} of these rows are not shown."
+    heading = tag("h3", {"class": "table-title"}, named(found.target))
+    return join([heading, table(caption, headings, rows)])
+
+
+def _row(found: KnownLeast, index: int, columns: Sequence[str]) -> list[Cell]:
+    knowledge = found.knowledge[index] if index < len(found.knowledge) else None
+    values = found.values[index] if index < len(found.values) else {}
+    return [
+        sized(f"{found.row[index]:,}", found.row[index]),
+        sized(number(knowledge, 3), knowledge),
+        _text(found.prediction, index),
+        _text(found.actual, index),
+        *(brief(values.get(column) or ABSENT) for column in columns),
+    ]
+
+
+def _text(texts: Sequence[str], index: int) -> str:
+    return brief(texts[index]) if index < len(texts) else ABSENT
+
+
+def _columns(findings: Findings, found: KnownLeast) -> tuple[list[str], int]:
+    """The columns to show, those that matter most for the target first; how many are left out."""
+    present = list(dict.fromkeys(column for values in found.values for column in values))
+    order = {item.column: place for place, item in enumerate(ranked(findings, found.target))}
+    present.sort(key=lambda column: order.get(column, len(order)))
+    return present[:_MOST_VALUES], max(len(present) - _MOST_VALUES, 0)

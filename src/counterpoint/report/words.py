@@ -1,0 +1,102 @@
+"""Numbers and lists as a person would write them."""
+
+import datetime
+import math
+from collections.abc import Sequence
+
+from counterpoint.report.figures.scale import finite
+from counterpoint.report.figures.text import power_of_ten
+
+__all__ = ["ABSENT", "amount", "date", "duration", "listing", "number", "percent"]
+
+ABSENT = "–"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits; a dash where there is none.
+
+    >>> number(1234567.0), number(-0.012345), number(2e-7), number(None)
+    ('1,235,000', '−0.01235', '2×10⁻⁷', '–')
+    """
+    known = finite(value)
+    if known is None:
+        return ABSENT
+    if known == 0:
+        return "0"
+    size = math.floor(math.log10(abs(known)))
+    if -4 <= size < 9:
+        rounded = round(known, digits - 1 - size)
+        decimals = max(0, digits - 1 - size)
+        text = f"{rounded:,.{decimals}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        return text.replace("-", "−")
+    mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
+    mantissa = (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa).replace("-", "−")
+    return f"{mantissa}×{power_of_ten(int(exponent))}"
+
+
+def percent(share: float | None, decimals: int | None = None) -> str:
+    """A share as a percentage: one decimal where it tells something.
+
+    >>> percent(0.883), percent(0.9), percent(0.0004), percent(None)
+    ('88.3 %', '90 %', '0.04 %', '–')
+    """
+    known = finite(share)
+    if known is None:
+        return ABSENT
+    if decimals is None:
+        decimals = 2 if 0 < abs(known) < 0.001 else 1
+    text = f"{100 * known:,.{decimals}f}".replace("-", "−")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text} %"
+
+
+def amount(count: int, one: str, many: str | None = None) -> str:
+    """So many of a thing.
+
+    >>> amount(1, "row"), amount(1200, "row"), amount(2, "class", "classes")
+    ('1 row', '1,200 rows', '2 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listing(names: Sequence[str], most: int = 8) -> str:
+    """Names in a sentence.
+
+    >>> listing(["a", "b", "c"]), listing(["a", "b", "c", "d"], most=2)
+    ('a, b and c', 'a, b and 2 more')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """A time span.
+
+    >>> duration(0.4), duration(75), duration(3720)
+    ('0.4 s', '1 min 15 s', '1 h 2 min')
+    """
+    known = finite(seconds)
+    if known is None:
+        return ABSENT
+    if known < 59.5:
+        return f"{number(known, 2)} s"
+    minutes, rest = divmod(round(known), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def date(days: float) -> str:
+    """Days since 1970-01-01 as a date; the number itself outside the calendar.
+
+    >>> date(19782.0)
+    '2024-02-29'
+    """
+    try:
+        return (datetime.date(1970, 1, 1) + datetime.timedelta(days=math.floor(days))).isoformat()
+    except (OverflowError, ValueError):
+        return number(days)

@@ -1,0 +1,42 @@
+"""Folders at rest: what is written is whole, what is read is verified.
+
+Every room that keeps something on disk (a fitted model, a checkpoint of a running training) keeps
+one folder: safetensors and JSON files beside a `manifest.json` with the size and SHA-256 of each.
+
+In come named tensors and JSON documents; out comes a folder that exists completely or not at all:
+it is written under a temporary name, flushed file by file, and renamed; the manifest is written
+last. `read_folder` checks every byte before it returns any, never unpickles, and never follows a
+name out of the folder. `Lock` admits one writer; `sweep` clears what a killed writer left behind.
+
+>>> import tempfile, torch
+>>> from pathlib import Path
+>>> with tempfile.TemporaryDirectory() as parent:
+...     write_folder(Path(parent, "a"), kind="demo", schema=1, tensors={"w": {"x": torch.ones(2)}})
+...     read_folder(Path(parent, "a"), kind="demo", schema=1).tensors("w")
+{'x': tensor([1., 1.])}
+"""
+
+from counterpoint.storage.folder import (
+    Folder,
+    JSONValue,
+    digest_file,
+    read_folder,
+    refuse_existing,
+    write_folder,
+)
+from counterpoint.storage.layer import DISK, Layer, sweep, write_file
+from counterpoint.storage.lock import Lock
+
+__all__ = [
+    "DISK",
+    "Folder",
+    "JSONValue",
+    "Layer",
+    "Lock",
+    "digest_file",
+    "read_folder",
+    "refuse_existing",
+    "sweep",
+    "write_file",
+    "write_folder",
+]

@@ -1,0 +1,157 @@
+"""What the table and the trained network look like: columns, embeddings, training curves."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from counterpoint.nn import TableNet
+from counterpoint.table.findings import Bins, ColumnFindings, EmbeddingMap, EpochRow
+from counterpoint.table.kinds import to_dates, to_levels, to_numbers
+from counterpoint.table.schema import Column, Schema
+from counterpoint.train import Row
+
+__all__ = ["Course", "describe_column", "describe_embeddings", "describe_history", "finite"]
+
+_BINS = 24
+_LABELS = 12
+_POINTS = 200
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is no finite number.
+
+    >>> finite(1.5), finite(float("nan"))
+    (1.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
+
+
+def describe_column(column: Column, values: pd.Series, where: str) -> ColumnFindings:
+    """Kind, role, missing cells and how the values are spread."""
+    missing = int(values.isna().sum())
+    if column.kind in ("id", "empty") or column.role == "ignored":
+        summary, bins = column.note if column.note != "told" else "left out, as told", None
+    elif column.categorical or column.role == "split":
+        summary, bins = _describe_levels(to_levels(values))
+    else:
+        if column.kind == "date":
+            numbers = to_dates(values, column.name, where, column.form)
+        else:
+            numbers = to_numbers(values, column.name, where)
+        summary, bins = _describe_numbers(numbers[~np.isnan(numbers)], column.kind == "date")
+    return ColumnFindings(column.name, column.kind, column.role, missing, summary, bins)
+
+
+def _describe_levels(texts: pd.Series) -> tuple[str, Bins | None]:
+    counts = texts.value_counts()
+    if counts.empty:
+        return "no value", None
+    top = counts.head(_LABELS)
+    share = 100.0 * top.iloc[0] / counts.sum()
+    summary = f"{len(counts):,} levels, commonest {str(top.index[0])[:40]!r} ({share:.0f} %)"
+    return summary, Bins([int(n) for n in top], labels=[str(label) for label in top.index])
+
+
+def _describe_numbers(numbers: np.ndarray, dates: bool) -> tuple[str, Bins | None]:
+    if numbers.size == 0:
+        return "no value", None
+    low, middle, high = (float(q) for q in np.quantile(numbers, [0.0, 0.5, 1.0]))
+    if dates:
+        shown = [str(pd.Timestamp(0) + pd.Timedelta(days=day))[:10] for day in (low, high)]
+        summary = f"from {shown[0]} to {shown[1]}"
+    else:
+        summary = (
+            f"{low:.4g} to {high:.4g}, median {middle:.4g},"
+            f" mean {numbers.mean():.4g}, sd {numbers.std():.4g}"
+        )
+    if low == high:
+        return summary, Bins([int(numbers.size)], edges=[low, high])
+    counts, edges = np.histogram(numbers, bins=_BINS)
+    return summary, Bins([int(n) for n in counts], edges=[float(edge) for edge in edges])
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the training of all members went.
+
+    Attributes:
+        status: how it ended, in words.
+        best_epoch: the middle one of the members' best epochs.
+        seconds: time of training.
+        histories: each member's log, a row an epoch.
+    """
+
+    status: str
+    best_epoch: int | None
+    seconds: float
+    histories: Sequence[Sequence[Row]]
+
+
+def describe_history(histories: Sequence[Sequence[Row]]) -> list[EpochRow]:
+    """The members' epochs as findings: the mean over the members still training."""
+    longest = max((len(history) for history in histories), default=0)
+    epochs = [[h[place] for h in histories if place < len(h)] for place in range(longest)]
+    return [
+        EpochRow(
+            epoch=rows[0]["epoch"],
+            rate=rows[0]["rate"],
+            seconds=sum(row["seconds"] for row in rows) - sum(row["seconds"] for row in before),
+            train=_means([row["train"] for row in rows]),
+            validation=_means([row["validation"] or {} for row in rows]) or None,
+        )
+        for before, rows in zip([[], *epochs], epochs, strict=False)
+    ]
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+    return {name: finite(sum(row[name] for row in rows) / len(rows)) for name in rows[0]}
+
+
+def describe_embeddings(network: TableNet, schema: Schema, codes: Tensor) -> list[EmbeddingMap]:
+    """Where each column's levels lie in the first two principal components of its embedding.
+
+    Levels are weighted by their rows; each component's sign is chosen so that its largest
+    loading is positive, since it is arbitrary otherwise.
+
+    Args:
+        network: the trained network.
+        schema: its columns.
+        codes: category codes of the rows to count, (N, C).
+    """
+    maps: list[EmbeddingMap] = []
+    for place, column in enumerate(schema.categories):
+        counts = torch.bincount(codes[:, place], minlength=len(column.levels) + 2)
+        labels = ["(missing)", "(unseen)", *column.levels]
+        known = [code for code in range(len(labels)) if counts[code] > 0]
+        if len(known) < 3:
+            continue
+        known = sorted(known, key=lambda code: -int(counts[code]))[:_POINTS]
+        table = network.embeddings.weights[place].detach().double()[known]
+        weight = counts[known].double()
+        xy, explained = _principal(table, weight)
+        maps.append(
+            EmbeddingMap(
+                column=column.name,
+                labels=[labels[code] for code in known],
+                x=xy[:, 0].tolist(),
+                y=xy[:, 1].tolist(),
+                count=[int(n) for n in weight],
+                explained=explained,
+            )
+        )
+    return maps
+
+
+def _principal(table: Tensor, weight: Tensor) -> tuple[Tensor, list[float]]:
+    share = weight / weight.sum()
+    centred = table - share @ table
+    _, singular, loadings = torch.linalg.svd(centred * share.sqrt()[:, None], full_matrices=False)
+    axes = loadings[:2]
+    axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+    total = float(singular.square().sum()) or 1.0
+    return centred @ axes.T, [float(s) ** 2 / total for s in singular[:2]]

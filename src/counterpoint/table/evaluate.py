@@ -1,0 +1,248 @@
+"""Measure a fitted table on the rows that were held out, against knowing nothing."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from counterpoint.posterior import Predictive
+from counterpoint.posterior.calibration import nll
+from counterpoint.table.describe import (
+    Course,
+    describe_column,
+    describe_embeddings,
+    describe_history,
+    finite,
+)
+from counterpoint.table.findings import Findings, HeldOut, Importance, KnownLeast, TargetFindings
+from counterpoint.table.importance import measure_importance
+from counterpoint.table.measures import (
+    category_measures,
+    covered,
+    number_measures,
+    reliable,
+)
+from counterpoint.table.model import TableModel
+from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
+from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.schema import Column
+
+__all__ = ["evaluate_model"]
+
+_SHOWN = 400
+_SHUFFLED = 2_000
+_LEAST = 10
+_CLASSES = 30
+
+
+def evaluate_model(
+    model: TableModel, frame: pd.DataFrame, prepared: Prepared, course: Course
+) -> Findings:
+    """Everything the report shows, from a fitted model and its table.
+
+    Args:
+        model: the fitted model.
+        frame: the whole table.
+        prepared: its tensors and split.
+        course: how the training went.
+    """
+    test = torch.from_numpy(prepared.rows.test)
+    inputs = {name: value[test] for name, value in prepared.inputs.items()}
+    predictions = model.predict_encoded(inputs) if len(test) else {}
+    targets = [_target(model, prepared, target, predictions, test) for target in prepared.targets]
+    rows = prepared.rows
+    return Findings(
+        name="",
+        created="",
+        version=version("counterpoint"),
+        command="",
+        rows={"train": len(rows.train), "test": len(rows.test), "total": len(frame)},
+        parameters=sum(p.numel() for m in model.members for p in m.network.parameters()),
+        status=course.status,
+        best_epoch=course.best_epoch,
+        seconds=course.seconds,
+        columns=[describe_column(c, frame[c.name], "table") for c in model.schema.columns],
+        history=describe_history(course.histories),
+        targets=targets,
+        importance=_importance(model, prepared, test),
+        embeddings=describe_embeddings(
+            model.members[0].network,
+            model.schema,
+            prepared.inputs["categories"][torch.from_numpy(rows.train)],
+        ),
+        known_least=[
+            _known_least(model, frame, target, prepared, predictions[target.name])
+            for target in prepared.targets
+            if target.name in predictions
+        ],
+        notes=_notes(prepared),
+    )
+
+
+def _notes(prepared: Prepared) -> list[str]:
+    notes = [
+        f"column {column.name!r} is ignored: {column.note}"
+        for column in prepared.schema.columns
+        if column.role == "ignored" and column.note != "told"
+    ]
+    if len(prepared.rows.test) == 0:
+        notes.append("no rows were held out, so nothing here says how good the predictions are")
+    return notes
+
+
+def _target(
+    model: TableModel,
+    prepared: Prepared,
+    target: Target,
+    predictions: Mapping[str, Prediction],
+    test: Tensor,
+) -> TargetFindings:
+    column = model.schema.column(target.name)
+    known = target.weight[test] > 0
+    if not known.any():
+        return TargetFindings(target.name, column.kind, metrics={})
+    rows = test[known]
+    train = torch.from_numpy(prepared.rows.train)
+    prediction = predictions[target.name]
+    if isinstance(prediction, NumberPrediction):
+        return _number(model, column, target, prediction.rows(known), (rows, train))
+    return _category(
+        column, target, cast("CategoryPrediction", prediction).rows(known), rows, train
+    )
+
+
+def _number(
+    model: TableModel,
+    column: Column,
+    target: Target,
+    prediction: NumberPrediction,
+    rows: tuple[Tensor, Tensor],
+) -> TargetFindings:
+    test, train = rows
+    level = model.recipe.posterior.interval
+    low, high = (torch.from_numpy(bound) for bound in prediction.interval(level))
+    actual, weight = _units(column, target.values[test]), target.weight[test]
+    metrics = number_measures(prediction.distribution, actual, weight)
+    inside = ((actual >= low) & (actual <= high)).double()
+    share = weight / weight.sum()
+    metrics[f"coverage of {level:.0%} interval"] = finite(float(share @ inside))
+    metrics["mean interval width"] = finite(float(share @ (high - low)))
+    base = _constant(_units(column, target.values[train]), target.weight[train], len(actual))
+    shown = torch.linspace(0, len(actual) - 1, min(len(actual), _SHOWN)).long()
+    parts = (
+        test + 1,
+        actual,
+        torch.from_numpy(prediction.mean),
+        low,
+        high,
+        torch.from_numpy(prediction.noise),
+        torch.from_numpy(prediction.knowledge),
+    )
+    return TargetFindings(
+        name=column.name,
+        kind="number",
+        metrics=metrics,
+        baseline=number_measures(base, actual, weight),
+        interval=level,
+        held_out=HeldOut(*(part[shown].tolist() for part in parts)),
+        coverage=covered(prediction.distribution, actual, weight),
+    )
+
+
+def _units(column: Column, values: Tensor) -> Tensor:
+    """A number's standardised values in the units of the table, float64 (N,)."""
+    feature = column.features[0]
+    return values[:, 0].double() * feature.scale + feature.mean
+
+
+def _constant(values: Tensor, weight: Tensor, rows: int) -> Predictive:
+    """What one would predict knowing the training rows' mean and variance alone."""
+    share = weight / weight.sum()
+    mean = share @ values
+    flat = torch.ones(rows, 1, dtype=torch.float64)
+    return Predictive(mean * flat, share @ (values - mean).square() * flat, 0.0 * flat)
+
+
+def _category(
+    column: Column, target: Target, prediction: CategoryPrediction, test: Tensor, train: Tensor
+) -> TargetFindings:
+    actual, weight = target.values[test], target.weight[test]
+    probabilities = torch.from_numpy(prediction.probabilities)
+    classes = len(column.levels)
+    share = torch.bincount(target.values[train], weights=target.weight[train], minlength=classes)
+    flat = (share / share.sum()).expand(len(test), classes)
+    pairs = actual * classes + probabilities.argmax(1)
+    confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return TargetFindings(
+        name=column.name,
+        kind="category",
+        metrics=category_measures(probabilities, actual, weight),
+        baseline=category_measures(flat, actual, weight),
+        classes=list(column.levels),
+        reliability=reliable(probabilities, actual, weight),
+        confusion=confusion.tolist() if classes <= _CLASSES else None,
+    )
+
+
+def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Importance]:
+    if len(test) < 2:
+        return []
+    most = max(50, _SHUFFLED // max(1, max(t.outputs for t in prepared.targets) // 4) ** 2)
+    chosen = test if len(test) <= most else test[torch.linspace(0, len(test) - 1, most).long()]
+    inputs = {name: value[chosen] for name, value in prepared.inputs.items()}
+    targets = [t for t in prepared.targets if bool((t.weight[chosen] > 0).any())]
+
+    def losses(changed: Mapping[str, Tensor]) -> dict[str, float]:
+        found = model.predict_encoded(changed)
+        return {t.name: _loss(found[t.name], model, t, chosen) for t in targets}
+
+    seed = model.recipe.training.seed
+    return measure_importance(model.schema, inputs, losses, seed=seed) if targets else []
+
+
+def _loss(prediction: Prediction, model: TableModel, target: Target, rows: Tensor) -> float:
+    """Mean negative log likelihood, in nats a row."""
+    values, weight = target.values[rows], target.weight[rows]
+    if isinstance(prediction, NumberPrediction):
+        actual = _units(model.schema.column(target.name), values)
+        return float(nll(prediction.distribution.log_prob(actual)[:, 0], weight))
+    probabilities = torch.from_numpy(cast("CategoryPrediction", prediction).probabilities)
+    chosen = probabilities.gather(1, values[:, None])[:, 0]
+    return float(nll(chosen.clamp_min(1e-300).log(), weight))
+
+
+def _known_least(
+    model: TableModel,
+    frame: pd.DataFrame,
+    target: Target,
+    prepared: Prepared,
+    prediction: Prediction,
+) -> KnownLeast:
+    order = np.argsort(-prediction.knowledge, kind="stable")[:_LEAST]
+    places = prepared.rows.test[order]
+    names = [column.name for column in model.schema.inputs]
+    guess = _guess(prediction)
+    return KnownLeast(
+        target=target.name,
+        row=[int(place) + 1 for place in places],
+        knowledge=[float(prediction.knowledge[place]) for place in order],
+        prediction=[_shown(guess[place]) for place in order],
+        actual=[_shown(frame[target.name].iloc[place]) for place in places],
+        values=[{name: _shown(frame[name].iloc[place]) for name in names} for place in places],
+    )
+
+
+def _guess(prediction: Prediction) -> np.ndarray:
+    if isinstance(prediction, NumberPrediction):
+        return prediction.mean
+    return cast("CategoryPrediction", prediction).best
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return "" if value is None or value is pd.NA else str(value)[:60]

@@ -1,0 +1,199 @@
+"""What a fit found out, as plain values: the report draws it, `--json` prints it.
+
+Numbers here are in the units of the table (never standardised); lists are bounded in length by
+whoever fills them. A value that could not be computed is `None`, never NaN, so that the JSON is
+valid everywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = [
+    "Bins",
+    "ColumnFindings",
+    "Coverage",
+    "EmbeddingMap",
+    "EpochRow",
+    "Findings",
+    "HeldOut",
+    "Importance",
+    "KnownLeast",
+    "Reliability",
+    "TargetFindings",
+]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How a column's values are spread: counts by bin (numbers) or by label (categories)."""
+
+    counts: list[int]
+    edges: list[float] | None = None
+    labels: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class ColumnFindings:
+    """One column of the table: what it was taken for, what it is used for, what is missing."""
+
+    name: str
+    kind: str
+    role: str
+    missing: int
+    summary: str
+    bins: Bins | None = None
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One pass over the training rows: each goal's loss, and `score`, their mean."""
+
+    epoch: int
+    rate: float
+    seconds: float
+    train: dict[str, float | None]
+    validation: dict[str, float | None] | None = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows of a number: what was, what was predicted, how sure (standard deviations)."""
+
+    row: list[int]
+    actual: list[float]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    noise: list[float]
+    knowledge: list[float]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Calibration of intervals: at each nominal level, the share of held-out rows inside."""
+
+    nominal: list[float]
+    observed: list[float]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Calibration of probabilities: in each bin, mean confidence, share right, number of rows."""
+
+    confidence: list[float | None]
+    accuracy: list[float | None]
+    count: list[int]
+    error: float | None
+
+
+@dataclass(frozen=True)
+class TargetFindings:
+    """One target: its metrics on the held-out rows, and what is needed to draw its calibration.
+
+    `metrics` maps a plain name ("RMSE", "log likelihood", "accuracy", ...) to its value;
+    `baseline` the same names to what the mean (or the commonest class) would have reached.
+    """
+
+    name: str
+    kind: str
+    metrics: dict[str, float | None]
+    baseline: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    interval: float = 0.9
+    held_out: HeldOut | None = None
+    coverage: Coverage | None = None
+    classes: list[str] | None = None
+    reliability: Reliability | None = None
+    confusion: list[list[int]] | None = None
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much a target's held-out loss rises when one column is shuffled: mean and spread."""
+
+    target: str
+    column: str
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class EmbeddingMap:
+    """The first two principal components of a column's embedding; one point a level."""
+
+    column: str
+    labels: list[str]
+    x: list[float]
+    y: list[float]
+    count: list[int]
+    explained: list[float]
+
+
+@dataclass(frozen=True)
+class KnownLeast:
+    """The held-out rows of which the model knows least: knowledge (sd, or its share), values."""
+
+    target: str
+    row: list[int]
+    knowledge: list[float]
+    prediction: list[str]
+    actual: list[str]
+    values: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything one fit found out; see the parts."""
+
+    name: str
+    created: str
+    version: str
+    command: str
+    rows: dict[str, int]
+    parameters: int
+    status: str
+    best_epoch: int | None
+    seconds: float
+    columns: list[ColumnFindings]
+    history: list[EpochRow]
+    targets: list[TargetFindings]
+    importance: list[Importance]
+    embeddings: list[EmbeddingMap]
+    known_least: list[KnownLeast]
+    notes: list[str] = field(default_factory=list[str])
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as nested dicts and lists."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Findings":
+        """Rebuild what `to_json` gave.
+
+        Raises:
+            TypeError: a key is missing or unknown.
+            KeyError: a key is missing.
+        """
+        parts = dict(value)
+        parts["columns"] = [_column(item) for item in value["columns"]]
+        parts["history"] = [EpochRow(**item) for item in value["history"]]
+        parts["targets"] = [_target(item) for item in value["targets"]]
+        parts["importance"] = [Importance(**item) for item in value["importance"]]
+        parts["embeddings"] = [EmbeddingMap(**item) for item in value["embeddings"]]
+        parts["known_least"] = [KnownLeast(**item) for item in value["known_least"]]
+        return cls(**parts)
+
+
+def _column(value: Mapping[str, Any]) -> ColumnFindings:
+    parts = dict(value)
+    parts["bins"] = None if value["bins"] is None else Bins(**value["bins"])
+    return ColumnFindings(**parts)
+
+
+def _target(value: Mapping[str, Any]) -> TargetFindings:
+    kinds = {"held_out": HeldOut, "coverage": Coverage, "reliability": Reliability}
+    parts = dict(value)
+    for key, kind in kinds.items():
+        parts[key] = None if value[key] is None else kind(**value[key])
+    return TargetFindings(**parts)

@@ -1,0 +1,173 @@
+"""Fit a table: train the members, then put a Gaussian on the last layer of every target."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from counterpoint.nn import TableNet
+from counterpoint.recipe import Recipe
+from counterpoint.seeding import derive, seeded, threads
+from counterpoint.table.describe import Course
+from counterpoint.table.evaluate import evaluate_model
+from counterpoint.table.heads import fit_heads
+from counterpoint.table.losses import make_goals, make_source
+from counterpoint.table.model import TableModel, build_network
+from counterpoint.table.prepare import Announce, Prepared, prepare
+from counterpoint.table.sizes import resolve
+from counterpoint.train import Fit, Status, Training, fit
+
+__all__ = ["Context", "Interrupted", "fit_table"]
+
+
+class Interrupted(RuntimeError):
+    """The fit was asked to stop; with a folder it goes on when it is called again.
+
+    Attributes:
+        signal: number of the signal.
+    """
+
+    def __init__(self, signal: int) -> None:
+        super().__init__("the fit was interrupted")
+        self.signal = signal
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a fit happens; nothing of it changes what is fitted.
+
+    Attributes:
+        name: the table's name, for messages and the report.
+        folder: where checkpoints and the log go, so that a killed fit goes on; none: nowhere.
+        command: what to type to go on, shown when the fit is interrupted.
+        progress: whether to show progress.
+        announce: called with the plan of columns and the split before the long work.
+        fingerprint: identifies the table's content, so that a changed table is not resumed.
+    """
+
+    name: str = "table"
+    folder: Path | None = None
+    command: str = ""
+    progress: bool = False
+    announce: Announce | None = None
+    fingerprint: str = ""
+
+
+def fit_table(
+    frame: pd.DataFrame, recipe: Recipe, context: Context | None = None, *, evaluate: bool = True
+) -> TableModel:
+    """Fit a table as a recipe says.
+
+    Args:
+        frame: the table.
+        recipe: what to predict from what, and how.
+        context: where it happens.
+        evaluate: whether to measure the held-out rows and describe the table (`findings`).
+
+    Returns:
+        The fitted model, not saved yet.
+
+    Raises:
+        InputError: the table cannot be used as told.
+        Interrupted: the fit was asked to stop; a checkpoint was written if there is a folder.
+    """
+    context = context or Context()
+    with threads(recipe.training.threads):
+        return _fit(frame, recipe, context, evaluate)
+
+
+def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
+    prepared = prepare(frame, recipe, context.name, context.announce)
+    recipe = resolve(recipe, len(prepared.rows.fitted(0)))
+    trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
+    members = fit_heads([network for network, _ in trained], prepared)
+    model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)))
+    if not evaluate:
+        return model
+    findings = evaluate_model(model, frame, prepared, _course([course for _, course in trained]))
+    findings = replace(
+        findings,
+        name=context.name,
+        command=context.command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return replace(model, findings=findings)
+
+
+def _train(
+    prepared: Prepared, recipe: Recipe, context: Context, place: int
+) -> tuple[TableNet, Fit]:
+    told = recipe.training
+    with seeded(derive(told.seed, 1, place)):
+        network = build_network(prepared.schema, recipe)
+    settings = Training(
+        epochs=told.epochs,
+        batch_size=told.batch_size,
+        optimiser=told.optimiser,
+        rate=told.rate,
+        schedule=told.schedule,
+        weight_decay=told.weight_decay,
+        clip=told.clip,
+        patience=told.patience,
+        seed=derive(told.seed, 2, place),
+    )
+    fitted = torch.from_numpy(prepared.rows.fitted(place))
+    course = fit(
+        network,
+        make_goals(prepared.targets, fitted),
+        make_source(prepared, fitted),
+        settings,
+        validation=make_source(prepared, torch.from_numpy(prepared.rows.held[place]), fitted),
+        folder=_folder(context, place),
+        recipe=_identity(recipe, context),
+        command=context.command or None,
+        progress=context.progress and f"network {place + 1} of {recipe.network.members}",
+    )
+    if course.status is Status.INTERRUPTED:
+        raise Interrupted(course.signal)
+    _fill_unused(network, prepared, fitted)
+    return network, course
+
+
+def _folder(context: Context, place: int) -> Path | None:
+    return None if context.folder is None else context.folder / f"member-{place}"
+
+
+def _identity(recipe: Recipe, context: Context) -> dict[str, Any]:
+    """What must be the same for a run to be resumed."""
+    return {**asdict(recipe), "table": context.fingerprint}
+
+
+def _course(fits: list[Fit]) -> Course:
+    best = [course.best_epoch for course in fits if course.best_epoch is not None]
+    return Course(
+        status=fits[-1].status.sentence,
+        best_epoch=median_low(best) if best else None,
+        seconds=sum(course.seconds for course in fits),
+        histories=[course.history for course in fits],
+    )
+
+
+def _fill_unused(network: TableNet, prepared: Prepared, fitted: Tensor) -> None:
+    codes = prepared.inputs["categories"][fitted]
+    counts = [
+        torch.bincount(codes[:, place], minlength=levels)
+        for place, levels in enumerate(prepared.schema.cardinalities)
+    ]
+    network.embeddings.fill_unused(counts)
+
+
+def _log(context: Context, members: int) -> str:
+    lines: list[str] = []
+    for place in range(members):
+        folder = _folder(context, place)
+        if folder is not None and (folder / "log.jsonl").exists():
+            text = (folder / "log.jsonl").read_text("utf-8")
+            lines += [json.dumps({"member": place, **json.loads(t)}) for t in text.splitlines()]
+    return "".join(f"{line}\n" for line in lines)

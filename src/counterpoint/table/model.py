@@ -1,0 +1,211 @@
+"""A fitted table: a few networks with their last-layer posteriors; predict, save, load."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.nn import TableNet
+from counterpoint.posterior import LastLayer, Softmax
+from counterpoint.recipe import Recipe, build, dump
+from counterpoint.seeding import threads
+from counterpoint.storage import Folder, read_folder, write_folder
+from counterpoint.table.encode import encode_inputs
+from counterpoint.table.findings import Findings
+from counterpoint.table.kinds import to_levels
+from counterpoint.table.predictions import Prediction, combine
+from counterpoint.table.read import refuse_names
+from counterpoint.table.schema import Column, Schema
+
+__all__ = ["Member", "TableModel", "build_network", "compute_features"]
+
+_KIND = "table model"
+_SCHEMA = 1
+_CHUNK = 8192
+
+
+def build_network(schema: Schema, recipe: Recipe) -> TableNet:
+    """The untrained network of a schema, as the recipe's network section says."""
+    network = recipe.network
+    return TableNet(
+        schema.cardinalities,
+        schema.edges,
+        {c.name: len(c.levels) if c.categorical else 1 for c in schema.targets},
+        trunk=network.trunk,
+        width=network.width,
+        depth=network.depth,
+        dropout=network.dropout,
+    )
+
+
+@torch.no_grad()
+def compute_features(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The trunk's features (N, F), a few thousand rows at a time, dropout off."""
+    network.eval()
+    pairs = zip(inputs["categories"].split(_CHUNK), inputs["numbers"].split(_CHUNK), strict=True)
+    return torch.cat([network.features(codes, numbers) for codes, numbers in pairs])
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of the ensemble.
+
+    Attributes:
+        network: the trained network, in evaluation mode.
+        posteriors: target -> Gaussian over its head's weights.
+    """
+
+    network: TableNet
+    posteriors: Mapping[str, LastLayer | Softmax]
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """What a fit gives, and all that a prediction needs.
+
+    Attributes:
+        schema: the columns.
+        recipe: what the fit was told, every default resolved.
+        members: the networks and their posteriors; a prediction is their equal mixture.
+        findings: what the fit found out; none if it was not asked.
+        log: the training log, JSON lines.
+    """
+
+    schema: Schema
+    recipe: Recipe
+    members: tuple[Member, ...]
+    findings: Findings | None = None
+    log: str = ""
+
+    def predict(self, frame: pd.DataFrame, where: str = "table") -> dict[str, Prediction]:
+        """Predict every target in every row.
+
+        Args:
+            frame: the rows; columns are found by name, others are ignored.
+            where: the table's name, for messages.
+
+        Raises:
+            InputError: a column is absent (names the nearest), or a cell is not of its kind.
+        """
+        refuse_names(frame.columns, where)
+        frame = frame.rename(columns=str)
+        with threads(self.recipe.training.threads):
+            return self.predict_encoded(encode_inputs(self.schema, frame, where))
+
+    def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
+        """Predict from tensors that `encode_inputs` made."""
+        features = [compute_features(member.network, inputs) for member in self.members]
+        return {
+            column.name: combine(
+                column,
+                [
+                    member.posteriors[column.name].predict(part)
+                    for member, part in zip(self.members, features, strict=True)
+                ],
+            )
+            for column in self.schema.targets
+        }
+
+    def remarks(self, frame: pd.DataFrame) -> list[str]:
+        """What is unlike the training rows in a frame to predict, in sentences."""
+        return [
+            remark
+            for column in self.schema.inputs
+            if column.name in frame.columns and (remark := _unlike(column, frame[column.name]))
+        ]
+
+    def save(self, path: Path, *, overwrite: bool = False, identity: str = "") -> None:
+        """Write the model folder, whole or not at all.
+
+        Args:
+            path: the folder.
+            overwrite: replace a model that is there.
+            identity: what the fit was made from, for `TableModel.identity` to give back.
+
+        Raises:
+            InputError: the folder exists, or the disk refused.
+        """
+        tensors: dict[str, Mapping[str, Tensor]] = {}
+        for place, member in enumerate(self.members):
+            tensors[f"network-{place}"] = member.network.state_dict()
+            for target, column in enumerate(self.schema.targets):
+                tensors[f"posterior-{place}-{target}"] = member.posteriors[column.name].state()
+        documents: dict[str, Any] = {
+            "columns": self.schema.to_json(),
+            "recipe": asdict(self.recipe),
+        }
+        if self.findings is not None:
+            documents["evaluation"] = self.findings.to_json()
+        write_folder(
+            path,
+            kind=_KIND,
+            schema=_SCHEMA,
+            tensors=tensors,
+            documents=documents,
+            texts={"recipe.toml": dump(self.recipe), "log.jsonl": self.log},
+            data={"identity": identity},
+            overwrite=overwrite,
+        )
+
+    @staticmethod
+    def identity(path: Path) -> str | None:
+        """The identity that a model folder was saved with; None where there is no sound one."""
+        try:
+            data = read_folder(path, kind=_KIND, schema=_SCHEMA).data
+        except InputError:
+            return None
+        return data.get("identity") if isinstance(data, dict) else None
+
+    @classmethod
+    def load(cls, path: Path) -> "TableModel":
+        """Read a model folder; every byte is verified first.
+
+        Raises:
+            InputError: it is missing, damaged, of another version, or its parts do not fit.
+        """
+        folder = read_folder(path, kind=_KIND, schema=_SCHEMA)
+        try:
+            return cls._assemble(folder)
+        except InputError:
+            raise
+        except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            raise InputError(f"{path}: its parts do not fit together: {error!s:.200}") from error
+
+    @classmethod
+    def _assemble(cls, folder: Folder) -> "TableModel":
+        schema = Schema.from_json(folder.document("columns"))
+        recipe = build(folder.document("recipe"))
+        members = tuple(
+            _member(folder, schema, recipe, place) for place in range(recipe.network.members)
+        )
+        model = cls(schema, recipe, members, log=folder.text("log.jsonl"))
+        if folder.has("evaluation.json"):
+            return replace(model, findings=Findings.from_json(folder.document("evaluation")))
+        return model
+
+
+def _unlike(column: Column, values: pd.Series) -> str:
+    missing = int(values.isna().sum())
+    if missing and not column.gaps:
+        return f"column {column.name!r}: {missing:,} missing values; the training rows had none"
+    if not column.categorical:
+        return ""
+    unseen = int((~to_levels(values).isin(column.levels) & values.notna()).sum())
+    if unseen:
+        return f"column {column.name!r}: {unseen:,} values that training rows hardly had"
+    return ""
+
+
+def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Member:
+    network = build_network(schema, recipe)
+    network.load_state_dict(folder.tensors(f"network-{place}"))
+    posteriors: dict[str, LastLayer | Softmax] = {}
+    for target, column in enumerate(schema.targets):
+        kind = Softmax if column.categorical else LastLayer
+        posteriors[column.name] = kind.from_state(folder.tensors(f"posterior-{place}-{target}"))
+    return Member(network.eval(), posteriors)

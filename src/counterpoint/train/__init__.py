@@ -1,0 +1,51 @@
+"""Train a model toward several named goals, and survive whatever happens on the way.
+
+In come a model, a function ``goals(model, batch) -> {name: scalar}``, a `Source` of batches
+(`Tensors` in memory, `ParquetStream` for files that do not fit) and a frozen `Training`. `fit`
+trains the model in place and returns a `Fit`: one row an epoch, how it ended, the best epoch.
+With a run folder it writes verified checkpoints and a log, and a run that was killed goes on to
+the same bits. `evaluate` gives the goals on held-out rows; `groups` and `spread` give layers their
+own learning rates or freeze them; `find_rate` measures which learning rate to use.
+
+>>> import torch
+>>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
+>>> def goals(model, batch):
+...     return {"fit": (model(batch["x"]) - batch["y"]).square().mean()}
+>>> line = torch.nn.Linear(1, 1)
+>>> source = Tensors({"x": x, "y": 3 * x + 1})
+>>> result = fit(line, goals, source, Training(epochs=40, batch_size=8, rate=0.1), progress=False)
+>>> result.status.sentence, round(line.weight.item(), 2), round(line.bias.item(), 2)
+('all epochs were run', 3.0, 1.0)
+"""
+
+from counterpoint.train.callbacks import Callback, Moment
+from counterpoint.train.evaluate import evaluate
+from counterpoint.train.finder import RateCurve, find_rate
+from counterpoint.train.fit import fit
+from counterpoint.train.groups import Group, Groups, groups, spread
+from counterpoint.train.outcome import Fit, NonFiniteError, Row, Status
+from counterpoint.train.settings import Training
+from counterpoint.train.source import Batch, Source, Tensors
+from counterpoint.train.stream import ParquetStream
+
+__all__ = [
+    "Batch",
+    "Callback",
+    "Fit",
+    "Group",
+    "Groups",
+    "Moment",
+    "NonFiniteError",
+    "ParquetStream",
+    "RateCurve",
+    "Row",
+    "Source",
+    "Status",
+    "Tensors",
+    "Training",
+    "evaluate",
+    "find_rate",
+    "fit",
+    "groups",
+    "spread",
+]

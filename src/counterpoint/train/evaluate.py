@@ -1,0 +1,88 @@
+"""The goals on held-out rows."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import InputError
+from counterpoint.goals import Goals
+from counterpoint.seeding import seeded
+from counterpoint.train.meter import averages
+from counterpoint.train.source import Source, rows_of, to_device
+from counterpoint.train.step import autocast, names_of, precision_of
+
+__all__ = ["device_of", "evaluate", "modes_kept"]
+
+
+def evaluate(
+    model: nn.Module,
+    goals: Goals,
+    source: Source,
+    batch_size: int = 4096,
+    *,
+    precision: str = "float32",
+) -> dict[str, float]:
+    """The mean of every goal over all rows of a source, with the model in evaluation mode.
+
+    A batch counts by its rows, so the result is that of one batch with all rows for every goal
+    that is a mean over rows. One wait for the device, at the end.
+
+    Args:
+        model: left in the modes it was found in.
+        goals: computed without gradients.
+        source: gone through in its stored order.
+        batch_size: rows at a time; decides memory and speed, not the result.
+        precision: as in `Training`.
+
+    Returns:
+        "score" (the mean of the goals) and each goal by name.
+
+    Raises:
+        InputError: the goals are not named scalars.
+
+    >>> from counterpoint.train import Tensors
+    >>> def goals(model, batch):
+    ...     return {"square": batch["x"].square().mean()}
+    >>> evaluate(nn.Identity(), goals, Tensors({"x": torch.tensor([1.0, 2.0, 4.0])}), batch_size=2)
+    {'score': 7.0, 'square': 7.0}
+    """
+    device = device_of(model)
+    kind = precision_of(precision, device)
+    names: tuple[str, ...] = ()
+    total: Tensor | None = None
+    rows = 0
+    with modes_kept(model), seeded(0), torch.no_grad(), autocast(kind, device):
+        model.eval()
+        for batch in source.batches(batch_size):
+            found = goals(model, to_device(batch, device))
+            here = names_of(found, graph=False)
+            if total is not None and here != names:
+                raise InputError(f"goals: expected {names} in every batch, found {here}")
+            values = torch.stack([found[name] for name in here]).double() * rows_of(batch)
+            names, total = here, values if total is None else total + values
+            rows += rows_of(batch)
+    if total is None:
+        raise InputError("evaluate: the source has no rows")
+    return averages(names, total.tolist(), rows)
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Generator[None, None, None]:
+    """Give every submodule its training or evaluation mode back at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's first parameter or buffer is; the CPU when it has none."""
+    for tensor in model.parameters():
+        return tensor.device
+    for tensor in model.buffers():
+        return tensor.device
+    return torch.device("cpu")

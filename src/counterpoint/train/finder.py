@@ -1,0 +1,166 @@
+"""Which learning rate: one short run in which the rate grows until the loss does."""
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from counterpoint.errors import InputError
+from counterpoint.goals import Goals
+from counterpoint.seeding import derive, seeded
+from counterpoint.storage import write_file
+from counterpoint.train.curve import draw_curve
+from counterpoint.train.evaluate import device_of, modes_kept
+from counterpoint.train.groups import Groups
+from counterpoint.train.groups import groups as make_groups
+from counterpoint.train.optimiser import Optimiser
+from counterpoint.train.schedule import Phase
+from counterpoint.train.settings import Training
+from counterpoint.train.source import Batch, Source, to_device
+from counterpoint.train.step import EagerStep
+from counterpoint.train.weights import frozen, put, snapshot
+
+__all__ = ["RateCurve", "find_rate"]
+
+_REACH = 3  # points on each side that are averaged
+_BURST = 4.0  # a loss this many times the first, or the best, ends the run
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """Loss against learning rate.
+
+    Attributes:
+        rates: the rates that were tried, in equal ratios.
+        losses: the score (mean of the goals) of the batch at each.
+        goals: the same for each goal.
+        smooth: the losses, each averaged with its neighbours.
+        suggestion: a rate to begin with; see `find_rate`.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    goals: dict[str, tuple[float, ...]]
+    smooth: tuple[float, ...]
+    suggestion: float
+
+    def svg(self) -> str:
+        """The curve as an SVG figure, with the suggestion marked."""
+        return draw_curve(self.rates, self.losses, self.smooth, self.suggestion)
+
+    def draw(self, path: Path) -> None:
+        """Write the figure to a file."""
+        write_file(path, self.svg().encode())
+
+
+def find_rate(
+    model: nn.Module,
+    goals: Goals,
+    source: Source,
+    training: Training | None = None,
+    *,
+    groups: Groups | None = None,
+    low: float = 1e-6,
+    high: float = 1.0,
+    steps: int = 100,
+) -> RateCurve:
+    """Try growing learning rates, then put the weights back (Smith 2017, section 3.3).
+
+    The rate grows from `low` to `high` in equal ratios, one batch each, until the loss bursts. The
+    suggestion is the rate at which the averaged loss falls steepest, or a tenth of the rate at
+    which it is lowest, whichever is smaller; `low` if it never falls.
+
+    Args:
+        model: its weights, buffers, gradients and modes, and torch's random state, are as before
+            afterwards.
+        goals: as in `fit`.
+        source: as in `fit`.
+        training: batch size, optimiser, weight decay, clip and seed; its rate is not used.
+        groups: frozen parameters stay frozen; rates keep their ratio to the first group's.
+        low: the first rate.
+        high: the last rate.
+        steps: how many rates.
+
+    Raises:
+        InputError: not 0 < low < high, fewer than 10 steps, or the loss is not finite at once.
+    """
+    if not 0 < low < high or steps < 10:
+        raise InputError(
+            "find_rate: expected 0 < low < high and at least 10 steps, found"
+            f" low {low:g}, high {high:g}, {steps} steps"
+        )
+    training = Training() if training is None else training
+    split = make_groups(model) if groups is None else groups
+    rates = [low * (high / low) ** (place / (steps - 1)) for place in range(steps)]
+    with modes_kept(model), _as_it_was(model), frozen(model, split.frozen), seeded(training.seed):
+        optimiser = Optimiser(model, split, training)
+        step = EagerStep(model, goals, optimiser, training)
+        peak = optimiser.torch.param_groups[0]["peak"]
+        found: list[list[float]] = []
+        batches = _endless(source, training, device_of(model))
+        model.train()
+        for rate, batch in zip(rates, batches, strict=False):
+            values = torch.stack(step(batch, Phase(rate / peak, training.momentum))).tolist()
+            if _bursts(values, found):
+                break
+            found.append(values)
+    if not found:
+        raise InputError(f"find_rate: the loss is not finite at the first step, rate {low:g}")
+    return _curve(rates[: len(found)], found, step.names)
+
+
+def _curve(rates: list[float], found: list[list[float]], names: tuple[str, ...]) -> RateCurve:
+    losses = [math.fsum(values) / len(values) for values in found]
+    smooth = [_around(losses, place) for place in range(len(losses))]
+    each = {name: tuple(values[place] for values in found) for place, name in enumerate(names)}
+    return RateCurve(tuple(rates), tuple(losses), each, tuple(smooth), _suggest(rates, smooth))
+
+
+def _suggest(rates: Sequence[float], smooth: Sequence[float]) -> float:
+    lowest = min(range(len(smooth)), key=smooth.__getitem__)
+    slopes = [smooth[place + 1] - smooth[place] for place in range(lowest)]
+    if not slopes or min(slopes) >= 0:
+        return rates[0]
+    steepest = min(range(len(slopes)), key=slopes.__getitem__)
+    return max(rates[0], min(rates[steepest], rates[lowest] / 10.0))
+
+
+def _around(losses: Sequence[float], place: int) -> float:
+    near = losses[max(place - _REACH, 0) : place + _REACH + 1]
+    return math.fsum(near) / len(near)
+
+
+def _bursts(values: Sequence[float], found: Sequence[Sequence[float]]) -> bool:
+    score = math.fsum(values) / len(values)
+    if not math.isfinite(score):
+        return True
+    if len(found) < 2 * _REACH:
+        return False
+    before = [math.fsum(row) / len(row) for row in found]
+    start, best = _around(before, 0), min(_around(before, place) for place in range(len(before)))
+    return score - best > _BURST * max(abs(start - best), abs(start) / 4.0)
+
+
+def _endless(source: Source, training: Training, device: torch.device) -> Iterator[Batch]:
+    epoch = 0
+    while True:
+        seed = derive(training.seed, 1, epoch)
+        for batch in source.batches(training.batch_size, seed=seed):
+            yield to_device(batch, device)
+        epoch += 1
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Generator[None, None, None]:
+    before = snapshot(model)
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    try:
+        yield
+    finally:
+        put(model, before)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient

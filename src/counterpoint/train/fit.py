@@ -1,0 +1,200 @@
+"""Train a model: put the parts together, run, and clean up."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import nn
+
+from counterpoint.goals import Goals
+from counterpoint.seeding import seeded
+from counterpoint.storage import DISK, JSONValue, Layer
+from counterpoint.train.callbacks import Callback
+from counterpoint.train.compiled import CompiledStep
+from counterpoint.train.evaluate import modes_kept
+from counterpoint.train.folder import RunFolder
+from counterpoint.train.groups import Groups
+from counterpoint.train.groups import groups as make_groups
+from counterpoint.train.optimiser import Optimiser
+from counterpoint.train.outcome import Fit, Status
+from counterpoint.train.progress import Reporter, reporter
+from counterpoint.train.run import Parts, Run
+from counterpoint.train.settings import Training
+from counterpoint.train.signals import Interruption
+from counterpoint.train.source import Source
+from counterpoint.train.step import EagerStep
+from counterpoint.train.weights import contents, frozen, put
+
+__all__ = ["fit"]
+
+_FREE = ("checkpoint_every", "checkpoint_steps")  # they do not change the result
+_HEARD = "stopping after this step; once more to stop at once"
+
+
+def fit(
+    model: nn.Module,
+    goals: Goals,
+    source: Source,
+    training: Training,
+    *,
+    validation: Source | None = None,
+    groups: Groups | None = None,
+    callbacks: Sequence[Callback] = (),
+    folder: Path | None = None,
+    recipe: JSONValue = None,
+    command: str | None = None,
+    progress: bool | str = True,
+    layer: Layer = DISK,
+) -> Fit:
+    """Train a model in place toward the mean of its goals.
+
+    With a `folder` the run survives anything: killed at any moment and started again with the
+    same call it ends with the same bits (same machine, same build of torch; on a GPU as far as its
+    kernels are deterministic). Ctrl-C or SIGTERM then stops it at the next step with a checkpoint.
+    A finished run in the folder is not run again: its weights are put into the model.
+
+    Args:
+        model: trained where it is; its submodules' modes, `requires_grad` and torch's global
+            random state are as before afterwards.
+        goals: ``goals(model, batch) -> {name: scalar}``, the same names for every batch.
+        source: the training rows.
+        training: how to train.
+        validation: rows to evaluate after each epoch; the weights of the epoch with the lowest
+            score are the ones the model ends with.
+        groups: rates and freezing; None: every parameter that asks for a gradient, at one rate.
+        callbacks: told of every step and epoch.
+        folder: where checkpoints and the log go; None: nothing is written.
+        recipe: what else decides the result (such as a hash of the data), stored in the folder and
+            compared at a restart; any JSON value.
+        command: what to type to go on, shown when the run is interrupted.
+        progress: a bar on a terminal, plain lines elsewhere, both on standard error; a text says
+            what is being trained.
+        layer: the file system; tests pass one that fails.
+
+    Raises:
+        InputError: bad settings, a folder with another recipe, a disk that is full.
+        NonFiniteError: a goal or a weight is no longer finite; the last checkpoint is from before.
+    """
+    split = make_groups(model) if groups is None else groups
+    with ExitStack() as stack:
+        place = None
+        if folder is not None:
+            whole = _describe(model, source, training, validation, split, recipe)
+            place = stack.enter_context(RunFolder(folder, whole, layer))
+        steps = -(-source.rows // training.batch_size) * training.epochs
+        report = stack.enter_context(_Notes(reporter(progress, training.epochs, steps)))
+        stack.enter_context(modes_kept(model))
+        stack.enter_context(frozen(model, split.frozen))
+        stack.enter_context(seeded(training.seed))
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        asked = stack.enter_context(
+            Interruption(wanted=place is not None, heard=lambda: report.note(_HEARD))
+        )
+        optimiser = Optimiser(model, split, training)
+        step = (CompiledStep if training.compile else EagerStep)(model, goals, optimiser, training)
+        parts = Parts(
+            model=model,
+            goals=goals,
+            source=source,
+            validation=validation,
+            training=training,
+            optimiser=optimiser,
+            step=step,
+            report=report,
+            asked=asked,
+            place=place,
+            callbacks=callbacks,
+        )
+        run = Run(parts)
+        _begin(run, place, report)
+        status = run.go()
+        if status is Status.INTERRUPTED:
+            report.note(_farewell(run, command))
+        elif run.best.epoch is not None:
+            put(model, run.best.weights)
+    return Fit(
+        history=tuple(run.at.history),
+        status=status,
+        best_epoch=run.best.epoch,
+        step=run.at.step,
+        seconds=run.seconds,
+        notes=tuple(report.notes),
+        signal=asked.signal,
+        folder=folder,
+    )
+
+
+class _Notes:
+    """A reporter that remembers the remarks."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self.notes: list[str] = []
+        self._inner = inner
+        self.step, self.row = inner.step, inner.row
+
+    def __enter__(self) -> "_Notes":
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._inner.__exit__(kind, error, trace)
+
+    def note(self, text: str) -> None:
+        """Remember and pass on."""
+        self.notes.append(text)
+        self._inner.note(text)
+
+
+def _begin(run: Run, place: RunFolder | None, report: Reporter) -> None:
+    if place is None:
+        return
+    found, notes = place.latest()
+    for note in notes:
+        report.note(note)
+    if found is None:
+        place.log.cut(0, ())
+        run.save()  # also finds out at once whether the folder can be written
+        return
+    size = run.restore(found)
+    lines = [{"event": "epoch", **row} for row in run.at.history]
+    if not place.log.cut(size, lines):
+        report.note(f"{place.path}: the log had lost lines; those of the epochs are written anew")
+    if run.at.status is None:
+        report.note(f"going on at epoch {run.at.epoch + 1}, step {run.at.step}")
+    else:
+        report.note(f"{place.path}: this run has ended already: {run.at.status.sentence}")
+
+
+def _farewell(run: Run, command: str | None) -> str:
+    how = "start it again with the same call" if command is None else f"go on with: {command}"
+    return f"stopped at epoch {run.at.epoch + 1}, step {run.at.step}, and saved; {how}"
+
+
+def _describe(
+    model: nn.Module,
+    source: Source,
+    training: Training,
+    validation: Source | None,
+    split: Groups,
+    recipe: JSONValue,
+) -> dict[str, JSONValue]:
+    settings = {key: value for key, value in asdict(training).items() if key not in _FREE}
+    return {
+        "training": settings,
+        "rows": source.rows,
+        "validation_rows": None if validation is None else validation.rows,
+        "groups": asdict(split),
+        "model": {
+            name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+            for name, value in contents(model).items()
+        },
+        "recipe": recipe,
+    }

@@ -1,0 +1,81 @@
+"""What a training run comes back with."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TypedDict
+
+from counterpoint.errors import InputError
+
+__all__ = ["Fit", "NonFiniteError", "Row", "Status"]
+
+
+class Status(Enum):
+    """How a run ended; `sentence` says it in words."""
+
+    FINISHED = "finished"
+    EARLY = "early"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for a person."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.FINISHED: "all epochs were run",
+    Status.EARLY: "the validation score stopped improving",
+    Status.STOPPED: "a callback asked to stop",
+    Status.INTERRUPTED: "a signal asked to stop; the run can go on from where it is",
+}
+
+
+class Row(TypedDict):
+    """One epoch.
+
+    Attributes:
+        epoch: 1 for the first.
+        step: optimiser steps so far.
+        rate: highest learning rate of the epoch's last step.
+        seconds: time of training so far.
+        train: "score" and each goal, averaged over the epoch's rows as they were trained on.
+        validation: the same on the validation source at the epoch's end; None without one.
+    """
+
+    epoch: int
+    step: int
+    rate: float
+    seconds: float
+    train: dict[str, float]
+    validation: dict[str, float] | None
+
+
+class NonFiniteError(InputError):
+    """A goal, or a weight, is no longer a finite number; says which, and where it happened."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` did. The weights are in the model: the best ones, where there was validation.
+
+    Attributes:
+        history: one `Row` an epoch.
+        status: how it ended.
+        best_epoch: the epoch of the lowest validation score; None without validation.
+        step: optimiser steps done.
+        seconds: time of training, over all restarts.
+        notes: what was worth saying on the way (resumed, stepped back to an older checkpoint).
+        signal: number of the signal that interrupted; 0: none.
+        folder: the run folder, if there is one.
+    """
+
+    history: tuple[Row, ...]
+    status: Status
+    best_epoch: int | None
+    step: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+    signal: int = 0
+    folder: Path | None = None

@@ -1,0 +1,226 @@
+"""Each likelihood's own values, limits and refusals."""
+
+import math
+import subprocess
+import sys
+import warnings
+
+import pytest
+import torch
+
+from counterpoint.errors import InputError
+from counterpoint.goals import Bernoulli, Categorical, Gaussian, Poisson
+
+TARGETS = torch.tensor([[1.0, 0, 0], [0, 0, 1.0]], dtype=torch.float64)
+PREDICTIONS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3]], dtype=torch.float64)
+
+
+def close(found, expected):
+    expected = torch.as_tensor(expected, dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=0, atol=6e-7)
+
+
+def test_gaussian_is_half_the_squared_error_and_a_constant():
+    mse = (PREDICTIONS - TARGETS).square().mean()
+    close(mse, 0.21)
+    nll = Gaussian().nll(PREDICTIONS, TARGETS) / 3
+    close(nll, 1.023939)
+    close(nll, mse / 2 + math.log(2 * math.pi) / 2)
+    close(Gaussian(noise=0.21).nll(PREDICTIONS, TARGETS) / 3, 0.638615)
+
+
+def test_learned_noise_ends_at_the_mean_squared_error():
+    likelihood = Gaussian("learned").double()
+    optimiser = torch.optim.LBFGS(
+        likelihood.parameters(), tolerance_change=0.0, line_search_fn="strong_wolfe"
+    )
+
+    def closure():
+        optimiser.zero_grad()
+        loss = likelihood.nll(PREDICTIONS, TARGETS)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    torch.testing.assert_close(likelihood.noise.item(), 0.21, rtol=1e-6, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:categorical likelihood")
+def test_categorical_values():
+    given = Categorical("probabilities")
+    for target in (TARGETS, torch.tensor([0, 2])):
+        close(given.nll_each(PREDICTIONS, target), [0.105361, 1.203973])
+        close(given.nll(PREDICTIONS, target), 0.654667)
+        close(given.nll_each(PREDICTIONS / 1.3, target), [0.367725, 1.466337])
+        close(given.nll(PREDICTIONS / 1.3, target), 0.917031)
+        close(Categorical().nll_each(PREDICTIONS, target), [0.689727, 1.267950])
+        close(Categorical().nll(PREDICTIONS, target), 0.978838)
+
+
+def test_bernoulli_values():
+    output = PREDICTIONS.logit()
+    close(Bernoulli().nll_each(output, TARGETS), [0.551648, 3.036554])
+    close(Bernoulli().nll(output, TARGETS), 1.794101)
+    close(Bernoulli().nll(output, TARGETS) / 3, 0.598034)
+
+
+def test_rows_that_do_not_sum_to_one_warn():
+    with pytest.warns(UserWarning, match=r"output rows must sum to 1, found 1.3 in row 0"):
+        Categorical("probabilities").nll(PREDICTIONS, torch.tensor([0, 2]))
+    target = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.0, 0.0]], dtype=torch.float64)
+    with pytest.warns(UserWarning, match=r"target rows must sum to 1, found 0.5 in row 1"):
+        Categorical().nll(PREDICTIONS, target)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_rounding_is_no_reason_to_warn(dtype):
+    rows = torch.randn(50, 1000, generator=torch.Generator().manual_seed(0)).softmax(1).to(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Categorical("probabilities").nll(rows, torch.zeros(50, dtype=torch.long))
+
+
+@pytest.mark.parametrize("inputs", ["logits", "probabilities"])
+def test_a_class_that_cannot_happen_and_did_not_costs_nothing(inputs):
+    logits = torch.tensor([[0.0, 0.0, -math.inf]])
+    output = (logits if inputs == "logits" else logits.softmax(1)).requires_grad_()
+    target = torch.tensor([[0.5, 0.5, 0.0]])
+    loss = Categorical(inputs).nll(output, target)
+    (gradient,) = torch.autograd.grad(loss, output)
+    assert loss.item() == pytest.approx(math.log(2))
+    assert gradient.isfinite().all()
+
+
+def test_a_class_that_cannot_happen_and_did_is_infinite():
+    output = torch.tensor([[1.0, 0.0]])
+    assert Categorical("probabilities").nll(output, torch.tensor([1])).item() == math.inf
+
+
+def test_bernoulli_far_out_neither_overflows_nor_loses_digits():
+    output = torch.tensor([1e4, -1e4, -30.0])
+    each = Bernoulli().nll_each(output, torch.tensor([0.0, 1.0, 0.0]))
+    torch.testing.assert_close(each, torch.tensor([1e4, 1e4, math.log1p(math.exp(-30))]))
+
+
+def test_targets_of_any_counting_type():
+    output = torch.tensor([0.3, -0.2])
+    for kind in (torch.bool, torch.uint8, torch.int64, torch.float64):
+        target = torch.tensor([0, 1]).to(kind)
+        assert Bernoulli().nll(output, target) == Bernoulli().nll(output, target.float())
+    for kind in (torch.uint8, torch.int32, torch.float64):
+        target = torch.tensor([0, 3]).to(kind)
+        assert Poisson().nll(output, target) == Poisson().nll(output, target.float())
+        if not kind.is_floating_point:
+            classes = torch.eye(4)[:2]
+            assert Categorical().nll(classes, target) == Categorical().nll(classes, target.long())
+
+
+def test_a_missing_last_axis_of_one_is_not_broadcast():
+    output, target = torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0])
+    log_two_pi = math.log(2 * math.pi)
+    for pair in ((output, target), (output.squeeze(1), target.unsqueeze(1))):
+        assert Gaussian().nll(*pair).item() == pytest.approx(log_two_pi / 2)
+
+
+X, X2 = torch.zeros(2), torch.zeros(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "output", "target", "message"),
+    [
+        (Gaussian(), X2, torch.zeros(3, 2),
+         "gaussian likelihood: target must have the output's shape (2, 3), found (3, 2)"),
+        (Gaussian(), X2, X,
+         "gaussian likelihood: target must have the output's shape (2, 3), found (2,)"),
+        (Gaussian(), X, torch.zeros(2, dtype=torch.long),
+         "gaussian likelihood: target must be floating point, found torch.int64; "
+         "convert it (for example .float())"),
+        (Gaussian(), X2, torch.tensor([[0, 0, 0], [0, math.nan, 0]]),
+         "gaussian likelihood: target must be finite, found nan in row 1"),
+        (Gaussian(torch.ones(2)), X2, X2,
+         "gaussian likelihood: output must have 2 columns, one a noise, found shape (2, 3)"),
+        (Gaussian("learned", outputs=2), X, X,
+         "gaussian likelihood: output must have 2 columns, one a noise, found shape (2,)"),
+        (Categorical(), X, torch.tensor([0, 1]),
+         "categorical likelihood: output must have shape (batch, classes), found (2,)"),
+        (Categorical(), X2, torch.tensor([0, 3]),
+         "categorical likelihood: class number must be between 0 and 2, found 3 in row 1"),
+        (Categorical(), X2, torch.tensor([-1, 2]),
+         "categorical likelihood: class number must be between 0 and 2, found -1 in row 0"),
+        (Categorical(), X2, torch.tensor([[0], [1]]),
+         "categorical likelihood: class numbers must have shape (2,), found (2, 1)"),
+        (Categorical(), X2, torch.tensor([0.0, 1.0]),
+         "categorical likelihood: target rows must have the output's shape (2, 3), "
+         "found (2,) of torch.float32; class numbers must be integers"),
+        (Categorical(), X2, torch.tensor([True, False]),
+         "categorical likelihood: target must be integers or floating-point rows, "
+         "found torch.bool"),
+        (Categorical(), X2, torch.tensor([[2.0, -1, 0], [0, 1, 0]]),
+         "categorical likelihood: target probability must be finite and at least 0, "
+         "found -1 in row 0"),
+        (Categorical("probabilities"), X2 - 1, torch.tensor([0, 1]),
+         "categorical likelihood: probabilities must not be negative, found -1; "
+         "for logits use inputs='logits'"),
+        (Bernoulli(), X, torch.tensor([0.0, 1.5]),
+         "bernoulli likelihood: target must be between 0 and 1, found 1.5 in row 1"),
+        (Bernoulli(), X, torch.tensor([0.0, 1j]),
+         "bernoulli likelihood: target must be a real number, found torch.complex64"),
+        (Poisson(), X, torch.tensor([0, -2]),
+         "poisson likelihood: target must be finite and at least 0, found -2 in row 1"),
+        (Poisson(), X, torch.tensor([0, math.inf]),
+         "poisson likelihood: target must be finite and at least 0, found inf in row 1"),
+        (Poisson(), X, torch.tensor([True, False]),
+         "poisson likelihood: target must be a count, found torch.bool"),
+    ],
+)  # fmt: skip
+def test_bad_batches(likelihood, output, target, message):
+    with pytest.raises(InputError) as caught:
+        likelihood.nll(output, target)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Gaussian(0.0), "gaussian likelihood: noise must be positive, found 0"),
+        (lambda: Gaussian(torch.tensor([1.0, -2.0])),
+         "gaussian likelihood: noise must be positive, found -2"),
+        (lambda: Gaussian(math.nan),
+         "gaussian likelihood: noise must be finite, found nan in row 0"),
+        (lambda: Gaussian(torch.ones(2, 2)),
+         "gaussian likelihood: noise must be one variance or one an output, found shape (2, 2)"),
+        (lambda: Gaussian("learned", outputs=0),
+         "gaussian likelihood: outputs must be at least 1, found 0"),
+        (lambda: Categorical("probs"),
+         "categorical likelihood: inputs must be 'logits' or 'probabilities', found 'probs'"),
+    ],
+)  # fmt: skip
+def test_bad_settings(make, message):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_known_noise_is_kept():
+    for noise in (1, 0.21, 1e-12, torch.tensor([1e-8, 1e8]).double(), torch.tensor(3.0)):
+        expected = torch.as_tensor(noise, dtype=torch.float64)
+        torch.testing.assert_close(Gaussian(noise).noise, expected, rtol=1e-13, atol=0)
+
+
+def test_noises_may_be_whole_numbers():
+    assert Gaussian(torch.tensor([1, 4])).noise.tolist() == pytest.approx([1.0, 4.0])
+
+
+def test_whole_graph_compiles():
+    code = (
+        "import torch; from counterpoint.goals import *\n"
+        "torch.set_num_threads(1)\n"
+        "x, y, w = torch.ones(4, 1), torch.ones(4), torch.ones(4)\n"
+        "for likelihood in (Gaussian('learned'), Bernoulli(), Poisson()):\n"
+        "    loss = torch.compile(likelihood.nll, fullgraph=True, backend='eager')(x, y, w)\n"
+        "    torch.testing.assert_close(loss, likelihood.nll(x, y, w))\n"
+        "nll = torch.compile(Categorical().nll, fullgraph=True, backend='eager')\n"
+        "torch.testing.assert_close(nll(x, y.long() - 1, w), torch.zeros(()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,72 @@
+"""The rules of the house, held on this tree."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from house import rules
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / rules.PACKAGE
+FOLDERS = [ROOT / name for name in ("src", "tests", "examples", "benchmarks", "docs", ".ci")]
+GENERATED = {"__pycache__", "_build", "node_modules"}
+
+
+def listing(found):
+    return "\n" + "\n".join(found)
+
+
+def test_rooms_import_only_from_lower_floors():
+    found = rules.imports_upwards(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_public_names_are_documented():
+    found = rules.undocumented(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_rooms_have_essays_with_an_example():
+    found = rules.without_essay(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_files_are_short():
+    found = rules.too_long(*FOLDERS)
+    assert not found, listing(found)
+
+
+def test_the_source_is_finished_and_safe():
+    found = rules.unfinished_or_unsafe(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_nothing_names_a_machine_or_a_registry():
+    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files += [
+        path
+        for folder in FOLDERS
+        for path in folder.rglob("*")
+        if path.is_file() and not GENERATED & set(path.parts)
+    ]
+    found = rules.foreign_names(*files)
+    assert not found, listing(found)
+
+
+@pytest.mark.parametrize("argument", [None, "--help", "--version"])
+def test_torch_is_not_imported_to_answer(argument):
+    call = f"sys.argv = ['counterpoint', {argument!r}]\nfrom counterpoint.cli import main\nmain()"
+    code = (
+        "import sys\n"
+        "import counterpoint\n"
+        "try:\n    " + ("pass" if argument is None else call.replace("\n", "\n    ")) + "\n"
+        "except SystemExit as end:\n    code = end.code or 0\n"
+        "else:\n    code = 0\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {sorted(heavy)}' if heavy else code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert argument is None or done.stdout.strip()

@@ -1,0 +1,84 @@
+"""Networks of tables."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterpoint.errors import InputError
+from counterpoint.nn import Embeddings, PiecewiseLinear, TableNet, embedding_width
+
+
+def naive(x: float, edges: list[float]) -> list[float]:
+    """The paper's equation 1, entry by entry, with the outer bins clipped."""
+    return [min(max((x - a) / (b - a), 0.0), 1.0) for a, b in pairwise(edges)]
+
+
+@given(
+    st.lists(st.integers(-50, 50), min_size=3, max_size=9, unique=True).map(sorted),
+    st.floats(-100, 100),
+)
+def test_piecewise_linear_is_the_papers_formula(edges, x):
+    edges = [float(edge) for edge in edges]
+    found = PiecewiseLinear([edges])(torch.tensor([[x]]))
+    assert found[0].tolist() == pytest.approx(naive(x, edges), abs=1e-5)
+
+
+def test_columns_without_bins_add_nothing():
+    encoding = PiecewiseLinear([(), (0.0, 1.0), (0.0, 1.0, 2.0)])
+    assert encoding.width == 2
+    assert encoding(torch.tensor([[9.0, 9.0, 1.5]])).tolist() == [[1.0, 0.5]]
+
+
+def test_a_number_can_be_read_back_from_its_bins():
+    edges = torch.tensor([-1.0, 0.0, 2.0, 5.0])
+    x = torch.linspace(-1, 5, 50)[:, None]
+    encoded = PiecewiseLinear([edges.tolist()])(x)
+    assert torch.allclose(encoded @ edges.diff() + edges[0], x[:, 0], atol=1e-5)
+
+
+def test_embedding_width_is_fastais_rule():
+    assert [embedding_width(n) for n in (1, 2, 3, 10, 1000, 10**6)] == [2, 2, 3, 6, 77, 600]
+
+
+def test_a_level_that_no_row_had_gets_the_average_of_the_others():
+    embeddings = Embeddings([4])
+    table = embeddings.weights[0].detach().clone()
+    embeddings.fill_unused([torch.tensor([0, 1, 3, 0])])
+    after = embeddings.weights[0].detach()
+    assert torch.equal(after[1:3], table[1:3])
+    assert torch.allclose(after[0], (table[1] + 3 * table[2]) / 4)
+    assert torch.equal(after[0], after[3])
+
+
+@pytest.mark.parametrize("trunk", ["plain", "residual"])
+def test_heads_are_linear_in_the_features(trunk):
+    net = TableNet([3, 5], [(), (0.0, 1.0, 2.0)], {"a.b": 1, "c": 4}, trunk=trunk, width=16).eval()
+    codes, numbers = torch.tensor([[0, 4], [2, 1]]), torch.randn(2, 2)
+    out = net(codes, numbers)
+    features = net.features(codes, numbers)
+    assert features.shape == (2, 16)
+    assert torch.equal(out["a.b"], net.heads[0](features))
+    assert torch.equal(out["c"], net.heads[1](features))
+
+
+def test_a_table_may_have_categories_only_or_numbers_only():
+    assert TableNet([3], [], {"y": 1})(torch.tensor([[1]]), torch.zeros(1, 0))["y"].shape == (1, 1)
+    codes = torch.zeros(1, 0, dtype=torch.int64)
+    assert TableNet([], [()], {"y": 1})(codes, torch.zeros(1, 1))["y"].shape == (1, 1)
+
+
+def test_rows_do_not_see_each_other():
+    net = TableNet([], [(), ()], {"y": 1}, trunk="residual").eval()
+    codes, numbers = torch.zeros(5, 0, dtype=torch.int64), torch.randn(5, 2)
+    whole = net(codes, numbers)["y"]
+    each = torch.cat([net(codes[i : i + 1], numbers[i : i + 1])["y"] for i in range(5)])
+    assert torch.allclose(whole, each, atol=1e-6)
+
+
+@pytest.mark.parametrize("arguments", [([], [], {"y": 1}), ([2], [], {})])
+def test_a_network_of_nothing_is_refused(arguments):
+    with pytest.raises(InputError, match="needs at least one"):
+        TableNet(*arguments)
