@@ -29,7 +29,7 @@ endef
 help:
 	@echo "make demo      fit, predict and report on a table that ships with scikit-learn"
 	@echo "make test      the quick tests"
-	@echo "make test-all  all tests"
+	@echo "make test-all  all tests, with new random examples"
 	@echo "make lint      ruff and pyright"
 	@echo "make docs      the site, in docs/_build/html, and its doctests"
 	@echo "make bench     the comparisons of benchmarks/ (installs the peers)"
@@ -54,7 +54,7 @@ test: $(INSTALLED)
 	@$(THREADS) $(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-all: $(INSTALLED)
-	@$(THREADS) $(BIN)/python -m pytest -n 2
+	@HYPOTHESIS_PROFILE=search $(THREADS) $(BIN)/python -m pytest -n 2
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check

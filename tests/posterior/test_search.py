@@ -19,7 +19,7 @@ def test_it_finds_the_top_of_a_skewed_hill(top, start, skew):
     assert peak.converged
     assert peak.at == pytest.approx(top, abs=0.2)
     assert peak.bound == 0
-    assert peak.evaluations < 25
+    assert peak.evaluations < 30  # 27 was the most in 200,000 random hills
 
 
 @pytest.mark.parametrize(("sign", "bound"), [(1, 1), (-1, -1)])
