@@ -183,6 +183,23 @@ def test_constant_values_and_zero_deviations():
     assert "All levels lie at one point" in html
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (0.031, "differ by 3.1 % (root mean square, with what chance adds taken off)."),
+        (0.0, "differ no more than chance alone would make them."),
+        (None, ""),
+    ],
+)
+def test_the_calibration_error_is_said_with_chance_taken_off(error, said):
+    found = Reliability([0.7], [0.6], [20], error)
+    target = TargetFindings("y", "category", {"accuracy": 0.6}, reliability=found)
+    text = text_of(as_tree(render(replace(empty(), targets=[target]))))
+    # on the tile, beside the figure and in the figure's description
+    assert text.count(f"Confidence and share right {said}") == (3 if said else 0)
+    assert said or "Confidence and share right" not in text
+
+
 def test_many_classes_are_grouped():
     size = 40
     confusion = [[5 * (i == j) + (j == i + 1) for j in range(size)] for i in range(size)]

@@ -258,9 +258,19 @@ def test_calibration_of_a_perfect_model_is_perfect():
     p = 0.5 + 0.5 * torch.rand(50_000, generator=draw, dtype=torch.float64)
     hit = (torch.rand(50_000, generator=draw) > p).long()
     table = reliable(torch.stack([p, 1 - p], 1), hit, ones[:, 0])
-    assert table.error < 0.02
+    assert table.error < 0.005
     assert table.confidence[0] is None
     assert sum(table.count) == 50_000
+
+
+def test_a_calibration_error_has_chance_taken_out_and_is_none_of_one_row():
+    p = torch.full((40,), 0.75, dtype=torch.float64)
+    labels = (torch.arange(40) % 8 > 4).long()  # 25 of 40 come true
+    both, ones = torch.stack([p, 1 - p], 1), torch.ones(40, dtype=torch.float64)
+    chance = 0.625 * 0.375 / 39
+    assert reliable(both, labels, ones).error == pytest.approx((0.125**2 - chance) ** 0.5)
+    assert reliable(both, (torch.arange(40) % 4 > 2).long(), ones).error == 0.0
+    assert reliable(both[:1], labels[:1], ones[:1]).error is None
 
 
 @pytest.mark.parametrize(

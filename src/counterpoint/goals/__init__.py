@@ -6,8 +6,10 @@ one function of a model and a batch (`Goals`), and `check_goals` refuses anythin
 A `Likelihood` says how a target scatters around what a network puts out. In come outputs
 ``(batch, ...)``, targets and, if rows count unequally, row weights; out comes the negative log
 likelihood, per row (`nll_each`) or as the one scalar to minimise (`nll`), and the distribution
-itself. All logarithms are natural, no constant is dropped, and row weights are divided by the
-mean weight of the whole data set, so that batches, micro-batches and ranks add up.
+itself. From outputs alone come targets drawn from it (`draw`) and a root of its Fisher information
+(`root`), whose columns estimates of curvature pull back through the network. All logarithms are
+natural, no constant is dropped, and row weights are divided by the mean weight of the whole data
+set, so that batches, micro-batches and ranks add up.
 
 >>> import torch
 >>> output, target = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [3.0]])

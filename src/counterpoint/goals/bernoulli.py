@@ -8,6 +8,8 @@ from torch.distributions import Distribution, Independent
 
 from counterpoint.errors import InputError
 from counterpoint.goals.checks import (
+    as_columns,
+    as_floats,
     as_rows,
     check_output,
     check_range,
@@ -15,6 +17,7 @@ from counterpoint.goals.checks import (
     readable,
 )
 from counterpoint.goals.likelihood import Likelihood
+from counterpoint.goals.noise import uniforms
 
 __all__ = ["Bernoulli"]
 
@@ -54,7 +57,7 @@ class Bernoulli(Likelihood):
             )
         if self.validate and readable(target):
             check_range("bernoulli likelihood: target", target, 0.0, 1.0)
-        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        output = as_floats(output)
         each = torch.nn.functional.binary_cross_entropy_with_logits(
             output, target.to(output.dtype), reduction="none"
         )
@@ -67,3 +70,38 @@ class Bernoulli(Likelihood):
             output: logits, ``(batch,)`` or ``(batch, outputs)``.
         """
         return Independent(BernoulliDistribution(logits=output), output.ndim - 1)
+
+    def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
+        r"""A root of the Fisher information, :math:`\sqrt{s(f_k) s(-f_k)}`, one column an output.
+
+        Args:
+            output: logits, ``(batch,)`` or ``(batch, outputs)``.
+
+        Raises:
+            InputError: an output that is not floating point or has no rows.
+
+        >>> Bernoulli().root(torch.zeros(1))  # sqrt(1/2 * 1/2)
+        tensor([[0.5000]])
+        """
+        check_output("bernoulli", output)
+        output = as_floats(output)
+        # Not the root of p (1 - p): 1 - p is 0 long before its logarithm is infinite.
+        logs = torch.nn.functional.logsigmoid(output) + torch.nn.functional.logsigmoid(-output)
+        return as_columns((0.5 * logs).exp())
+
+    def draw(
+        self, output: Shaped[Tensor, "..."], generator: torch.Generator
+    ) -> Float[Tensor, "batch ..."]:
+        """Zeros and ones in the output's shape, drawn at the output's probabilities.
+
+        Args:
+            output: logits, ``(batch,)`` or ``(batch, outputs)``.
+            generator: source of randomness, see `Likelihood.draw`.
+
+        Raises:
+            InputError: an output that is not floating point or has no rows.
+        """
+        check_output("bernoulli", output)
+        output = as_floats(output.detach())
+        # A comparison, since torch.bernoulli stops an accelerator at a probability that is NaN.
+        return (uniforms(output, generator) < output.sigmoid()).to(output.dtype)

@@ -4,14 +4,15 @@ import warnings
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.distributions import Categorical as CategoricalDistribution
 from torch.distributions import Distribution
 
 from counterpoint.errors import InputError
-from counterpoint.goals.checks import check_output, check_range, readable
+from counterpoint.goals.checks import as_columns, as_floats, check_output, check_range, readable
 from counterpoint.goals.likelihood import Likelihood
+from counterpoint.goals.noise import uniforms
 
 __all__ = ["Categorical"]
 
@@ -67,7 +68,7 @@ class Categorical(Likelihood):
             UserWarning: rows of probabilities (outputs or targets) that do not sum to one.
         """
         self._check_output(output)
-        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        output = as_floats(output)
         if target.is_floating_point():
             self._check_rows(output, target)
             return _against_rows(output, target.to(output.dtype), self.inputs)
@@ -83,6 +84,54 @@ class Categorical(Likelihood):
         if self.inputs == "logits":
             return CategoricalDistribution(logits=output)
         return CategoricalDistribution(probs=output)
+
+    def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch classes"]:
+        r"""A root of the Fisher information :math:`\mathrm{diag}(p) - p p^\top` about the logits.
+
+        Its Cholesky factor in closed form (Tanabe and Sagae 1992), one column less than classes:
+        with :math:`t_k = \sum_{c \ge k} p_c`,
+
+        .. math:: s_k = \sqrt{\frac{p_k t_{k+1}}{t_k}}
+            \left( e_k - \frac{1}{t_{k+1}} \sum_{c > k} p_c e_c \right)
+
+        With ``inputs="probabilities"`` the information about these, each taken as free:
+        :math:`\mathrm{diag}(1 / p)`, a column a class, zero at a class of probability zero.
+
+        Args:
+            output: ``(batch, classes)``, logits or probabilities.
+
+        Raises:
+            InputError: another shape or type, or a negative probability.
+
+        >>> Categorical().root(torch.zeros(1, 2))  # probabilities of 1/2
+        tensor([[[ 0.5000, -0.5000]]])
+        """
+        self._check_output(output)
+        output = as_floats(output)
+        if self.inputs == "logits":
+            return _multinomial_root(output)
+        return as_columns(output.masked_fill(output == 0, torch.inf).rsqrt())
+
+    def draw(
+        self, output: Shaped[Tensor, "..."], generator: torch.Generator
+    ) -> Int64[Tensor, " batch"]:
+        """A class number a row, drawn at the output's probabilities.
+
+        Args:
+            output: ``(batch, classes)``, logits or probabilities.
+            generator: source of randomness, see `Likelihood.draw`.
+
+        Raises:
+            InputError: as `root`.
+        """
+        self._check_output(output)
+        weights = as_floats(output.detach())
+        if self.inputs == "logits":
+            weights = weights.softmax(1)
+        # The first of exponential clocks that tick at the rates p is c with probability p_c;
+        # torch.multinomial does the same, but stops an accelerator at a probability of NaN.
+        clocks = -uniforms(weights, generator).log()
+        return (clocks / weights).argmin(1)
 
     def extra_repr(self) -> str:
         """What `repr` shows: what the outputs are."""
@@ -128,6 +177,21 @@ class Categorical(Likelihood):
             )
         if self.validate and readable(target):
             check_range("categorical likelihood: class number", target, 0, classes - 1)
+
+
+def _multinomial_root(output: Float[Tensor, "batch classes"]) -> Float[Tensor, "columns batch _"]:
+    # In logarithms, which stay finite where probabilities and their sums are 0; the floor is for
+    # logits of minus infinity (masked classes).
+    logs = output.log_softmax(1).clamp_min(torch.finfo(output.dtype).min / 8)
+    tails = logs.flip(1).logcumsumexp(1).flip(1)
+    shared = 0.5 * (logs - tails)[:, :-1, None]
+    later = 0.5 * tails[:, 1:, None]
+    place = torch.arange(output.shape[1], device=output.device)
+    below = place > place[:-1, None]
+    exponents = torch.where(below, shared - later + logs[:, None, :], shared + later)
+    # Masked before the exponential, which could overflow above the diagonal.
+    values = exponents.masked_fill(place < place[:-1, None], -torch.inf).exp()
+    return torch.where(below, -values, values).movedim(1, 0)
 
 
 def _against_classes(

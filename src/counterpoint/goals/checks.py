@@ -1,4 +1,4 @@
-"""What every likelihood asks of its outputs, targets and weights before it computes."""
+"""What every likelihood asks of outputs, targets and weights, and the shapes it puts out."""
 
 import math
 
@@ -8,7 +8,15 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 
-__all__ = ["as_rows", "check_output", "check_range", "check_same_shape", "readable"]
+__all__ = [
+    "as_columns",
+    "as_floats",
+    "as_rows",
+    "check_output",
+    "check_range",
+    "check_same_shape",
+    "readable",
+]
 
 
 def readable(*tensors: Tensor) -> bool:
@@ -80,6 +88,23 @@ def check_range(
 def as_rows(each: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
     """Sum everything but the rows: the outputs of one row are independent given the network."""
     return each if each.ndim == 1 else each.flatten(1).sum(1)
+
+
+def as_columns(each: Float[Tensor, "batch ..."]) -> Float[Tensor, "columns batch ..."]:
+    """A column for each output of a row, zero but for that output: roots of diagonal matrices.
+
+    >>> as_columns(torch.tensor([[2.0, 3.0]])).tolist()
+    [[[2.0, 0.0]], [[0.0, 3.0]]]
+    """
+    if each.ndim == 1:
+        return each.unsqueeze(0)
+    flat = each.flatten(1)
+    return flat.diag_embed().movedim(1, 0).reshape(flat.shape[1], *each.shape)
+
+
+def as_floats(output: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """The output in float32 or better: half precision loses too many digits."""
+    return output.to(torch.promote_types(output.dtype, torch.float32))
 
 
 def _rule(low: float, high: float) -> str:

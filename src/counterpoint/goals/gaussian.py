@@ -10,6 +10,8 @@ from torch.distributions import Distribution, Independent, Normal
 
 from counterpoint.errors import InputError
 from counterpoint.goals.checks import (
+    as_columns,
+    as_floats,
     as_rows,
     check_output,
     check_range,
@@ -17,6 +19,7 @@ from counterpoint.goals.checks import (
     readable,
 )
 from counterpoint.goals.likelihood import Likelihood
+from counterpoint.goals.noise import normals
 
 __all__ = ["Gaussian"]
 
@@ -114,6 +117,42 @@ class Gaussian(Likelihood):
         """
         deviation = (0.5 * self._log_noise_for(output)).exp()
         return Independent(Normal(output, deviation.expand_as(output)), output.ndim - 1)
+
+    def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
+        r"""A root of the Fisher information, :math:`1 / \sigma_k`, one column an output.
+
+        Args:
+            output: means, ``(batch,)`` or ``(batch, outputs)``; only their shape matters.
+
+        Raises:
+            InputError: an output that is not floating point or has no rows, or another number of
+                outputs than of noises.
+
+        >>> Gaussian(noise=0.25).root(torch.zeros(1))
+        tensor([[2.]])
+        """
+        check_output("gaussian", output)
+        output = as_floats(output)
+        inverse = (-0.5 * self._log_noise_for(output)).exp().to(output.dtype)
+        # Not expanded: about an output that is not finite nothing finite can be said.
+        return as_columns(inverse + 0 * output)
+
+    def draw(
+        self, output: Shaped[Tensor, "..."], generator: torch.Generator
+    ) -> Float[Tensor, "batch ..."]:
+        """Numbers in the output's shape, scattered around it with the noise variance.
+
+        Args:
+            output: means, ``(batch,)`` or ``(batch, outputs)``.
+            generator: source of randomness, see `Likelihood.draw`.
+
+        Raises:
+            InputError: as `root`.
+        """
+        check_output("gaussian", output)
+        output = as_floats(output.detach())
+        deviation = (0.5 * self._log_noise_for(output).detach()).exp().to(output.dtype)
+        return output + deviation * normals(output, generator)
 
     def extra_repr(self) -> str:
         """What `repr` shows: the noise, rounded."""

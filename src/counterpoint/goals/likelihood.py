@@ -56,6 +56,47 @@ class Likelihood(nn.Module, ABC):
             output: what the network put out, ``(batch, ...)``.
         """
 
+    @abstractmethod
+    def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
+        r"""A root of each row's Fisher information about its output, column by column.
+
+        .. math:: \sum_k s_k s_k^\top
+            = \operatorname{E}_{y \mid f} \left[ \nabla \ell \, \nabla \ell^\top \right]
+
+        with the gradient in the output :math:`f` and the target drawn from the likelihood itself.
+        Where the output is a natural parameter (logits, logarithm of a rate, mean) this is the
+        Hessian of :math:`\ell` too, so that pulling the columns back through a network gives the
+        generalised Gauss-Newton matrix (Martens 2020, section 9). Parameters of the likelihood
+        (a learned noise) are held fixed. Computed in float32 or better, with a graph.
+
+        Args:
+            output: what the network put out, ``(batch, ...)``.
+
+        Returns:
+            ``(columns, *output.shape)``: fewest columns that do, one for outputs ``(batch,)``.
+
+        Raises:
+            InputError: an output of another shape or type.
+        """
+
+    @abstractmethod
+    def draw(
+        self, output: Shaped[Tensor, "..."], generator: torch.Generator
+    ) -> Shaped[Tensor, "batch ..."]:
+        """One target a row, drawn from the likelihood at this output; it carries no graph.
+
+        Args:
+            output: what the network put out, ``(batch, ...)``.
+            generator: source of randomness; on another device than the output it costs a transfer,
+                and gives the same draws whatever the output's device.
+
+        Returns:
+            What `nll_each` takes as target, on the output's device.
+
+        Raises:
+            InputError: an output of another shape or type.
+        """
+
     def nll(
         self,
         output: Shaped[Tensor, "..."],

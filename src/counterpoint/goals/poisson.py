@@ -8,6 +8,8 @@ from torch.distributions import Poisson as PoissonDistribution
 
 from counterpoint.errors import InputError
 from counterpoint.goals.checks import (
+    as_columns,
+    as_floats,
     as_rows,
     check_output,
     check_range,
@@ -15,8 +17,12 @@ from counterpoint.goals.checks import (
     readable,
 )
 from counterpoint.goals.likelihood import Likelihood
+from counterpoint.goals.noise import normals
 
 __all__ = ["Poisson"]
+
+# torch counts draws in 32 bits on an accelerator; from here on a Poisson is a normal to 3e-5
+_LARGE = 1e9
 
 
 class Poisson(Likelihood):
@@ -52,7 +58,7 @@ class Poisson(Likelihood):
             raise InputError(f"poisson likelihood: target must be a count, found {target.dtype}")
         if self.validate and readable(target):
             check_range("poisson likelihood: target", target, low=0.0)
-        output = output.to(torch.promote_types(output.dtype, torch.float32))
+        output = as_floats(output)
         target = target.to(output.dtype)
         return as_rows(output.exp() - target * output + torch.lgamma(target + 1))
 
@@ -63,3 +69,38 @@ class Poisson(Likelihood):
             output: logarithms of the rates, ``(batch,)`` or ``(batch, outputs)``.
         """
         return Independent(PoissonDistribution(output.exp()), output.ndim - 1)
+
+    def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
+        r"""A root of the Fisher information, :math:`e^{f_k / 2}`, one column an output.
+
+        Args:
+            output: logarithms of the rates, ``(batch,)`` or ``(batch, outputs)``.
+
+        Raises:
+            InputError: an output that is not floating point or has no rows.
+
+        >>> Poisson().root(torch.tensor([9.0]).log())  # the root of the rate
+        tensor([[3.]])
+        """
+        check_output("poisson", output)
+        return as_columns((0.5 * as_floats(output)).exp())
+
+    def draw(
+        self, output: Shaped[Tensor, "..."], generator: torch.Generator
+    ) -> Float[Tensor, "batch ..."]:
+        """Counts in the output's shape; above a rate of 1e9 rounded normal numbers.
+
+        Args:
+            output: logarithms of the rates, ``(batch,)`` or ``(batch, outputs)``.
+            generator: source of randomness, see `Likelihood.draw`.
+
+        Raises:
+            InputError: an output that is not floating point or has no rows.
+        """
+        check_output("poisson", output)
+        rate = as_floats(output.detach()).exp()
+        usual = rate < _LARGE
+        rates = torch.where(usual, rate, 1.0).to(generator.device)
+        counts = torch.poisson(rates, generator=generator).to(rate.device)
+        large = (rate + rate.sqrt() * normals(rate, generator)).round()
+        return torch.where(usual, counts, large)

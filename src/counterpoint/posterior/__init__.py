@@ -8,7 +8,10 @@ predictive distributions with the noise of the data and the model's own ignoranc
   `update` and `remove` take rows in and out exactly. It predicts a `Predictive` (Gaussian).
 - Category targets: `Softmax`, the Laplace approximation around the exact optimum. It predicts a
   `CategoricalPredictive`, in closed form (probit) or by Monte Carlo.
-- Both are a `Posterior` and predict a `Distribution`; a `Status` says how their tuning ended.
+- Any trained network: `laplace` makes a Gaussian over any selection of its weights and predicts
+  with it (`Laplace`), for every likelihood and for several heads.
+- Both layers are a `Posterior`, and all predict a `Distribution`; a `Status` says how the tuning
+  ended.
 - `calibration` holds what they promised against what came true.
 
 >>> import torch
@@ -22,6 +25,8 @@ tensor([[3.2500]], dtype=torch.float64)
 
 from counterpoint.posterior import calibration
 from counterpoint.posterior.categorical import CategoricalPredictive
+from counterpoint.posterior.counts import BernoulliPredictive, PoissonPredictive
+from counterpoint.posterior.laplace import Laplace, laplace
 from counterpoint.posterior.last_layer import LastLayer
 from counterpoint.posterior.predictive import Predictive
 from counterpoint.posterior.protocol import Distribution, Posterior
@@ -30,13 +35,17 @@ from counterpoint.posterior.statistics import Statistics
 from counterpoint.posterior.status import Status
 
 __all__ = [
+    "BernoulliPredictive",
     "CategoricalPredictive",
     "Distribution",
+    "Laplace",
     "LastLayer",
+    "PoissonPredictive",
     "Posterior",
     "Predictive",
     "Softmax",
     "Statistics",
     "Status",
     "calibration",
+    "laplace",
 ]

@@ -80,7 +80,11 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Calibration of probabilities: in each bin, mean confidence, share right, number of rows."""
+    """Calibration of probabilities: in each bin, mean confidence, share right, number of rows.
+
+    `error` is the root mean square difference of confidence and share right without what chance
+    adds to it (`counterpoint.posterior.calibration.debiased_ece`).
+    """
 
     confidence: list[float | None]
     accuracy: list[float | None]

@@ -72,7 +72,10 @@ def covered(distribution: Predictive, actual: Tensor, weight: Tensor) -> Coverag
 
 
 def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> Reliability:
-    """Confidence against accuracy in ten bins of equal width, and the calibration error."""
+    """Confidence against accuracy in ten bins of equal width, and the debiased calibration error.
+
+    The error is None where no bin has two rows.
+    """
     confidence, right = top_label(probabilities, actual)
     found = reliability(confidence, right, weight, bins=_BINS)
     place = (confidence * _BINS).long().clamp_max(_BINS - 1)
@@ -80,5 +83,5 @@ def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> Reliabili
         confidence=[finite(value) for value in found.confidence.tolist()],
         accuracy=[finite(value) for value in found.accuracy.tolist()],
         count=torch.bincount(place, minlength=_BINS).tolist(),
-        error=found.ece,
+        error=finite(found.debiased_ece),
     )

@@ -17,7 +17,7 @@ from counterpoint.report.statistics import wilson
 from counterpoint.report.words import amount, number, percent
 from counterpoint.table.findings import Reliability, TargetFindings
 
-__all__ = ["category_cards"]
+__all__ = ["calibration_told", "category_cards"]
 
 _MOST_CLASSES = 12
 
@@ -91,7 +91,7 @@ def _told(
     text = f"{amount(rows, 'held-out row')}, grouped by how sure the model was."
     error = finite(found.error)
     if error is not None:
-        text += f" On average confidence and share right differ by {percent(error)}."
+        text += f" {calibration_told(error)}"
     missed = sum(
         not low <= sure <= high for (sure, _, _), (low, high) in zip(bins, ends, strict=True)
     )
@@ -100,6 +100,16 @@ def _told(
     if bins:
         text += f" In {missed} of {amount(len(bins), 'group')} it is more than chance explains."
     return text
+
+
+def calibration_told(error: float) -> str:
+    """The debiased calibration error in words."""
+    if error <= 0:
+        return "Confidence and share right differ no more than chance alone would make them."
+    return (
+        f"Confidence and share right differ by {percent(error)} (root mean square, with what"
+        " chance adds taken off)."
+    )
 
 
 def _confusion(matrix: list[list[int]], classes: list[str], anchor: str) -> Markup:

@@ -3,6 +3,7 @@
 from counterpoint.report.figures import finite
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Section, grid, named, plain
+from counterpoint.report.sections.category import calibration_told
 from counterpoint.report.statistics import expected_cover
 from counterpoint.report.words import ABSENT, amount, number, percent
 from counterpoint.table.findings import Findings, TargetFindings
@@ -129,7 +130,7 @@ def _calibration(target: TargetFindings) -> str:
     error = None if target.reliability is None else finite(target.reliability.error)
     if error is None:
         return ""
-    return f"Its confidence and the share that is right differ by {percent(error)} on average."
+    return calibration_told(error)
 
 
 def _measures(target: TargetFindings) -> Markup:

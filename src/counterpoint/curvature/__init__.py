@@ -1,0 +1,52 @@
+"""How the loss of a trained network bends with its weights, as a precision over named weights.
+
+In come a model, a likelihood (or one a head) and batches; out comes a `Precision` of the room
+`gaussian`: a SUM over examples, so that batches, ranks and tasks add, with row weights honoured,
+and independent of the size and the order of batches.
+
+- `fisher` in four kinds of labels and five structures, `ggn`, exact `hessian` for small models,
+  and `product` with a vector for any model.
+- `all_reduce` adds the ranks of a distributed run, in one message.
+- `linearise` gives a model's outputs and the Jacobian by its weights, factored, for predictions.
+- `unpack` says how batches may be spelt, and `Batch.of` holds one that is spelt otherwise.
+
+Operations that use weights are read as they run (`calls/`, one file each). What cannot be read goes
+through the whole model by `torch.func`, with a warning of its cost, and the first rows are compared
+with plain differentiation before anything is believed.
+
+For a linear model with noise variance 1 and no bias the Fisher information is ``X'X``:
+
+>>> import torch
+>>> from counterpoint.goals import Gaussian
+>>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+>>> line = torch.nn.Linear(2, 1, bias=False)
+>>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
+tensor([[10., 14.],
+        [14., 20.]])
+"""
+
+from counterpoint.curvature.batches import Batch, Unpack, unpack
+from counterpoint.curvature.distributed import all_reduce
+from counterpoint.curvature.fisher import fisher, ggn
+from counterpoint.curvature.heads import Heads, Labels
+from counterpoint.curvature.hessian import hessian
+from counterpoint.curvature.linearise import Linearised, Local, linearise
+from counterpoint.curvature.product import product
+from counterpoint.curvature.structure import Structure
+
+__all__ = [
+    "Batch",
+    "Heads",
+    "Labels",
+    "Linearised",
+    "Local",
+    "Structure",
+    "Unpack",
+    "all_reduce",
+    "fisher",
+    "ggn",
+    "hessian",
+    "linearise",
+    "product",
+    "unpack",
+]

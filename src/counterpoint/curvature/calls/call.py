@@ -1,0 +1,108 @@
+"""What every recorded operation answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.gaussian import Lookup, Outer, Rows
+
+__all__ = ["Arguments", "Call", "Entry"]
+
+Entry = Outer | Lookup | Rows
+"""One factored Jacobian."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """An operation on weights, as it was called.
+
+    Attributes:
+        function: the operation.
+        args: positional arguments.
+        named: keyword arguments.
+        result: what it returned.
+        weights: identity of a tensor -> name of the weight that is asked for.
+        rows: examples in the batch.
+        axis: where the examples are in inputs and result: 0 or 1; none while it is not known.
+    """
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    named: Mapping[str, Any]
+    result: Tensor
+    weights: Mapping[int, str]
+    rows: int
+    axis: int | None
+
+    def get(self, place: int, name: str, default: Any = None) -> Any:
+        """An argument by position or by name."""
+        return self.args[place] if place < len(self.args) else self.named.get(name, default)
+
+    def weight(self, place: int, name: str) -> str | None:
+        """The name of the weight at an argument, if it is one that is asked for."""
+        return self.weights.get(id(self.get(place, name)))
+
+    def rows_first(self, value: Tensor, axes: Sequence[int] = (0, 1)) -> Tensor | None:
+        """A tensor with the examples as first dimension, or none where they are not to be found.
+
+        The result must have as many examples in the same place.
+        """
+        place = self.place(axes, value)
+        if place is None or self.result.ndim <= place or self.result.shape[place] != self.rows:
+            return None
+        return value.movedim(place, 0)
+
+    def place(self, axes: Sequence[int], value: Tensor) -> int | None:
+        """Which dimension of a tensor is the examples."""
+        known = axes if self.axis is None else [self.axis]
+        for axis in known:
+            if axis in axes and value.ndim > axis and value.shape[axis] == self.rows:
+                return axis
+        return None
+
+    def names(self) -> tuple[str, ...]:
+        """The weights among the arguments, in order."""
+        values = [*self.args, *self.named.values()]
+        return tuple(self.weights[id(value)] for value in values if id(value) in self.weights)
+
+
+class Call(ABC):
+    """One use of weights in a forward pass.
+
+    Attributes:
+        axis: which dimension of the operation's result is the examples.
+        names: the weights it used.
+        positions: how often an example uses the weights: 1 without weight sharing.
+    """
+
+    axis: int
+    names: tuple[str, ...]
+    positions: int
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is a linear map, given as outer products, weight before bias."""
+        return False
+
+    @property
+    def step(self) -> int | None:
+        """Most examples to take at a time, so that copies stay small; none means all."""
+        return None
+
+    @abstractmethod
+    def kept(self) -> tuple[Tensor, ...]:
+        """Tensors of the forward pass that it relies on."""
+
+    @abstractmethod
+    def entries(self, rows: slice, deltas: Float[Tensor, "rows columns ..."]) -> list[Entry]:
+        """Jacobians of some examples.
+
+        Args:
+            rows: which examples.
+            deltas: derivatives of each direction by the operation's result, for these examples,
+                the result's other dimensions in their order.
+        """

@@ -1,0 +1,204 @@
+"""Fisher information and generalised Gauss-Newton matrix, summed over examples."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.curvature.batches import Batch, Unpack
+from counterpoint.curvature.data import Source
+from counterpoint.curvature.heads import LABELS, Heads, Labels
+from counterpoint.curvature.probe import probe, unwrapped, weights_of
+from counterpoint.curvature.pullback import Forward, Plan
+from counterpoint.curvature.structure import Structure, running
+from counterpoint.curvature.sums import Running
+from counterpoint.errors import InputError, nearest
+from counterpoint.gaussian import Block, Precision
+from counterpoint.goals import Categorical, Likelihood
+from counterpoint.parameters import Pattern
+
+__all__ = ["Observer", "fisher", "ggn"]
+
+Observer: TypeAlias = Callable[[Batch, Heads, dict[str, Tensor]], None]
+"""Called with a batch, the heads, and the output of each; one without a name is ``""``."""
+
+_PULLED = 8192
+"""Rows times directions pulled back at a time: larger batches are taken in parts."""
+
+
+def fisher(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: Iterable[Any],
+    *,
+    structure: Structure = "diagonal",
+    labels: Labels = "exact",
+    parameters: Pattern | None = None,
+    generator: torch.Generator | None = None,
+    unpack: Unpack | None = None,
+    check: bool = True,
+    observe: Observer | None = None,
+) -> Precision:
+    r"""The Fisher information of a model's weights: a sum over examples, never a mean.
+
+    .. math:: F = \sum_n w_n J_n^\top \Lambda_n J_n
+
+    with :math:`J_n` the Jacobian of example n's output by the weights and :math:`\Lambda_n` by
+    ``labels``:
+
+    - ``"exact"``: the Fisher information of the output, expected over labels in closed form
+      (Martens 2020, section 9); for these likelihoods the generalised Gauss-Newton matrix, too;
+    - ``"sampled"``: :math:`\nabla\ell \nabla\ell^\top` at one label an example, drawn from the
+      model's own prediction: the same in expectation, at the cost of one backward pass;
+    - ``"empirical"``: at the observed label. Not an estimate of the Fisher information (Kunstner,
+      Hennig & Balles 2019): at a model that fits its data it vanishes;
+    - ``"jac"``: the identity, :math:`J^\top J`: how far outputs move, whatever the likelihood.
+
+    Being a sum, it does not depend on how examples are batched or ordered, and those of disjoint
+    data sets add (`counterpoint.gaussian.pool`, `all_reduce` over ranks). No gradient of a weight
+    is formed where a kernel reads the layer: linear maps, convolutions, embeddings,
+    normalisations, and attention through its linear maps, all by the operations they call, so that
+    tied and reused modules count as they should.
+
+    Args:
+        model: in evaluation mode; one row of output for one row of input. A
+            `DistributedDataParallel` is unwrapped, and the sum is this rank's own.
+        likelihood: of the output, or one a head for a model that returns a mapping.
+        data: batches, iterated once (see `unpack`); one is held at a time.
+        structure: ``"diagonal"``, ``"kronecker"``, ``"kronecker-reduce"``, ``"block"`` (dense
+            within each module), ``"dense"``, or globs over names to these.
+        labels: see above.
+        parameters: which weights; none means all that are trained.
+        generator: source of randomness for ``"sampled"``, on the CPU.
+        unpack: reads a batch; none means the spellings of `counterpoint.curvature.unpack`.
+        check: look at the first rows three ways before starting: whether outputs repeat, whether
+            rows depend on each other, whether kernels agree with plain differentiation.
+        observe: called with each batch, the heads and the output of each, for whatever else is to
+            be known of the same pass.
+
+    Returns:
+        The precision over the weights' names, in their type, summed in float64.
+
+    Raises:
+        InputError: dropout or batch statistics in training mode, data that are empty, random or
+            not as many as they claim, a likelihood that does not fit the output, outputs that are
+            not finite (names the batch), frozen or integer parameters, unknown names.
+
+    Warns:
+        UserWarning: weights that have to be taken with the whole model, and what that costs.
+
+    For a linear model with Gaussian noise it is :math:`X^\top X / \sigma^2`:
+
+    >>> from counterpoint.goals import Gaussian
+    >>> x = torch.tensor([[1.0, 0.0], [2.0, 3.0]])
+    >>> line = nn.Linear(2, 1, bias=False)
+    >>> fisher(line, Gaussian(noise=0.5), [(x, x.sum(1))], structure="dense").dense()
+    tensor([[10., 12.],
+            [12., 18.]])
+    """
+    if labels not in LABELS:
+        raise InputError(
+            f"labels: must be one of {', '.join(LABELS)}, found {labels!r}{nearest(labels, LABELS)}"
+        )
+    if labels == "sampled" and generator is None:
+        raise InputError("labels='sampled' needs generator=, a torch.Generator")
+    model, heads = unwrapped(model), Heads.of(likelihood)
+    weights = weights_of(model, parameters)
+    # a loader may draw from the global generator; what it drew is put back
+    with torch.random.fork_rng(devices=[]):
+        source = Source(data, unpack, heads.names, next(iter(weights.values())).device)
+        plan = probe(model, heads, weights, source.first, check=check)
+        outputs = _outputs(plan, source.first, labels)
+        sums = list[Running]()
+        for number, batch in enumerate(source):
+            for part in batch.parts(max(1, _PULLED // outputs)):
+                forward = _forward(plan, part, number)
+                sums = sums or running(structure, forward)
+                _add(sums, forward, labels, generator)
+                if observe is not None:
+                    observe(part, heads, forward.detached())
+    return _joined(sums)
+
+
+def ggn(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: Iterable[Any],
+    *,
+    structure: Structure = "diagonal",
+    parameters: Pattern | None = None,
+    unpack: Unpack | None = None,
+    check: bool = True,
+) -> Precision:
+    r"""The generalised Gauss-Newton matrix, summed over examples.
+
+    The Hessian without the curvature of the network itself: :math:`\sum_n w_n J_n^\top H_n J_n`
+    with :math:`H_n` the Hessian of the negative log likelihood by the output (Schraudolph 2002).
+    For likelihoods in their natural parameter, as all of ours are in what the network puts out, it
+    is the Fisher information (Martens 2020, section 9), and this is `fisher` with exact labels.
+
+    Args:
+        model: see `fisher`, likewise all others.
+        likelihood: of the output.
+        data: batches.
+        structure: of the result.
+        parameters: which weights.
+        unpack: reads a batch.
+        check: look at the first rows first.
+
+    Raises:
+        InputError: as `fisher`; or a categorical likelihood of probabilities, which are no natural
+            parameter.
+    """
+    for one in Heads.of(likelihood).likelihoods.values():
+        if isinstance(one, Categorical) and one.inputs == "probabilities":
+            raise InputError(
+                "ggn: probabilities are no natural parameter, so that this is not the Fisher "
+                "information; let the model put out logits, or use fisher"
+            )
+    return fisher(
+        model,
+        likelihood,
+        data,
+        structure=structure,
+        parameters=parameters,
+        unpack=unpack,
+        check=check,
+    )
+
+
+def _forward(plan: Plan, batch: Batch, number: int) -> Forward:
+    try:
+        return plan.forward(batch)
+    except InputError as error:
+        raise InputError(f"batch {number}: {error}") from error
+
+
+def _add(
+    sums: list[Running], forward: Forward, labels: Labels, generator: torch.Generator | None
+) -> None:
+    """Add one forward pass to all sums."""
+    batch = forward.batch
+    columns = forward.plan.heads.columns(forward.detached(), batch, labels, generator)
+    pulled = forward.pull(columns)
+    with torch.no_grad():
+        for each in sums:
+            for rows, entries in pulled.parts(each.names, joint=each.joint):
+                each.add(entries, None if batch.weight is None else batch.weight[rows])
+
+
+def _joined(sums: list[Running]) -> Precision:
+    parts = [each.result() for each in sums]
+    return parts[0] if len(parts) == 1 else Block(tuple(parts))
+
+
+def _outputs(plan: Plan, batch: Batch, labels: Labels) -> int:
+    """How many directions there are; a likelihood that does not fit is refused here."""
+    few, heads = batch.part(slice(0, 3)), plan.heads
+    with torch.no_grad():
+        outputs = heads.outputs(few.call(plan.model))
+    if few.target is not None or labels == "empirical":
+        heads.nll(outputs, heads.targets(few))
+    single = labels in {"sampled", "empirical"}
+    return 1 if single else sum(value[0].numel() for value in outputs.values())

@@ -1,0 +1,129 @@
+"""A model around its trained weights: outputs, and the Jacobian by the weights in factored form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from counterpoint.curvature.batches import Batch, Unpack, as_batch
+from counterpoint.curvature.heads import Heads, flat, identity
+from counterpoint.curvature.probe import probe, unwrapped, weights_of
+from counterpoint.curvature.pullback import Plan
+from counterpoint.gaussian import Jacobian, Precision
+from counterpoint.goals import Likelihood
+from counterpoint.parameters import Pattern
+
+__all__ = ["Linearised", "Local", "linearise"]
+
+_PULLED = 8192
+"""Rows times outputs pulled back at a time."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Outputs of some rows, and what a Gaussian over the weights says of their spread.
+
+    Attributes:
+        outputs: of each head.
+        covariance: joint, of all outputs of a row side by side; none where no precision was given.
+    """
+
+    outputs: dict[str, Tensor]
+    covariance: Float[Tensor, "rows outputs outputs"] | None
+
+    @property
+    def output(self) -> Float[Tensor, "rows outputs"]:
+        """All heads side by side."""
+        return flat(self.outputs)
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """A model whose weights have been read, ready for any number of batches.
+
+    Attributes:
+        plan: how the weights are read.
+        unpack: reads a batch.
+    """
+
+    plan: Plan
+    unpack: Unpack | None
+
+    def at(self, batch: Any, precision: Precision | None = None) -> Local:
+        """Outputs of a batch, and their covariance ``J P⁻¹ J'`` under a Gaussian over the weights.
+
+        No Jacobian is formed where the precision is diagonal or Kronecker: layers' inputs and
+        outputs' deltas are multiplied into it.
+
+        Args:
+            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+            precision: over the weights asked for.
+        """
+        read = self.read(batch)
+        outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
+        with torch.no_grad():
+            if precision is None:
+                return Local(self.plan.heads.outputs(read.call(self.plan.model)), None)
+            width = self.plan.forward(read.part(slice(0, 1))).output.shape[1]
+        for part in read.parts(max(1, _PULLED // width)):
+            forward = self.plan.forward(part)
+            pulled = forward.pull(identity(forward.output))
+            with torch.no_grad():
+                parts += [precision.pull(one) for _, one in pulled.parts_of_all()]
+            outputs.append(forward.detached())
+        joined = {name: torch.cat([one[name] for one in outputs]) for name in outputs[0]}
+        return Local(joined, torch.cat(parts))
+
+    def read(self, batch: Any) -> Batch:
+        """A batch as the model takes it, on its device."""
+        read = as_batch(batch, self.unpack, self.plan.heads.names)
+        return read.to(next(iter(self.plan.weights.values())).device)
+
+    def jacobian(self, batch: Any) -> tuple[dict[str, Tensor], Jacobian]:
+        """Outputs of a batch, and the Jacobian of all outputs side by side, factored.
+
+        Args:
+            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+        """
+        forward = self.plan.forward(self.read(batch))
+        with torch.no_grad():
+            pulled = forward.pull(identity(forward.output))
+            return forward.detached(), pulled.all(slice(0, forward.batch.rows))
+
+
+def linearise(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    batch: Any,
+    *,
+    parameters: Pattern | None = None,
+    unpack: Unpack | None = None,
+    check: bool = True,
+) -> Linearised:
+    """Find out how a model uses its weights, and check it against plain differentiation.
+
+    Args:
+        model: in evaluation mode; one row of output for one row of input.
+        likelihood: of the output, or one a head.
+        batch: any inputs; a few rows are looked at.
+        parameters: which weights; none means all that are trained.
+        unpack: reads a batch.
+        check: compare with plain differentiation.
+
+    Raises:
+        InputError: as `fisher`.
+
+    >>> from counterpoint.goals import Gaussian
+    >>> line = nn.Linear(2, 1, bias=False)
+    >>> x = torch.tensor([[3.0, 4.0]])
+    >>> _, jacobian = linearise(line, Gaussian(), x).jacobian(x)
+    >>> jacobian[0].inputs.squeeze()
+    tensor([3., 4.])
+    """
+    model, heads = unwrapped(model), Heads.of(likelihood)
+    weights = weights_of(model, parameters)
+    read = as_batch(batch, unpack, heads.names).to(next(iter(weights.values())).device)
+    return Linearised(probe(model, heads, weights, read, check=check), unpack)

@@ -1,0 +1,70 @@
+"""Refuse a model whose examples are not independent, or whose outputs are not repeatable."""
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
+
+from counterpoint.curvature.batches import Batch
+from counterpoint.curvature.heads import Heads, flat
+from counterpoint.errors import InputError
+
+__all__ = ["refuse_modes", "refuse_unrepeatable"]
+
+_TOLERANCE = 1e-2
+
+
+def refuse_modes(model: nn.Module) -> None:
+    """Refuse batch statistics and active dropout.
+
+    Raises:
+        InputError: names the module and the cause.
+    """
+    for name, module in model.named_modules():
+        where = f"module {name!r} ({type(module).__name__})" if name else type(module).__name__
+        statistics = isinstance(module, _BatchNorm) and not module.track_running_stats
+        if isinstance(module, _BatchNorm) and (module.training or statistics):
+            cause = "it keeps no running statistics" if statistics else "call model.eval() first"
+            raise InputError(
+                f"{where}: normalises with the statistics of the batch, so that no example has a "
+                f"gradient of its own; {cause}"
+            )
+        rate = module.p if isinstance(module, _DropoutNd) else getattr(module, "dropout", 0.0)
+        if module.training and isinstance(rate, int | float) and rate > 0:
+            raise InputError(
+                f"{where}: drops units at random, so that curvature would differ from run to "
+                "run; call model.eval() first"
+            )
+
+
+def refuse_unrepeatable(model: nn.Module, heads: Heads, batch: Batch) -> None:
+    """Refuse a model that gives the same rows other outputs in a second pass, or on their own.
+
+    Raises:
+        InputError: names the likely cause.
+    """
+
+    def outputs(rows: slice) -> torch.Tensor:
+        with torch.no_grad():
+            return flat(heads.outputs(batch.part(rows).call(model))).double()
+
+    everything = slice(0, batch.rows)
+    first, second = outputs(everything), outputs(everything)
+    if not _close(first, second):
+        raise InputError(
+            "model: the same rows have other outputs in a second pass; something is random "
+            "(functional dropout, noise) or changes with use (statistics in training mode)"
+        )
+    alone = torch.cat([outputs(slice(row, row + 1)) for row in range(batch.rows)])
+    if not _close(first, alone):
+        raise InputError(
+            "model: rows have other outputs alone than together; an operation mixes examples "
+            "(batch statistics, attention across the batch, padding that counts)"
+        )
+
+
+def _close(left: torch.Tensor, right: torch.Tensor) -> bool:
+    if left.shape != right.shape:
+        return False
+    scale = float(torch.maximum(left.abs().amax(), right.abs().amax()))
+    return bool((left - right).abs().amax() <= _TOLERANCE * scale)

@@ -1,0 +1,148 @@
+"""Find out how the weights of a model can be read, and check it against plain differentiation."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from counterpoint.curvature.batches import Batch
+from counterpoint.curvature.heads import Heads
+from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
+from counterpoint.curvature.pullback import Forward, Plan
+from counterpoint.curvature.whole import by_example, by_vmap
+from counterpoint.errors import InputError
+from counterpoint.gaussian import explicit
+from counterpoint.parameters import Pattern, named, select
+from counterpoint.seeding import generator
+
+__all__ = ["probe", "unwrapped", "weights_of"]
+
+_ROWS = 3
+_DIRECTIONS = 2
+_TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside a `DistributedDataParallel`, whose hooks would wait for other ranks."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+def weights_of(model: nn.Module, parameters: Pattern | None) -> dict[str, Tensor]:
+    """The parameters asked for; none means all that are trained.
+
+    Raises:
+        InputError: one is frozen or not floating point, or none is left.
+    """
+    if parameters is None:
+        chosen = {name: value for name, value in named(model).items() if value.requires_grad}
+        if not chosen:
+            raise InputError("model: no parameter requires a gradient; all are frozen, or none is")
+    else:
+        chosen = select(model, parameters)
+    for name, value in chosen.items():
+        if not value.is_floating_point():
+            raise InputError(f"parameter {name!r}: must be floating point, found {value.dtype}")
+        if not value.requires_grad:
+            raise InputError(
+                f"parameter {name!r}: is frozen (requires_grad=False); unfreeze it, or leave it "
+                "out of parameters="
+            )
+    return dict(chosen)
+
+
+def probe(
+    model: nn.Module,
+    heads: Heads,
+    weights: Mapping[str, Tensor],
+    batch: Batch,
+    *,
+    check: bool = True,
+) -> Plan:
+    """How to read the weights of a model, from the first rows of a batch.
+
+    Every weight whose uses are all read, and (with `check`) whose Jacobian of the first rows equals
+    the one by plain differentiation, is read by kernels; the others go through the whole model.
+
+    Args:
+        model: in evaluation mode.
+        heads: what its outputs are.
+        weights: name -> weight asked for.
+        batch: of which a few rows are looked at.
+        check: compare with plain differentiation.
+
+    Raises:
+        InputError: examples that are not independent, or outputs that are not repeatable.
+
+    Warns:
+        UserWarning: weights that are taken with the whole model, and what that costs.
+    """
+    refuse_modes(model)
+    rows = batch.part(slice(0, min(_ROWS, batch.rows)))
+    if check:
+        refuse_unrepeatable(model, heads, rows)
+    plan = Plan(model, heads, weights, None, (), by_vmap)
+    forward = plan.forward(rows)
+    reasons = dict.fromkeys(forward.unread, "an operation on it is not one that can be read")
+    if check:
+        reasons |= _differing(forward)
+    axes = {record.call.names: record.call.axis for record in forward.records}
+    plan = replace(plan, axes=axes, unread=tuple(reasons))
+    if reasons:
+        plan = _with_whole(plan, rows)
+        _warn(plan, reasons, forward.output.shape[1])
+    return plan
+
+
+def _differing(forward: Forward) -> dict[str, str]:
+    """Weights whose Jacobian is not that of plain differentiation, and by how much."""
+    plan, batch = forward.plan, forward.batch
+    read = {name: value for name, value in plan.weights.items() if name not in forward.unread}
+    shape = (_DIRECTIONS, *forward.output.shape)
+    columns = torch.randn(shape, generator=generator(0), dtype=torch.float64)
+    columns = columns.to(forward.output)
+    truth = by_example(plan.model, plan.heads, read, batch, columns)
+    shapes = {name: value.shape for name, value in plan.weights.items()}
+    try:
+        found = explicit(forward.pull(columns).all(slice(0, batch.rows)), shapes)
+    except RuntimeError as error:
+        reason = f"a kernel could not run: {str(error).splitlines()[0]}"
+        return dict.fromkeys(read, reason)
+    reasons = dict[str, str]()
+    for right in truth:
+        norm, distance = right.values.norm(), (found[right.name] - right.values).norm()
+        ratio = float(distance / norm) if norm > 0 else float(distance)
+        if not ratio <= _TOLERANCE.get(right.values.dtype, 3e-2):
+            reasons[right.name] = f"its kernel is off by {ratio:.1e} on the first rows"
+    return reasons
+
+
+def _with_whole(plan: Plan, rows: Batch) -> Plan:
+    """The plan with the faster of the two ways to take the whole model that works."""
+    weights = {name: plan.weights[name] for name in plan.unread}
+    with torch.no_grad():
+        width = plan.forward(rows).output.shape[1]
+    columns = torch.zeros(1, rows.rows, width)
+    columns = columns.to(next(iter(weights.values())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            by_vmap(plan.model, plan.heads, weights, rows, columns)
+        except (RuntimeError, ValueError, TypeError):
+            return replace(plan, whole=by_example)
+    return plan
+
+
+def _warn(plan: Plan, reasons: Mapping[str, str], outputs: int) -> None:
+    names, size = list(reasons), sum(plan.weights[name].numel() for name in reasons)
+    shown = ", ".join(repr(name) for name in names[:3])
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    way = "torch.func.vmap" if plan.whole is by_vmap else "one example at a time"
+    warnings.warn(
+        f"curvature of {shown}{more} goes through the whole model by {way}: {reasons[names[0]]}; "
+        f"{size:,} numbers an example and direction (up to {outputs} directions), a few to a "
+        "hundred times the cost of a layer that is read",
+        stacklevel=4,
+    )

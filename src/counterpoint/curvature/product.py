@@ -1,0 +1,117 @@
+"""Products of curvature with vectors, for models of any size: nothing is ever stored."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from counterpoint.curvature.batches import Batch, Unpack
+from counterpoint.curvature.data import Source
+from counterpoint.curvature.gradients import gradients
+from counterpoint.curvature.heads import Heads, flat
+from counterpoint.curvature.hessian import gradient
+from counterpoint.curvature.modes import refuse_modes
+from counterpoint.curvature.probe import unwrapped, weights_of
+from counterpoint.errors import InputError, nearest
+from counterpoint.goals import Likelihood
+from counterpoint.parameters import Pattern, flatten, unflatten
+
+__all__ = ["product"]
+
+KINDS = ("hessian", "ggn", "jac")
+
+
+def product(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: Iterable[Any],
+    vector: Mapping[str, Tensor],
+    *,
+    kind: str = "ggn",
+    parameters: Pattern | None = None,
+    unpack: Unpack | None = None,
+) -> dict[str, Tensor]:
+    r"""``H v``, ``G v`` or ``J'J v``, summed over the data, by two derivatives and no matrix.
+
+    Args:
+        model: in evaluation mode.
+        likelihood: of the output.
+        data: batches, iterated once.
+        vector: one value for each weight, by name.
+        kind: ``"hessian"``, ``"ggn"`` (for these likelihoods the Fisher information) or ``"jac"``.
+        parameters: which weights; none means all that are trained.
+        unpack: reads a batch.
+
+    Raises:
+        InputError: a vector of other names or shapes, or as `fisher`.
+
+    >>> from counterpoint.goals import Gaussian
+    >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
+    >>> product(line, Gaussian(noise=0.5), [(x, x)], {"weight": torch.tensor([[3.0]])})
+    {'weight': tensor([[30.]])}
+    """
+    if kind not in KINDS:
+        raise InputError(
+            f"kind: must be one of {', '.join(KINDS)}, found {kind!r}{nearest(kind, KINDS)}"
+        )
+    model, heads = unwrapped(model), Heads.of(likelihood)
+    refuse_modes(model)
+    weights = weights_of(model, parameters)
+    _refuse_other(vector, weights)
+    along = flatten({name: vector[name] for name in weights})
+    total = torch.zeros_like(along, dtype=torch.float64)
+    with torch.random.fork_rng(devices=[]):
+        for number, batch in enumerate(Source(data, unpack, heads.names, along.device)):
+            if kind == "hessian":
+                first = gradient(model, heads, weights, batch, number)
+                total += _pulled(first, weights, along)
+            else:
+                total += _gauss_newton(model, heads, weights, batch, along, kind)
+    return unflatten(total.to(along.dtype), weights)
+
+
+def _gauss_newton(
+    model: nn.Module,
+    heads: Heads,
+    weights: Mapping[str, Tensor],
+    batch: Batch,
+    along: Tensor,
+    kind: str,
+) -> Tensor:
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        outputs = heads.outputs(batch.call(model))
+        output = flat(outputs)
+        # J v as the derivative of J'u by u: J'u is linear in u
+        dummy = torch.zeros_like(output, requires_grad=True)
+        pulled = flatten(gradients(output, weights, dummy, graph=True))
+        (moved,) = torch.autograd.grad(pulled, dummy, along, retain_graph=True)
+    detached = {name: value.detach() for name, value in outputs.items()}
+    labels = "exact" if kind == "ggn" else "jac"
+    columns = heads.columns(detached, batch, labels, None)
+    middle = torch.einsum("kno,kn->no", columns, torch.einsum("kno,no->kn", columns, moved))
+    return _pulled(output, weights, middle)
+
+
+def _pulled(value: Tensor, weights: Mapping[str, Tensor], direction: Tensor) -> Tensor:
+    if not value.requires_grad:
+        return torch.zeros_like(direction)
+    return flatten(gradients(value, weights, direction))
+
+
+def _refuse_other(vector: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        if name not in vector:
+            raise InputError(f"vector: no value for the parameter {name!r}{nearest(name, vector)}")
+        if vector[name].shape != weight.shape:
+            raise InputError(
+                f"vector: {name!r} must have shape {tuple(weight.shape)}, "
+                f"found {tuple(vector[name].shape)}"
+            )
+    unknown = sorted(set(vector) - set(weights))
+    if unknown:
+        raise InputError(
+            f"vector: no parameter {unknown[0]!r} among those asked for"
+            f"{nearest(unknown[0], weights)}"
+        )

@@ -1,0 +1,106 @@
+"""From the name of a structure to the running sums that make it."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+from counterpoint.curvature.pullback import Forward
+from counterpoint.curvature.sums import DenseSum, DiagonalSum, KroneckerSum, Running
+from counterpoint.errors import InputError, nearest
+from counterpoint.parameters import select
+
+__all__ = ["STRUCTURES", "Structure", "running"]
+
+STRUCTURES = ("diagonal", "kronecker", "kronecker-reduce", "block", "dense")
+
+Structure: TypeAlias = str | Mapping[str, str]
+"""One of `STRUCTURES`, or globs over names to them: ``{"head.*": "dense", "*": "diagonal"}``."""
+
+DENSE_LIMIT = 16384
+"""Most weights in a dense block: it has their square in numbers, 2 GiB at this limit."""
+
+
+def running(structure: Structure, forward: Forward) -> list[Running]:
+    """Empty sums for all weights of a plan.
+
+    - ``diagonal``: one entry a weight;
+    - ``kronecker``: each linear map and convolution (weight and bias together) by its factors;
+      weights that are not only in one linear map (normalisations, embeddings, tied weights) by
+      their diagonal. ``kronecker-reduce`` differs where positions share weights (`KroneckerSum`);
+    - ``block``: dense within each module, nothing between modules;
+    - ``dense``: everything.
+
+    Args:
+        structure: a name, or globs over names to names; the first glob that matches counts.
+        forward: a pass that shows how weights are used.
+
+    Raises:
+        InputError: an unknown structure, a weight that no glob matches, or a dense block beyond
+            `DENSE_LIMIT`.
+    """
+    weights = forward.plan.weights
+    if isinstance(structure, str):
+        return _named(_known(structure), weights, forward)
+    sums, rest = list[Running](), dict(weights)
+    for glob, name in structure.items():
+        chosen = {n: rest.pop(n) for n in select(forward.plan.model, glob) if n in rest}
+        if chosen:
+            sums += _named(_known(name), chosen, forward)
+    if rest:
+        raise InputError(
+            f"structure: no glob matches the parameter {next(iter(rest))!r}; add '*' as the last"
+        )
+    return sums
+
+
+def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[Running]:
+    if name == "diagonal":
+        return [DiagonalSum(weights)]
+    if name == "dense":
+        return [_dense(weights)]
+    if name == "block":
+        modules = dict[str, dict[str, Tensor]]()
+        for parameter, value in weights.items():
+            modules.setdefault(parameter.rpartition(".")[0], {})[parameter] = value
+        return [_dense(group) for group in modules.values()]
+    return _kronecker(weights, forward, reduce=name == "kronecker-reduce")
+
+
+def _kronecker(weights: Mapping[str, Tensor], forward: Forward, *, reduce: bool) -> list[Running]:
+    sums, rest = list[Running](), dict(weights)
+    for names in _maps(forward):
+        if all(name in rest for name in names):
+            sums.append(KroneckerSum({name: rest.pop(name) for name in names}, reduce=reduce))
+    return [*sums, DiagonalSum(rest)] if rest else sums
+
+
+def _maps(forward: Forward) -> list[tuple[str, ...]]:
+    """Linear maps of which weight and bias are used nowhere else, each as (weight, bias)."""
+    uses = dict[str, set[tuple[str, ...]]]()
+    for record in forward.records:
+        kind = tuple(record.call.names) if record.call.linear else ()
+        for name in record.call.names:
+            uses.setdefault(name, set()).add(kind)
+    pairs = dict.fromkeys(kind for kinds in uses.values() for kind in kinds if kind)
+    return [pair for pair in pairs if all(uses[name] == {pair} for name in pair)]
+
+
+def _dense(weights: Mapping[str, Tensor]) -> DenseSum:
+    size = sum(value.numel() for value in weights.values())
+    if size > DENSE_LIMIT:
+        raise InputError(
+            f"structure: a dense block of {size:,} weights, of which {next(iter(weights))!r} is "
+            f"the first, is above the limit of {DENSE_LIMIT:,}; choose 'kronecker' or 'diagonal', "
+            "or fewer parameters"
+        )
+    return DenseSum(weights)
+
+
+def _known(name: str) -> str:
+    if name not in STRUCTURES:
+        raise InputError(
+            f"structure: must be one of {', '.join(STRUCTURES)}, found {name!r}"
+            f"{nearest(name, STRUCTURES)}"
+        )
+    return name

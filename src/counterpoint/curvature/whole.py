@@ -1,0 +1,102 @@
+"""Gradients an example at a time, for weights that no kernel reads: right for any model."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from counterpoint.curvature.batches import Batch
+from counterpoint.curvature.gradients import gradients
+from counterpoint.curvature.heads import Heads, flat
+from counterpoint.gaussian import Rows
+
+__all__ = ["by_example", "by_vmap"]
+
+
+def by_example(
+    model: nn.Module,
+    heads: Heads,
+    weights: Mapping[str, Tensor],
+    batch: Batch,
+    columns: Float[Tensor, "columns rows outputs"],
+) -> list[Rows]:
+    """One forward pass an example, one backward pass an example and direction: nothing clever.
+
+    Args:
+        model: gives one row of output for one row of input.
+        heads: what its outputs are.
+        weights: name -> weight of the model.
+        batch: examples.
+        columns: directions at the flat output.
+    """
+    found = {name: list[Tensor]() for name in weights}
+    for row in range(batch.rows):
+        with torch.enable_grad():
+            output = flat(heads.outputs(batch.part(slice(row, row + 1)).call(model)))
+        for column in columns[:, row : row + 1].to(output):
+            for name, gradient in gradients(output, weights, column).items():
+                found[name].append(gradient)
+    lead = (batch.rows, len(columns))
+    return [
+        Rows(name, torch.stack(each).view(*lead, *weights[name].shape))
+        for name, each in found.items()
+    ]
+
+
+def by_vmap(
+    model: nn.Module,
+    heads: Heads,
+    weights: Mapping[str, Tensor],
+    batch: Batch,
+    columns: Float[Tensor, "columns rows outputs"],
+) -> list[Rows]:
+    """The same in one vectorised pass through `torch.func`; not every model can be vectorised.
+
+    Args:
+        model: gives one row of output for one row of input.
+        heads: what its outputs are.
+        weights: name -> weight of the model.
+        batch: examples.
+        columns: directions at the flat output.
+    """
+    inputs, place = _split(batch)
+    detached = {name: weight.detach() for name, weight in weights.items()}
+
+    def example(inputs: list[Tensor], directions: Tensor) -> dict[str, Tensor]:
+        args, named = place([value[None] for value in inputs])
+
+        def output(weights: dict[str, Tensor]) -> Tensor:
+            return flat(heads.outputs(functional_call(model, weights, args, named)))[0]
+
+        pull: Any = torch.func.vjp(output, detached)[1]
+        return torch.vmap(lambda direction: pull(direction)[0])(directions)
+
+    # the fused attention kernels have no vectorised derivative
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        found = torch.vmap(example)(inputs, columns.transpose(0, 1))
+    return [Rows(name, value) for name, value in found.items()]
+
+
+def _split(batch: Batch) -> tuple[list[Tensor], Any]:
+    """The tensors that have a row an example, and how to put them back among the arguments."""
+    values = [*batch.inputs, *batch.named.values()]
+    places = [
+        place
+        for place, value in enumerate(values)
+        if isinstance(value, Tensor) and value.shape[:1] == (batch.rows,)
+    ]
+
+    def place(inputs: list[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        filled = list(values)
+        for at, value in zip(places, inputs, strict=True):
+            filled[at] = value
+        count = len(batch.inputs)
+        return tuple(filled[:count]), dict(zip(batch.named, filled[count:], strict=True))
+
+    return [values[place] for place in places], place

@@ -1,0 +1,73 @@
+"""Gaussians over named weights: everything that is known of a trained network, in one object.
+
+In come curvatures, as structures over named weights: `Isotropic`, `Diagonal`, `Kronecker` (a
+layer's two `Factors`), `Dense`, and `Block` (a structure for each group of names). All answer the
+same questions: products and solves with the matrix and with a root of it, determinants,
+variances, principal blocks and marginals, multiples and shifts. `a + b` is exact: where it is
+not closed the answer is a `Sum`, which solves by conjugate gradients; `pool` joins the sums of
+one curvature over two halves of the data instead.
+
+Out come the three operations of a `Gaussian`: the product (what two sources know together), the
+power (forgetting), and, through a structure's `pull`, the covariance ``J P⁻¹ J'`` of what a
+network says. Jacobians stay in factored form (`Outer`, `Lookup`, `Rows`).
+
+A precision of 1 around 0 and one of 3 around 4 make one of 4 around 3, and what is pulled back
+by ``J = 2`` has the variance ``2² / 4``:
+
+>>> import torch
+>>> prior = Gaussian.isotropic({"w": torch.zeros(1)}, precision=1.0)
+>>> data = Gaussian({"w": torch.tensor([4.0])}, Diagonal({"w": torch.tensor([3.0])}), counts=5)
+>>> posterior = prior * data
+>>> posterior.mean["w"].item(), posterior.energy({"w": torch.tensor([5.0])}).item()  # 4 2²/2
+(3.0, 8.0)
+>>> posterior.precision.pull([Rows("w", torch.full((1, 1, 1), 2.0))]).item()
+1.0
+>>> (posterior / data).mean["w"].item()
+0.0
+"""
+
+from counterpoint.gaussian.algebra import add, pool, subtract
+from counterpoint.gaussian.block import Block
+from counterpoint.gaussian.dense import Dense
+from counterpoint.gaussian.diagonal import Diagonal, Isotropic
+from counterpoint.gaussian.gaussian import Gaussian
+from counterpoint.gaussian.jacobian import (
+    Jacobian,
+    Lookup,
+    Outer,
+    Rows,
+    chunks,
+    explicit,
+    grams,
+    squares,
+)
+from counterpoint.gaussian.kronecker import Factors, Kronecker
+from counterpoint.gaussian.precision import Precision
+from counterpoint.gaussian.state import precision_from
+from counterpoint.gaussian.total import Sum
+from counterpoint.gaussian.vectors import Shift
+
+__all__ = [
+    "Block",
+    "Dense",
+    "Diagonal",
+    "Factors",
+    "Gaussian",
+    "Isotropic",
+    "Jacobian",
+    "Kronecker",
+    "Lookup",
+    "Outer",
+    "Precision",
+    "Rows",
+    "Shift",
+    "Sum",
+    "add",
+    "chunks",
+    "explicit",
+    "grams",
+    "pool",
+    "precision_from",
+    "squares",
+    "subtract",
+]

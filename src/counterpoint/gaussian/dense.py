@@ -1,0 +1,221 @@
+"""A precision in full."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from counterpoint.gaussian.basis import Basis
+from counterpoint.gaussian.jacobian import NUMBERS, Jacobian, Outer, chunks, explicit, slices
+from counterpoint.gaussian.precision import Precision
+from counterpoint.gaussian.vectors import (
+    Shift,
+    cholesky,
+    chosen,
+    flat,
+    number,
+    positions,
+    positive,
+    scalar,
+    split,
+    spread,
+    uniform,
+)
+from counterpoint.storage import JSONValue
+
+__all__ = ["Dense"]
+
+_RESOLUTION = {torch.float64: 1e-10, torch.float32: 1e-5}
+"""Relative size below which a negative eigenvalue is taken for rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Precision):
+    """``P = scale matrix + delta I``.
+
+    >>> p = Dense(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), {"w": torch.Size([2])})
+    >>> round(float(p.logdet().exp()), 6), round(float(p.shift(1.0).logdet().exp()), 6)
+    (3.0, 8.0)
+
+    Attributes:
+        matrix: symmetric, in the order of `shapes`.
+        shapes: the weights' names and shapes.
+        scale: kept as a 0-d tensor.
+        delta: kept as a 0-d tensor.
+        basis: the eigendecomposition that multiples and shifts share.
+    """
+
+    matrix: Float[Tensor, "total total"]
+    shapes: dict[str, torch.Size]
+    scale: float | Tensor = 1.0
+    delta: float | Tensor = 0.0
+    basis: Basis | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", scalar(self.scale))
+        object.__setattr__(self, "delta", scalar(self.delta))
+        object.__setattr__(self, "basis", self.basis or Basis(self.matrix))
+
+    @property
+    def like(self) -> Tensor:
+        """The matrix."""
+        return self.matrix
+
+    @property
+    def jitter(self) -> float:
+        """What the eigenvalues were raised by to be positive in spite of rounding; usually 0."""
+        return self._levels[1]
+
+    def scaled(self, factor: float | Tensor) -> "Dense":
+        """``factor P``."""
+        return replace(self, scale=self.scale * factor, delta=self.delta * factor)
+
+    def shift(self, by: Shift) -> "Dense":
+        """With one number the eigenbasis stays, else the matrix is a new one."""
+        one = uniform(by, self.shapes)
+        if one is not None:
+            return replace(self, delta=self.delta + one)
+        full = flat(spread(by, self.shapes, self.matrix), self.shapes)
+        return Dense(self.dense() + full.diag(), self.shapes)
+
+    def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``scale matrix v + delta v``."""
+        v = flat(vector, self.shapes)
+        return split(v @ self.matrix * self.scale + self.delta * v, self.shapes)
+
+    def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Division in the eigenbasis."""
+        turned = flat(vector, self.shapes) @ self._vectors / self._values
+        return split(turned @ self._vectors.T, self.shapes)
+
+    def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``R = Q sqrt(eigenvalues)``."""
+        turned = flat(vector, self.shapes) * self._values.sqrt()
+        return split(turned @ self._vectors.T, self.shapes)
+
+    def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``R'⁻¹ = Q / sqrt(eigenvalues)``."""
+        return split(flat(vector, self.shapes) @ self._root.T, self.shapes)
+
+    def logdet(self) -> Float[Tensor, ""]:
+        """``Σ log eigenvalues``; through a Cholesky root where the matrix itself has a graph."""
+        if self.matrix.requires_grad:
+            root = cholesky(self.dense(), "dense precision")
+            return 2 * root.diagonal().log().sum()
+        values = self._basis.values * self.scale + self.delta
+        return (values + self.jitter).log().sum()
+
+    def pull(self, jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
+        """From ``J R'⁻¹``, without ``J`` where one layer without shared weights is all of it."""
+        entries = [entry for entry in jacobian if self.shapes.keys() & set(entry.names)]
+        if len(entries) == 1 and isinstance(entries[0], Outer) and self._covered_by(entries[0]):
+            return self._pull_outer(entries[0])
+        found: list[Tensor] = []
+        for part in chunks(jacobian, self.shapes):
+            values = explicit(part, self.shapes).items()
+            root = torch.cat([value.flatten(2) for _, value in values], 2) @ self._root
+            found.append(root @ root.mT)
+        return torch.cat(found)
+
+    def diagonal(self) -> dict[str, Tensor]:
+        """Of the matrix."""
+        return split(self.matrix.diagonal() * self.scale + self.delta, self.shapes)
+
+    def variances(self) -> dict[str, Tensor]:
+        """Row sums of ``Q² / eigenvalues``."""
+        return split(self._root.square().sum(1), self.shapes)
+
+    def dense(self) -> Float[Tensor, "total total"]:
+        """The matrix itself."""
+        eye = torch.eye(self.total, dtype=self.matrix.dtype, device=self.matrix.device)
+        return self.matrix * self.scale + self.delta * eye
+
+    def least(self) -> float:
+        """The least of the eigenvalues."""
+        return float((self._basis.values * self.scale + self.delta).detach().min())
+
+    def restrict(self, names: Sequence[str]) -> "Dense":
+        """The principal block."""
+        wanted = chosen(names, self.shapes)
+        place = positions(wanted, self.shapes)
+        return replace(self, matrix=self.matrix[place][:, place], shapes=wanted, basis=None)
+
+    def marginal(self, names: Sequence[str]) -> "Dense":
+        """The Schur complement ``P_aa - P_ab P_bb⁻¹ P_ba``."""
+        wanted = chosen(names, self.shapes)
+        rest = [name for name in self.shapes if name not in wanted]
+        if not rest:
+            return self
+        kept, gone = positions(wanted, self.shapes), positions(rest, self.shapes)
+        full = self.dense().double()
+        root = cholesky(full[gone][:, gone], "dense precision")
+        across = torch.linalg.solve_triangular(root, full[gone][:, kept], upper=False)
+        block = full[kept][:, kept] - across.T @ across
+        return Dense(block.to(self.matrix.dtype), wanted)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The matrix."""
+        return {"matrix": self.matrix}
+
+    def spec(self) -> JSONValue:
+        """Kind, names and shapes, scale and delta."""
+        return {
+            "kind": "dense",
+            "shapes": [[name, list(shape)] for name, shape in self.shapes.items()],
+            "scale": number(self.scale),
+            "delta": number(self.delta),
+        }
+
+    @property
+    def _basis(self) -> Basis:
+        return self.basis or Basis(self.matrix)
+
+    @cached_property
+    def _levels(self) -> tuple[Float64[Tensor, " total"], float]:
+        values = (self._basis.values * self.scale + self.delta).detach()
+        least, greatest = float(values.min()), float(values.abs().max())
+        floor = 10 * torch.finfo(self.matrix.dtype).eps * greatest
+        if least >= floor and least > 0:
+            return values, 0.0
+        if greatest == 0 or least < -_RESOLUTION.get(self.matrix.dtype, 1e-5) * greatest:
+            positive(min(least, 0.0), "dense precision")
+        return values + (floor - least), floor - least
+
+    @property
+    def _vectors(self) -> Tensor:
+        return self._basis.vectors
+
+    @property
+    def _values(self) -> Tensor:
+        return self._levels[0].to(self.matrix.dtype)
+
+    @cached_property
+    def _root(self) -> Float[Tensor, "total total"]:
+        return self._vectors / self._values.sqrt()
+
+    def _covered_by(self, entry: Outer) -> bool:
+        one = entry.deltas.shape[2:4] == (1, 1)
+        return one and list(entry.names) == list(self.shapes) and entry.weight is not None
+
+    def _pull_outer(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
+        # for each output o, z_o = [a; 1]' R_o, so that the middle matrix is z z'
+        rows, outputs = entry.deltas.shape[0], entry.deltas.shape[4]
+        size = outputs * entry.inputs.shape[3]
+        root = self._root[:size].view(outputs, -1, self.total)
+        found: list[Tensor] = []
+        each = max(1, NUMBERS // max(1, outputs * self.total))
+        for part in slices(rows, each):
+            inputs, deltas = entry.inputs[part, 0, 0], entry.deltas[part, :, 0, 0]
+            z = (inputs @ root).transpose(0, 1)
+            if entry.bias is not None:
+                z = z + self._root[size:]
+            pulled = deltas @ z if deltas.shape[1] < outputs else None
+            if pulled is None:
+                # more directions than outputs: the outputs' covariance first
+                found.append(deltas @ (z @ z.mT) @ deltas.mT)
+            else:
+                found.append(pulled @ pulled.mT)
+        return torch.cat(found)

@@ -1,0 +1,295 @@
+"""The Laplace approximation of any trained network: a Gaussian over the weights it ended at."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from counterpoint.curvature import (
+    Batch,
+    Heads,
+    Labels,
+    Linearised,
+    Local,
+    Structure,
+    Unpack,
+    fisher,
+    linearise,
+)
+from counterpoint.errors import InputError, nearest
+from counterpoint.gaussian import Gaussian, Precision
+from counterpoint.goals import Gaussian as GaussianLikelihood
+from counterpoint.goals import Likelihood
+from counterpoint.parameters import Pattern
+from counterpoint.posterior.links import closed, sampled
+from counterpoint.posterior.marginal import Fit, best
+from counterpoint.posterior.prior import Each, Prior, given, log_density
+from counterpoint.posterior.protocol import Distribution
+from counterpoint.posterior.status import Status
+
+__all__ = ["Laplace", "laplace"]
+
+
+@dataclass(frozen=True, eq=False)
+class Laplace:
+    r"""``N(θ*, P⁻¹)`` over the weights of a trained network, ``P = H/s + diag(α)``.
+
+    ``H`` is the Fisher information at the optimum ``θ*``, ``α`` the prior's precision, ``s`` the
+    factor by which a Gaussian likelihood's noise variance is scaled (MacKay 1992; Daxberger et al.
+    2021). Predictions linearise the network around ``θ*`` (Khan et al. 2019; Immer, Korzepa & Bauer
+    2021), or draw weights.
+
+    Attributes:
+        linearised: the model, and how its weights are read.
+        mean: ``θ*``, a copy.
+        curvature: ``H``.
+        prior: name -> ``α``, one number or one a weight.
+        noise_scale: ``s``; 1 unless the evidence chose it.
+        fit: how well the model fits the data at ``θ*``.
+        status: how prior and noise came about, with a sentence.
+    """
+
+    linearised: Linearised
+    mean: dict[str, Tensor]
+    curvature: Precision = field(repr=False)
+    prior: dict[str, Tensor]
+    noise_scale: float
+    fit: Fit
+    status: Status
+    versions: tuple[int, ...] = field(repr=False)
+
+    @property
+    def gaussian(self) -> Gaussian:
+        """The posterior over the weights: to save, to merge, to remember."""
+        return Gaussian(self.mean, self.precision, counts=self.fit.weight)
+
+    @property
+    def precision(self) -> Precision:
+        """``P``."""
+        return self._precision(self.prior, self.noise_scale)
+
+    def predict(
+        self,
+        batch: Any,
+        *,
+        link: str = "closed",
+        samples: int = 100,
+        generator: torch.Generator | None = None,
+    ) -> Distribution | dict[str, Distribution]:
+        """The predictive distribution of the target, or one a head.
+
+        - ``"closed"``: outputs are normal, ``N(f(x), J P⁻¹ J')`` with the joint covariance of all
+          outputs of a row; the target then follows in closed form: normal, probit for classes and
+          for yes or no, lognormal for rates.
+        - ``"montecarlo"``: weights are drawn, and the network itself is run with each draw. Not
+          linearised, so it can be poor where the Gaussian is wide (Immer et al. 2021).
+
+        Args:
+            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+            link: which.
+            samples: draws of the weights.
+            generator: source of randomness, needed for draws.
+
+        Raises:
+            InputError: an unknown link, no generator, or weights that changed since the fit.
+        """
+        heads = self.linearised.plan.heads.likelihoods
+        if link == "closed":
+            local = self.outputs(batch)
+            if local.covariance is None:
+                raise InputError("link: a closed form needs a covariance")
+            found, place = dict[str, Distribution](), 0
+            for name, value in local.outputs.items():
+                mean = value.reshape(value.shape[0], -1)
+                inside = slice(place, place + mean.shape[1])
+                covariance = local.covariance[:, inside, inside]
+                found[name] = closed(heads[name], mean, covariance, self.noise_scale)
+                place += mean.shape[1]
+        elif link == "montecarlo":
+            draws = self._draws(batch, samples, generator)
+            found = {n: sampled(heads[n], draw, self.noise_scale) for n, draw in draws.items()}
+        else:
+            known = nearest(link, ["closed", "montecarlo"])
+            raise InputError(f"link: must be 'closed' or 'montecarlo', found {link!r}{known}")
+        return found if self.linearised.plan.heads.names else found[""]
+
+    def outputs(self, batch: Any) -> Local:
+        """The network's outputs, and the joint covariance of all outputs of a row.
+
+        Args:
+            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+
+        Raises:
+            InputError: weights that changed since the fit.
+        """
+        self._refuse_changed()
+        return self.linearised.at(batch, self.precision)
+
+    def log_evidence(
+        self, prior: Prior | None = None, noise_scale: float | Tensor | None = None
+    ) -> Float64[Tensor, ""]:
+        r"""Laplace's approximation of the log marginal likelihood, in nats.
+
+        .. math:: \log p(y \mid \theta^*) - \tfrac12 \theta^{*\top} A\, \theta^*
+            + \tfrac12 \log\det A - \tfrac12 \log\det (H / s + A), \qquad A = \mathrm{diag}(\alpha)
+
+        Differentiable in prior and noise scale where they are tensors that require gradients.
+
+        Args:
+            prior: precision: one number, name -> number, or name -> one a weight; none: its own.
+            noise_scale: factor on a Gaussian likelihood's noise variance; none: its own.
+
+        Raises:
+            InputError: precisions or a scale that are not positive, or a scale for likelihoods
+                that have no noise.
+        """
+        chosen = self.prior if prior is None else given(prior, self.curvature.shapes)
+        scale = self.noise_scale if noise_scale is None else noise_scale
+        number = float(torch.as_tensor(scale).detach())
+        if not number > 0:
+            raise InputError(f"noise_scale: must be positive, found {number:g}")
+        self._refuse_scale(scale)
+        determinant = self._precision(chosen, scale).logdet().cpu()
+        return self.fit.log_likelihood(scale) + log_density(self.mean, chosen) - determinant / 2
+
+    def tuned(self, *, each: Each = "model", noise: bool | None = None) -> "Laplace":
+        """The same at the prior (and noise) where the evidence is greatest.
+
+        One precision a weight has a closed form while the curvature is diagonal; everything else
+        takes a few gradient steps on logarithms (L-BFGS), in which no decomposition is repeated
+        where one precision is shared by a layer.
+
+        Args:
+            each: one precision for the ``"model"``, one a ``"layer"``, or one a ``"weight"``.
+            noise: whether a Gaussian likelihood's noise is scaled, too; none means where all heads
+                are Gaussian.
+
+        Raises:
+            InputError: an unknown `each`, or a noise to scale where there is none.
+        """
+        scalable = self._scalable()
+        noise = scalable if noise is None else noise
+        if noise:
+            self._refuse_scale(0.0)
+        prior, scale, status = best(self, each, noise=noise)
+        return replace(self, prior=prior, noise_scale=scale, status=status)
+
+    def _precision(self, prior: Mapping[str, Tensor], scale: float | Tensor) -> Precision:
+        scaled = isinstance(scale, Tensor) or scale != 1
+        curvature = self.curvature.scaled(1 / scale) if scaled else self.curvature
+        return curvature.shift(dict(prior))
+
+    def _draws(
+        self, batch: Any, samples: int, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        if generator is None:
+            raise InputError("link='montecarlo' needs generator=, a torch.Generator")
+        self._refuse_changed()
+        plan = self.linearised.plan
+        read = self.linearised.read(batch)
+        drawn = self.gaussian.sample(generator, samples)
+        found = list[dict[str, Tensor]]()
+        with torch.no_grad():
+            for draw in range(samples):
+                weights = {name: value[draw] for name, value in drawn.items()}
+                outputs = functional_call(plan.model, weights, read.inputs, dict(read.named))
+                found.append(plan.heads.outputs(outputs))
+        return {
+            name: torch.stack([one[name].reshape(read.rows, -1) for one in found])
+            for name in found[0]
+        }
+
+    def _scalable(self) -> bool:
+        heads = self.linearised.plan.heads.likelihoods.values()
+        return all(isinstance(one, GaussianLikelihood) for one in heads)
+
+    def _refuse_scale(self, scale: float | Tensor) -> None:
+        if (isinstance(scale, Tensor) or scale != 1) and not self._scalable():
+            raise InputError("noise_scale: only Gaussian likelihoods have a noise to be scaled")
+
+    def _refuse_changed(self) -> None:
+        weights = self.linearised.plan.weights
+        if self.versions == _versions(weights):
+            return
+        changed = [
+            name for name, value in weights.items() if not torch.equal(value, self.mean[name])
+        ]
+        if changed:
+            raise InputError(
+                f"laplace: the model's weights changed since the fit ({changed[0]!r} among them); "
+                "fit again, or put them back with model.load_state_dict(..., strict=False)"
+            )
+
+
+def laplace(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: Iterable[Any],
+    *,
+    structure: Structure = "kronecker",
+    parameters: Pattern | None = None,
+    prior: Prior | None = None,
+    labels: Labels = "exact",
+    generator: torch.Generator | None = None,
+    unpack: Unpack | None = None,
+) -> Laplace:
+    """A Gaussian over the weights of a trained network, from its data, in one pass.
+
+    Args:
+        model: trained, in evaluation mode; any module with one row of output for one of input.
+        likelihood: of the output, or one a head for a model that returns a mapping.
+        data: the batches it was trained on, with targets, iterated once.
+        structure: of the curvature, see `counterpoint.curvature.fisher`.
+        parameters: which weights are uncertain: a glob, a submodule (``model.head`` for the last
+            layer), a function; none means all that are trained. The others count as known.
+        prior: precision of the weights: one number, name -> number, or one a weight; none means
+            the one number (and, for Gaussian likelihoods, the noise scale) of greatest evidence.
+        labels: of the curvature.
+        generator: source of randomness for sampled labels.
+        unpack: reads a batch.
+
+    Raises:
+        InputError: as `counterpoint.curvature.fisher`, or a prior that is not positive.
+
+    A linear model's posterior is exact:
+
+    >>> x = torch.tensor([[1.0], [2.0]])
+    >>> line = nn.Linear(1, 1, bias=False)
+    >>> posterior = laplace(line, GaussianLikelihood(), [(x, x)], structure="dense", prior=1.0)
+    >>> posterior.predict(torch.tensor([[3.0]])).knowledge  # 3² / (1² + 2² + 1)
+    tensor([[1.5000]], dtype=torch.float64)
+    """
+    fit, first = Fit(), list[Batch]()
+
+    def observe(batch: Batch, heads: Heads, outputs: dict[str, Tensor]) -> None:
+        if not first:
+            first.append(batch.part(slice(0, 3)))
+        fit.add(heads.likelihoods, outputs, heads.targets(batch), batch)
+
+    curvature = fisher(
+        model,
+        likelihood,
+        data,
+        structure=structure,
+        labels=labels,
+        parameters=parameters,
+        generator=generator,
+        unpack=unpack,
+        observe=observe,
+    )
+    linearised = linearise(
+        model, likelihood, first[0], parameters=parameters, unpack=unpack, check=False
+    )
+    weights = linearised.plan.weights
+    mean = {name: value.detach().clone() for name, value in weights.items()}
+    start = given(1.0 if prior is None else prior, curvature.shapes)
+    found = Laplace(linearised, mean, curvature, start, 1.0, fit, Status.GIVEN, _versions(weights))
+    return found.tuned() if prior is None else found
+
+
+def _versions(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
+    return tuple(value._version for value in weights.values())

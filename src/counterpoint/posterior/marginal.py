@@ -1,0 +1,178 @@
+"""The evidence of a Laplace approximation: what it needs of the data, and where it is greatest."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from scipy.optimize import minimize
+from torch import Tensor
+
+from counterpoint.curvature import Batch
+from counterpoint.gaussian import Diagonal, Precision
+from counterpoint.goals import Gaussian, Likelihood
+from counterpoint.posterior.prior import Each, groups
+from counterpoint.posterior.status import Status
+
+if TYPE_CHECKING:
+    from counterpoint.posterior.laplace import Laplace
+
+__all__ = ["Fit", "best"]
+
+_BOUND = math.log(1e10)
+"""Of the logarithms of precisions, and of the noise scale, either way."""
+
+_ROUNDS = 200
+
+
+@dataclass
+class Fit:
+    """How well a network fits its data, summed over rows.
+
+    Attributes:
+        nll: negative log likelihood, in nats.
+        residual: ``Σ w (y − f)²/σ²`` over all outputs with Gaussian noise.
+        numbers: ``Σ w`` over these outputs.
+        weight: ``Σ w`` over rows.
+    """
+
+    nll: float = 0.0
+    residual: float = 0.0
+    numbers: float = 0.0
+    weight: float = field(default=0.0)
+
+    def add(
+        self,
+        likelihoods: Mapping[str, Likelihood],
+        outputs: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        batch: Batch,
+    ) -> None:
+        """Add a batch."""
+        weight = torch.ones(batch.rows, dtype=torch.float64)
+        if batch.weight is not None:
+            weight = batch.weight.double().cpu()
+        self.weight += float(weight.sum())
+        for name, output in outputs.items():
+            likelihood, target = likelihoods[name], targets[name]
+            each = likelihood.nll_each(output, target).detach().double().cpu()
+            self.nll += float(weight @ each)
+            if isinstance(likelihood, Gaussian):
+                error = (target.reshape(output.shape).double() - output.double()).square()
+                scaled = (error / likelihood.noise.detach().double()).reshape(batch.rows, -1).cpu()
+                self.residual += float(weight @ scaled.sum(1))
+                self.numbers += float(weight.sum()) * scaled.shape[1]
+
+    def log_likelihood(self, scale: float | Tensor = 1.0) -> Float64[Tensor, ""]:
+        """``log p(y | θ*)`` with Gaussian noise variances multiplied by a scale."""
+        scale = torch.as_tensor(scale, dtype=torch.float64)
+        change = self.residual * (1 - 1 / scale) - self.numbers * scale.log()
+        return change / 2 - self.nll
+
+
+def best(
+    posterior: "Laplace", each: Each, *, noise: bool
+) -> tuple[dict[str, Tensor], float, Status]:
+    """Prior, noise scale, and how the search for the greatest evidence ended.
+
+    Args:
+        posterior: of which the evidence is meant.
+        each: how many prior precisions.
+        noise: whether the noise is scaled.
+    """
+    shapes = posterior.curvature.shapes
+    diagonal = _as_diagonal(posterior.curvature)
+    if each == "weight":
+        if diagonal is not None:
+            return _closed(posterior, diagonal, noise=noise)
+        parts = {name: [name] for name in shapes}
+        sizes = {name: shape.numel() for name, shape in shapes.items()}
+        return _climb(posterior, list(parts.values()), list(sizes.values()), noise=noise)
+    chosen = groups(each, shapes)
+    return _climb(posterior, chosen, [1] * len(chosen), noise=noise)
+
+
+def _climb(
+    posterior: "Laplace", chosen: list[list[str]], sizes: list[int], *, noise: bool
+) -> tuple[dict[str, Tensor], float, Status]:
+    """L-BFGS on the logarithms of the precisions of groups of names, and of the noise scale."""
+
+    def unpacked(values: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        parts = values[: sum(sizes)].exp().split(sizes)
+        prior = dict[str, Tensor]()
+        for names, part in zip(chosen, parts, strict=True):
+            one = part if len(part) > 1 else part.reshape(())
+            for name in names:
+                prior[name] = one.view(posterior.mean[name].shape) if one.ndim else one
+        return prior, values[-1].exp() if noise else None
+
+    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+        values = torch.from_numpy(point.copy()).requires_grad_()
+        prior, scale = unpacked(values)
+        with torch.enable_grad():
+            evidence = posterior.log_evidence(prior, scale)
+        (gradient,) = torch.autograd.grad(evidence, values)
+        return -float(evidence.detach()), -gradient.numpy()
+
+    start = [
+        _start(posterior, names)
+        for names, size in zip(chosen, sizes, strict=True)
+        for _ in range(size)
+    ]
+    point = np.array([*start, 0.0] if noise else start)
+    found = minimize(
+        loss, point, jac=True, method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * len(point)
+    )
+    prior, scale = unpacked(torch.from_numpy(found.x))
+    count = sum(sizes)
+    status = _status(found.x[:count]) if found.success else Status.UNFINISHED
+    return prior, 1.0 if scale is None else float(scale), status
+
+
+def _closed(
+    posterior: "Laplace", curvature: Mapping[str, Tensor], *, noise: bool
+) -> tuple[dict[str, Tensor], float, Status]:
+    """One precision a weight: ``1/α − 1/(h + α) = θ²`` is a quadratic, the noise MacKay's."""
+    squared = {name: value.double().square() for name, value in posterior.mean.items()}
+    scale, fit, status = 1.0, posterior.fit, Status.TUNED
+    prior = dict[str, Tensor]()
+    for _ in range(_ROUNDS):
+        prior = {name: _root(curvature[name] / scale, squared[name]) for name in curvature}
+        if not noise:
+            return prior, scale, status
+        pairs = [(curvature[name] / scale, prior[name]) for name in curvature]
+        determined = sum(float((h / (h + alpha)).sum()) for h, alpha in pairs)
+        free = max(fit.numbers - determined, 1e-3 * fit.numbers)
+        # residuals are in units of the noise at scale 1
+        renewed = fit.residual / free
+        if abs(math.log(renewed / scale)) < 1e-10:
+            return prior, renewed, status
+        scale = renewed
+    return prior, scale, Status.UNFINISHED
+
+
+def _root(curvature: Tensor, squared: Tensor) -> Tensor:
+    """The positive root of ``α² + hα − h/θ² = 0``, without cancellation."""
+    ratio = curvature / squared.clamp_min(math.exp(-2 * _BOUND))
+    root = 2 * ratio / (curvature + (curvature.square() + 4 * ratio).sqrt()).clamp_min(1e-300)
+    return root.clamp(math.exp(-_BOUND), math.exp(_BOUND))
+
+
+def _start(posterior: "Laplace", names: list[str]) -> float:
+    squares = torch.cat([posterior.mean[name].double().square().flatten() for name in names])
+    return float(-squares.mean().clamp(1e-8, 1e8).log())
+
+
+def _status(logarithms: np.ndarray) -> Status:
+    if float(logarithms.max()) >= _BOUND - 1e-3:
+        return Status.PRIOR_CAPPED
+    return Status.PRIOR_FLOORED if float(logarithms.min()) <= 1e-3 - _BOUND else Status.TUNED
+
+
+def _as_diagonal(precision: Precision) -> dict[str, Tensor] | None:
+    if isinstance(precision, Diagonal):
+        return {name: value.double() for name, value in precision.values.items()}
+    return None
