@@ -5,8 +5,9 @@ from typing import TypeAlias
 
 from torch import Tensor
 
+from counterpoint.curvature.factors import KroneckerSum
 from counterpoint.curvature.pullback import Forward
-from counterpoint.curvature.sums import DenseSum, DiagonalSum, KroneckerSum, Running
+from counterpoint.curvature.sums import DenseSum, DiagonalSum, Running
 from counterpoint.errors import InputError, nearest
 from counterpoint.parameters import select
 
@@ -69,21 +70,28 @@ def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[R
 
 def _kronecker(weights: Mapping[str, Tensor], forward: Forward, *, reduce: bool) -> list[Running]:
     sums, rest = list[Running](), dict(weights)
-    for names in _maps(forward):
+    for names, groups in _maps(forward).items():
         if all(name in rest for name in names):
-            sums.append(KroneckerSum({name: rest.pop(name) for name in names}, reduce=reduce))
+            mine = {name: rest.pop(name) for name in names}
+            sums.append(KroneckerSum(mine, groups, reduce=reduce))
     return [*sums, DiagonalSum(rest)] if rest else sums
 
 
-def _maps(forward: Forward) -> list[tuple[str, ...]]:
-    """Linear maps of which weight and bias are used nowhere else, each as (weight, bias)."""
-    uses = dict[str, set[tuple[str, ...]]]()
+def _maps(forward: Forward) -> dict[tuple[str, ...], int]:
+    """Linear maps whose weight and bias are used nowhere else: (weight, bias) -> groups."""
+    uses, maps = dict[str, set[tuple[str, ...]]](), dict[tuple[str, ...], int]()
     for record in forward.records:
-        kind = tuple(record.call.names) if record.call.linear else ()
+        groups = record.call.maps
+        kind = tuple(record.call.names) if groups else ()
+        if groups:
+            maps[kind] = groups
         for name in record.call.names:
             uses.setdefault(name, set()).add(kind)
-    pairs = dict.fromkeys(kind for kinds in uses.values() for kind in kinds if kind)
-    return [pair for pair in pairs if all(uses[name] == {pair} for name in pair)]
+    return {
+        names: groups
+        for names, groups in maps.items()
+        if all(uses[name] == {names} for name in names)
+    }
 
 
 def _dense(weights: Mapping[str, Tensor]) -> DenseSum:

@@ -20,6 +20,8 @@ __all__ = [
     "Lookup",
     "Outer",
     "Rows",
+    "add_products",
+    "add_squares",
     "chunks",
     "explicit",
     "extent",
@@ -79,16 +81,24 @@ class Outer:
             found[self.bias] = self.deltas.sum(3).reshape(*lead, *shapes[self.bias])
         return found
 
-    def squares(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-        """Sums of squares over rows and columns."""
-        found = dict[str, Tensor]()
+    def add_squares(self, into: Mapping[str, Tensor]) -> None:
+        """Add sums of squares over rows and columns, in place."""
+        groups, outputs = self.deltas.shape[2], self.deltas.shape[4]
+        one = self.inputs.shape[2] == 1
+        # one position: (d a')² = d² a'², so the columns pool before the only product
+        pooled = self.deltas[:, :, :, 0].square().sum(1) if one else None
         if self.weight is not None:
-            one = self.inputs.shape[2] == 1
-            full = self._pooled() if one else self._stacked()
-            found[self.weight] = full.reshape(shapes[self.weight])
+            total = into[self.weight].view(groups, outputs, -1)
+            if pooled is not None:
+                add_products(
+                    total, pooled.transpose(0, 1), self.inputs[:, :, 0].square().transpose(0, 1)
+                )
+            else:
+                self._add_stacked(total)
         if self.bias is not None:
-            found[self.bias] = self.deltas.sum(3).square().sum((0, 1)).reshape(shapes[self.bias])
-        return found
+            if pooled is None:
+                pooled = self.deltas.sum(3).square().sum(1)
+            into[self.bias].view(groups, outputs).add_(pooled.sum(0))
 
     def gram(self, weights: Mapping[str, Tensor]) -> Float[Tensor, "rows columns columns"]:
         """``J diag(weights) J'``."""
@@ -106,22 +116,15 @@ class Outer:
         root = (self.deltas[:, :, :, 0] * scale.sqrt()[:, None]).flatten(2)
         return root @ root.transpose(1, 2)
 
-    def _pooled(self) -> Float[Tensor, "groups outputs inputs"]:
-        # one position: (d a')² = d² a'², so the columns pool before the only product
-        pooled = self.deltas[:, :, :, 0].square().sum(1)
-        return torch.einsum("bgo,bgi->goi", pooled, self.inputs[:, :, 0].square())
-
-    def _stacked(self) -> Float[Tensor, "groups outputs inputs"]:
+    def _add_stacked(self, total: Float[Tensor, "groups outputs inputs"]) -> None:
         rows, columns, groups, _, outputs = self.deltas.shape
         inputs = self.inputs.shape[3]
-        total = self.deltas.new_zeros(groups, outputs, inputs)
         each = max(1, groups * columns * outputs * inputs)
         for part in slices(rows, min(_TOGETHER, max(1, NUMBERS // each))):
             # columns beside outputs, so that the inputs are read once
             deltas = self.deltas[part].permute(0, 2, 1, 4, 3).flatten(2, 3)
             product = deltas @ self.inputs[part]
             total += product.square_().sum(0).view(groups, columns, outputs, inputs).sum(1)
-        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +158,10 @@ class Lookup:
         full[row, :, token] = sums
         return {self.weight: full}
 
-    def squares(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-        """Sums of squares over rows and columns."""
+    def add_squares(self, into: Mapping[str, Tensor]) -> None:
+        """Add sums of squares over rows and columns, in place."""
         _, token, sums = self._grouped()
-        total = self.deltas.new_zeros(shapes[self.weight])
-        return {self.weight: total.index_add_(0, token, sums.square().sum(1))}
+        into[self.weight].index_add_(0, token, sums.square().sum(1))
 
     def gram(self, weights: Mapping[str, Tensor]) -> Float[Tensor, "rows columns columns"]:
         """``J diag(weights) J'``."""
@@ -206,9 +208,10 @@ class Rows:
         """Its own values."""
         return {self.name: self.values.reshape(*self.values.shape[:2], *shapes[self.name])}
 
-    def squares(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-        """Sums of squares over rows and columns."""
-        return {self.name: self.values.square().sum((0, 1)).reshape(shapes[self.name])}
+    def add_squares(self, into: Mapping[str, Tensor]) -> None:
+        """Add sums of squares over rows and columns, in place."""
+        total = into[self.name]
+        total.add_(self.values.square().sum((0, 1)).reshape(total.shape))
 
     def gram(self, weights: Mapping[str, Tensor]) -> Float[Tensor, "rows columns columns"]:
         """``J diag(weights) J'``."""
@@ -264,9 +267,6 @@ def explicit(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, 
 def squares(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
     """``Σ J²`` over rows and columns for each parameter, in its own shape.
 
-    With one position an example no gradient of an example is formed: ``Σ_b (Σ_k d_bk²) a_b²'``.
-    Weights that are used more than once are multiplied out, a chunk of rows at a time.
-
     >>> a, d = torch.tensor([[[[2.0]]], [[[3.0]]]]), torch.ones(2, 1, 1, 1, 1)
     >>> squares([Outer("w", None, a, d)], {"w": torch.Size([1, 1])})  # 2² + 3²
     {'w': tensor([[13.]])}
@@ -274,15 +274,29 @@ def squares(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, T
     extent(jacobian)
     like = _values(jacobian[0])
     total = {name: like.new_zeros(shape) for name, shape in shapes.items()}
+    add_squares(jacobian, total)
+    return total
+
+
+def add_squares(jacobian: Jacobian, into: Mapping[str, Tensor]) -> None:
+    """Add ``Σ J²`` over rows and columns to tensors of the parameters' shapes, in place.
+
+    With one position an example no gradient of an example is formed: ``Σ_b (Σ_k d_bk²) a_b²'``.
+    Weights that are used more than once are multiplied out, a chunk of rows at a time.
+
+    Args:
+        jacobian: entries; names that `into` does not hold are left out.
+        into: name -> contiguous tensor, in the Jacobian's type.
+    """
+    extent(jacobian)
+    shapes = {name: value.shape for name, value in into.items()}
     once, again = _split(jacobian, shapes)
     for entry in once:
-        for name, value in entry.squares(shapes).items():
-            total[name] += value
+        entry.add_squares(into)
     if again:
         for part in chunks(jacobian, again):
             for name, value in explicit(part, again).items():
-                total[name] += value.square().sum((0, 1))
-    return total
+                into[name].add_(value.square().sum((0, 1)))
 
 
 def grams(
@@ -311,6 +325,18 @@ def chunks(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> Iterator[lis
     each = columns * sum(shape.numel() for shape in shapes.values())
     for part in slices(rows, max(1, NUMBERS // max(1, each))):
         yield [entry.take(part) for entry in jacobian]
+
+
+def add_products(
+    total: Float[Tensor, "groups outputs inputs"],
+    left: Float[Tensor, "groups many outputs"],
+    right: Float[Tensor, "groups many inputs"],
+) -> None:
+    """``total += left' right`` for each group, in place."""
+    if total.shape[0] == 1:  # the plain product is the faster one
+        total[0].addmm_(left[0].T, right[0])
+    else:
+        total.baddbmm_(left.mT, right)
 
 
 def _gram(full: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:

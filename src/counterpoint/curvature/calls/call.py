@@ -84,9 +84,9 @@ class Call(ABC):
     positions: int
 
     @property
-    def linear(self) -> bool:
-        """Whether it is a linear map, given as outer products, weight before bias."""
-        return False
+    def maps(self) -> int:
+        """Groups of a linear map that is given as outer products, weight first; 0 for others."""
+        return 0
 
     @property
     def step(self) -> int | None:

@@ -68,9 +68,9 @@ class Convolution(Call):
         )
 
     @property
-    def linear(self) -> bool:
-        """It is, when its weight is asked for."""
-        return self.weight is not None
+    def maps(self) -> int:
+        """Its groups, when its weight is asked for."""
+        return self.groups if self.weight is not None else 0
 
     @property
     def step(self) -> int | None:

@@ -46,9 +46,9 @@ class Linear(Call):
         return cls(axis, arguments.names(), positions, weight, bias, inputs.detach())
 
     @property
-    def linear(self) -> bool:
-        """It is, when its weight is asked for."""
-        return self.weight is not None
+    def maps(self) -> int:
+        """One, when its weight is asked for."""
+        return int(self.weight is not None)
 
     def kept(self) -> tuple[Tensor, ...]:
         """The input."""

@@ -1,0 +1,91 @@
+"""Running sums of the Kronecker factors of a linear map."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.curvature.sums import Total
+from counterpoint.gaussian import Factors, Jacobian, Kronecker, Outer, add_products
+
+__all__ = ["KroneckerSum"]
+
+
+class KroneckerSum:
+    """``Σ w a a'`` of a linear map's inputs, ``Σ d d'`` of its outputs' deltas.
+
+    With weight sharing, ``expand`` takes every position for an example of its own; ``reduce`` the
+    mean input and the summed delta of an example (Eschenhagen et al. 2023, eqs. 8 and 9). A
+    position whose deltas are all zero (padding, a masked token) is left out, so the factors do not
+    depend on how far a batch was padded.
+
+    Args:
+        weights: name -> weight: the map's weight, then its bias if it has one.
+        groups: of a convolution.
+        reduce: which of the two.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], groups: int, *, reduce: bool = False) -> None:
+        self.names, self.joint = frozenset(weights), False
+        self._names, self._reduce = tuple(weights), reduce
+        self._weight = next(iter(weights.values()))
+        outputs, inputs = self._weight.shape[0] // groups, self._weight[0].numel()
+        self._left = Total(self._weight, torch.Size([groups, outputs, outputs]))
+        self._right = Total(self._weight, torch.Size([groups, inputs, inputs]))
+        self._sums = Total(self._weight, torch.Size([groups, inputs]))
+        self._count = torch.zeros((), dtype=torch.float64, device=self._weight.device)
+
+    def add(self, jacobian: Jacobian, weight: Float[Tensor, " rows"] | None) -> None:
+        """Add some examples."""
+        for entry in jacobian:
+            if isinstance(entry, Outer):
+                self._add(entry, weight)
+
+    def _add(self, entry: Outer, weight: Float[Tensor, " rows"] | None) -> None:
+        inputs, deltas, used = entry.inputs, entry.deltas, _used(entry, weight)
+        if self._reduce and entry.inputs.shape[2] > 1 and used is not None:
+            inputs, deltas, used = _reduced(inputs, deltas, used)
+        rows, groups, positions = inputs.shape[:3]
+        # groups x (rows and positions) x width
+        wide = inputs.transpose(0, 1).flatten(1, 2)
+        tall = deltas.movedim(2, 0).flatten(1, 3)
+        counted = wide
+        if used is not None:
+            each = used.expand(rows, groups, positions).transpose(0, 1).flatten(1)
+            counted = wide * each[..., None]
+        add_products(self._right.part, wide, counted)
+        add_products(self._left.part, tall, tall)
+        self._sums.part.add_(counted.sum(1))
+        self._count += rows * positions if used is None else used.sum()
+        for total in (self._left, self._right, self._sums):
+            total.added()
+
+    def result(self) -> Kronecker:
+        """The factors; a bias is a last input of one."""
+        name, bias = (*self._names, None)[:2]
+        left, right = self._left.value(), self._right.value()
+        if bias is not None:
+            sums = self._sums.value()[:, :, None]
+            corner = self._count.expand(right.shape[0], 1, 1)
+            right = torch.cat([torch.cat([right, sums], 2), torch.cat([sums.mT, corner], 2)], 1)
+        shape, dtype = self._weight.shape, self._weight.dtype
+        factors = Factors(str(name), bias, shape, left.to(dtype), right.to(dtype), self._count)
+        return Kronecker(factors)
+
+
+def _used(entry: Outer, weight: Float[Tensor, " rows"] | None) -> Tensor | None:
+    """How much each row and position counts; none where each counts once."""
+    used = None if weight is None else weight.to(entry.inputs)[:, None, None]
+    if entry.inputs.shape[2] == 1:
+        return used
+    reached = entry.deltas.any(4).any(1).any(1)[:, None, :].to(entry.inputs)
+    return reached if used is None else used * reached
+
+
+def _reduced(inputs: Tensor, deltas: Tensor, used: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean input, summed delta, and weight of each example, over its positions."""
+    total = (used > 0).to(inputs).sum(2, keepdim=True)
+    share = (used > 0).to(inputs) / total.clamp_min(1)
+    mean = (inputs * share[..., None]).sum(2, keepdim=True)
+    return mean, deltas.sum(3, keepdim=True), used.amax(2, keepdim=True)
