@@ -120,7 +120,7 @@ def measure(width: int, x: Tensor, labels: Tensor, repeats: int) -> dict[str, ob
             "noise": float(ours.noise[0] * theirs.alpha_ - 1),
         },
         "softmax": {
-            "structure": softmax.structure.name,
+            "structure": type(softmax.precision).__name__.lower(),
             "optima": softmax.evaluations,
             "status": softmax.status.name,
             "prior": softmax.prior,

@@ -173,6 +173,37 @@ def test_one_layer_is_pulled_without_a_jacobian():
     assert largest.numbers < rows * 30 * total
 
 
+@pytest.mark.parametrize("columns", [1, 2, 5])
+@pytest.mark.parametrize("bias", [None, "b"])
+@pytest.mark.parametrize("settled", [0.0, 1.0])
+def test_one_layer_is_pulled_from_pairs_or_from_a_root(columns, bias, settled, monkeypatch):
+    monkeypatch.setattr(dense_module, "_SETTLED", settled)
+    monkeypatch.setattr(dense_module, "_TOGETHER", 3)
+    entry = replace(outer(columns=columns, rows=4), bias=bias)
+    shapes = {name: shape for name, shape in outer_shapes().items() if name in entry.names}
+    dense = Dense(definite(sum(shape.numel() for shape in shapes.values())), shapes)
+    full = torch.cat([value.flatten(2) for value in explicit([entry], shapes).values()], 2)
+    close(dense.pull([entry]), full @ dense.dense().inverse() @ full.mT)
+    nothing = replace(entry, inputs=entry.inputs[:0], deltas=entry.deltas[:0])
+    assert dense.pull([nothing]).shape == (0, columns, columns)
+
+
+def test_a_small_variance_beside_large_ones_is_not_rounded_away():
+    basis = torch.linalg.qr(normal(20, 20))[0]
+    values = torch.logspace(-13, 0, 20, dtype=torch.float64)
+    dense = Dense(basis * values @ basis.T, {"w": Size([2, 10])})
+    # the direction of the greatest eigenvalue, an output at a time: J = [d_1 a_1', d_2 a_2']
+    known = basis[:, -1].view(2, 1, 1, 10)
+    deltas = torch.eye(2, dtype=torch.float64).view(2, 1, 1, 1, 2)
+    found = dense.pull([Outer("w", None, known, deltas)]).flatten()
+    halves = torch.zeros(2, 20, dtype=torch.float64)
+    halves[0, :10], halves[1, 10:] = basis[:10, -1], basis[10:, -1]
+    close(found, ((halves @ basis).square() / values).sum(1), rtol=1e-2)
+    single = Dense(dense.matrix, {"w": Size([1, 20])})
+    entry = Outer("w", None, basis[:, -1].view(1, 1, 1, 20), deltas[:1, :, :, :, :1])
+    close(single.pull([entry]).flatten(), torch.ones(1, dtype=torch.float64), rtol=1e-4)
+
+
 def test_a_kronecker_pull_forms_no_jacobian():
     layer = wide_layer(60, 20, delta=0.1)
     entry = Outer("w", None, normal(30, 1, 1, 20), normal(30, 5, 1, 1, 60))

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from counterpoint.gaussian import Dense, Kronecker
 from counterpoint.posterior import Softmax, Status
-from counterpoint.posterior.multinomial import contrasts
+from counterpoint.posterior.multinomial import contrasts, jacobian
 from counterpoint.seeding import generator
 from softmax_cases import augmented, loss, multinomial, rows
 
@@ -193,7 +194,8 @@ def test_the_kronecker_form_is_named_and_near():
     x, labels = rows(9, 400, spread=0.5)
     dense = Softmax.fit(x, labels, 3, prior=1.0)
     factored = Softmax.fit(x, labels, 3, prior=1.0, dense_limit=9)
-    assert (dense.structure.name, factored.structure.name) == ("dense", "kronecker")
+    assert isinstance(dense.precision, Dense)
+    assert isinstance(factored.precision, Kronecker)
     torch.testing.assert_close(factored.mean, dense.mean, rtol=1e-6, atol=1e-6)
     a, b = dense.predict(x), factored.predict(x)
     torch.testing.assert_close(a.probabilities, b.probabilities, rtol=0, atol=0.01)
@@ -207,16 +209,16 @@ def test_the_kronecker_form_is_exact_at_equal_probabilities():
         Softmax.fit(x, labels, 3, prior=1e9, dense_limit=limit) for limit in (1000, 0)
     )
     assert factored.log_evidence == pytest.approx(dense.log_evidence, rel=1e-9)
-    draws = torch.randn(4, 5, 2, generator=generator(1)).double()
+    draws = {"weight": torch.randn(4, 2, 5, generator=generator(1)).double()}
     torch.testing.assert_close(
-        factored.structure.draws(draws, 1e9).square().sum(),
-        dense.structure.draws(draws, 1e9).square().sum(),
+        factored.precision.root_solve(draws)["weight"].square().sum(),
+        dense.precision.root_solve(draws)["weight"].square().sum(),
         rtol=1e-4,
         atol=0,
     )
     torch.testing.assert_close(
-        dense.structure.covariance(augmented(x), 2.0),
-        factored.structure.covariance(augmented(x), 2.0),
+        dense.precision.shift(2.0 - 1e9).pull(jacobian(augmented(x), 3)),
+        factored.precision.shift(2.0 - 1e9).pull(jacobian(augmented(x), 3)),
         rtol=1e-6,
         atol=1e-8,
     )
@@ -227,8 +229,7 @@ def test_draws_agree_with_the_covariance_of_the_logits(dense_limit):
     x, labels = rows(11)
     layer = Softmax.fit(x, labels, 3, prior=0.5, dense_limit=dense_limit)
     logits = augmented(x[:3]) @ layer.weights(generator(2), 40_000)
-    covariance = layer.structure.covariance(augmented(x[:3]), 0.5)
-    wanted = contrasts(3) @ covariance @ contrasts(3).T
+    wanted = layer.precision.pull(jacobian(augmented(x[:3]), 3))
     for row in range(3):
         torch.testing.assert_close(
             logits[:, row].T.cov(), wanted[row], rtol=0, atol=0.03 * float(wanted[row].max())

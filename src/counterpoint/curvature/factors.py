@@ -27,7 +27,7 @@ class KroneckerSum:
     """
 
     def __init__(self, weights: Mapping[str, Tensor], groups: int, *, reduce: bool = False) -> None:
-        self.names, self.joint = frozenset(weights), False
+        self.names, self.joint, self.pooled = frozenset(weights), False, False
         self._names, self._reduce = tuple(weights), reduce
         self._weight = next(iter(weights.values()))
         outputs, inputs = self._weight.shape[0] // groups, self._weight[0].numel()
@@ -46,18 +46,12 @@ class KroneckerSum:
         inputs, deltas, used = entry.inputs, entry.deltas, _used(entry, weight)
         if self._reduce and entry.inputs.shape[2] > 1 and used is not None:
             inputs, deltas, used = _reduced(inputs, deltas, used)
-        rows, groups, positions = inputs.shape[:3]
-        # groups x (rows and positions) x width
-        wide = inputs.transpose(0, 1).flatten(1, 2)
-        tall = deltas.movedim(2, 0).flatten(1, 3)
-        counted = wide
-        if used is not None:
-            each = used.expand(rows, groups, positions).transpose(0, 1).flatten(1)
-            counted = wide * each[..., None]
-        add_products(self._right.part, wide, counted)
-        add_products(self._left.part, tall, tall)
-        self._sums.part.add_(counted.sum(1))
-        self._count += rows * positions if used is None else used.sum()
+        counted = inputs if used is None else inputs * used.expand(inputs.shape[:3])[..., None]
+        _add_gram(self._right.part, inputs, counted)
+        deltas = deltas.flatten(0, 1)
+        _add_gram(self._left.part, deltas, deltas)
+        self._sums.part.add_(counted.sum((0, 2)))
+        self._count += inputs.shape[0] * inputs.shape[2] if used is None else used.sum()
         for total in (self._left, self._right, self._sums):
             total.added()
 
@@ -72,6 +66,20 @@ class KroneckerSum:
         shape, dtype = self._weight.shape, self._weight.dtype
         factors = Factors(str(name), bias, shape, left.to(dtype), right.to(dtype), self._count)
         return Kronecker(factors)
+
+
+def _add_gram(
+    total: Float[Tensor, "groups width width"],
+    left: Float[Tensor, "rows groups positions width"],
+    right: Float[Tensor, "rows groups positions width"],
+) -> None:
+    """``total += Σ left' right`` over rows and positions, in place."""
+    if left.shape[2] > 1 and left.stride(3) != 1:
+        # positions are next to each other in memory (patches): one product a row needs no copy
+        total += (left.mT @ right).sum(0)
+    else:
+        wide, tall = (side.transpose(0, 1).flatten(1, 2) for side in (left, right))
+        add_products(total, wide, tall)
 
 
 def _used(entry: Outer, weight: Float[Tensor, " rows"] | None) -> Tensor | None:

@@ -181,7 +181,8 @@ def _add(
     """Add one forward pass to all sums."""
     batch = forward.batch
     columns = forward.plan.heads.columns(forward.detached(), batch, labels, generator)
-    pulled = forward.pull(columns)
+    pooled = {name for each in sums if each.pooled for name in each.names}
+    pulled = forward.pull(columns, pooled)
     with torch.no_grad():
         for each in sums:
             for rows, entries in pulled.parts(each.names, joint=each.joint):

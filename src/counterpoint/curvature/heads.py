@@ -165,7 +165,8 @@ class Heads:
 
 def flat(outputs: Mapping[str, Tensor]) -> Float[Tensor, "rows outputs"]:
     """All heads side by side, one row an example."""
-    return torch.cat([value.reshape(value.shape[0], -1) for value in outputs.values()], 1)
+    parts = [value.reshape(value.shape[0], -1) for value in outputs.values()]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def identity(output: Float[Tensor, "rows outputs"]) -> Float[Tensor, "outputs rows outputs"]:

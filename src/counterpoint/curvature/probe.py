@@ -21,7 +21,7 @@ from counterpoint.seeding import generator
 __all__ = ["probe", "unwrapped", "weights_of"]
 
 _ROWS = 3
-_DIRECTIONS = 2
+_DIRECTIONS = 1
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 
 

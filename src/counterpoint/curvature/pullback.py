@@ -1,7 +1,9 @@
 """Pull directions at a model's output back to its weights, as factored Jacobians."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -97,37 +99,78 @@ class Forward:
         """The outputs without their graph."""
         return {name: value.detach() for name, value in self.outputs.items()}
 
-    def pull(self, columns: Float[Tensor, "columns rows outputs"]) -> "Pulled":
+    def pull(
+        self, columns: Float[Tensor, "columns rows outputs"], pooled: Collection[str] = ()
+    ) -> "Pulled":
         """Derivatives of each direction by the results of all recorded operations.
 
         The pass goes through activations only: no gradient of a weight is formed.
+
+        Args:
+            columns: the directions.
+            pooled: weights of which only sums of squares over directions will be asked. Where one
+                is used once and without sharing, the root of the sum stands for all directions.
         """
         if not self.records:
             return Pulled(self, columns, [])
         with torch.enable_grad():
             output = flat(self.outputs)
-        edges = [record.edge for record in self.records]
         columns = columns.to(output)
-        found: list[Tensor | None]
-        if len(columns) > 1 and all(record.call.positions == 1 for record in self.records):
-            # one vectorised pass is faster only where no weight is shared by positions
-            found = list(
-                torch.autograd.grad(
-                    output,
-                    edges,
-                    columns,
-                    is_grads_batched=True,
-                    allow_unused=True,
-                    retain_graph=True,
-                )
-            )
-        else:
-            passes = [
-                torch.autograd.grad(output, edges, column, allow_unused=True, retain_graph=True)
-                for column in columns
-            ]
-            found = [_stacked(parts) for parts in zip(*passes, strict=True)]
+        shared = any(record.call.positions > 1 for record in self.records)
+        single = self._single(set(pooled)) if len(columns) > 1 else set[int]()
+        found = None
+        if len(columns) > 1 and not shared and not single:
+            found = self._at_once(output, columns)
+        if found is None:
+            found = self._one_by_one(output, columns, single)
         return Pulled(self, columns, [self._rows_first(at, one) for at, one in enumerate(found)])
+
+    def _single(self, pooled: set[str]) -> set[int]:
+        """Records for which the root of a sum of squares stands for all directions."""
+        uses = Counter(name for record in self.records for name in record.call.names)
+        return {
+            place
+            for place, record in enumerate(self.records)
+            if record.call.positions == 1
+            and all(name in pooled and uses[name] == 1 for name in record.call.names)
+        }
+
+    def _at_once(self, output: Tensor, columns: Tensor) -> list[Tensor | None] | None:
+        """One vectorised pass: the faster way where nothing is shared, if the model allows it."""
+        edges = [record.edge for record in self.records]
+        try:
+            found = torch.autograd.grad(
+                output,
+                edges,
+                columns,
+                is_grads_batched=True,
+                allow_unused=True,
+                retain_graph=True,
+            )
+        except RuntimeError:  # an operation without a vectorised derivative
+            return None
+        return list(found)
+
+    def _one_by_one(self, output: Tensor, columns: Tensor, single: set[int]) -> list[Tensor | None]:
+        edges = [record.edge for record in self.records]
+        squares, stacks = dict[int, Tensor](), [list[Tensor]() for _ in edges]
+        for column in columns:
+            found: Sequence[Any] = torch.autograd.grad(
+                output, edges, column, allow_unused=True, retain_graph=True
+            )
+            for place, deltas in enumerate(found):
+                if deltas is None:
+                    continue
+                if place not in single:
+                    stacks[place].append(deltas)
+                elif place in squares:
+                    squares[place].addcmul_(deltas, deltas)
+                else:
+                    squares[place] = deltas.square()
+        return [
+            squares[place].sqrt_()[None] if place in squares else _stacked(stack)
+            for place, stack in enumerate(stacks)
+        ]
 
     def _rows_first(self, place: int, deltas: Tensor | None) -> Tensor | None:
         """``rows x columns x ...``; the operation's own dimensions in their order."""
@@ -235,9 +278,10 @@ def _closed(unread: set[str], records: Sequence[Record]) -> set[str]:
     return found
 
 
-def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    found = [part for part in parts if part is not None]
-    return torch.stack(found) if len(found) == len(parts) else None
+def _stacked(parts: Sequence[Tensor]) -> Tensor | None:
+    if not parts:
+        return None
+    return parts[0][None] if len(parts) == 1 else torch.stack(list(parts))
 
 
 def _check_output(name: str, output: Tensor, rows: int) -> None:

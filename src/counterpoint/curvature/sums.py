@@ -38,6 +38,11 @@ class Running(Protocol):
         """Whether it needs the Jacobians of all its weights together."""
         ...
 
+    @property
+    def pooled(self) -> bool:
+        """Whether it needs no more than sums of squares over directions."""
+        ...
+
     def add(self, jacobian: Jacobian, weight: Float[Tensor, " rows"] | None) -> None:
         """Add some examples: the Jacobian of all its weights, and how much each row counts."""
         ...
@@ -89,7 +94,7 @@ class DiagonalSum:
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        self.names, self.joint = frozenset(weights), False
+        self.names, self.joint, self.pooled = frozenset(weights), False, True
         self._dtypes = {name: value.dtype for name, value in weights.items()}
         self._totals = {name: Total(value, value.shape) for name, value in weights.items()}
 
@@ -113,7 +118,7 @@ class DenseSum:
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        self.names, self.joint = frozenset(weights), True
+        self.names, self.joint, self.pooled = frozenset(weights), True, False
         self._shapes = {name: value.shape for name, value in weights.items()}
         self._like = next(iter(weights.values()))
         self._pairs: list[Total] = []

@@ -31,6 +31,12 @@ __all__ = ["Dense"]
 _RESOLUTION = {torch.float64: 1e-10, torch.float32: 1e-5}
 """Relative size below which a negative eigenvalue is taken for rounding."""
 
+_SETTLED = 1e-5
+"""Relative rounding of the least variance up to which variances are taken from ``P⁻¹`` itself."""
+
+_TOGETHER = 512
+"""Rows of a product with ``P⁻¹`` at a time: more leave the cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dense(Precision):
@@ -196,26 +202,51 @@ class Dense(Precision):
     def _root(self) -> Float[Tensor, "total total"]:
         return self._vectors / self._values.sqrt()
 
+    @cached_property
+    def _inverse(self) -> Float[Tensor, "total total"]:
+        return self._root @ self._root.T
+
     def _covered_by(self, entry: Outer) -> bool:
         one = entry.deltas.shape[2:4] == (1, 1)
         return one and list(entry.names) == list(self.shapes) and entry.weight is not None
 
     def _pull_outer(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
+        values = self._values
+        rounding = torch.finfo(values.dtype).eps * float(values.max() / values.min())
+        each = NUMBERS // max(1, entry.deltas.shape[4] * self.total)
+        # at half the cost, but what is large in P⁻¹ must not drown what is small
+        pulled = self._pull_by_pairs if rounding <= _SETTLED else self._pull_by_root
+        parts = slices(entry.deltas.shape[0], max(1, min(_TOGETHER, each)))
+        return torch.cat([pulled(entry.take(part)) for part in parts])
+
+    def _pull_by_root(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
         # for each output o, z_o = [a; 1]' R_o, so that the middle matrix is z z'
-        rows, outputs = entry.deltas.shape[0], entry.deltas.shape[4]
-        size = outputs * entry.inputs.shape[3]
-        root = self._root[:size].view(outputs, -1, self.total)
-        found: list[Tensor] = []
-        each = max(1, NUMBERS // max(1, outputs * self.total))
-        for part in slices(rows, each):
-            inputs, deltas = entry.inputs[part, 0, 0], entry.deltas[part, :, 0, 0]
-            z = (inputs @ root).transpose(0, 1)
+        inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
+        outputs = deltas.shape[2]
+        size = outputs * inputs.shape[1]
+        z = (inputs @ self._root[:size].view(outputs, -1, self.total)).transpose(0, 1)
+        if entry.bias is not None:
+            z = z + self._root[size:]
+        if deltas.shape[1] < outputs:
+            pulled = deltas @ z
+            return pulled @ pulled.mT
+        # more directions than outputs: the outputs' covariance first
+        return deltas @ (z @ z.mT) @ deltas.mT
+
+    def _pull_by_pairs(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
+        # for each pair of outputs, [a; 1]' S [a; 1] with their block of S = P⁻¹
+        inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
+        (rows, width), outputs = inputs.shape, deltas.shape[2]
+        size = outputs * width
+        middle = inputs.new_empty(rows, outputs, outputs)
+        for first in range(outputs):
+            until, block = first + 1, self._inverse[first * width : (first + 1) * width]
+            turned = inputs @ block[:, : until * width]
+            across = torch.zeros_like(middle[:, 0, :until])
             if entry.bias is not None:
-                z = z + self._root[size:]
-            pulled = deltas @ z if deltas.shape[1] < outputs else None
-            if pulled is None:
-                # more directions than outputs: the outputs' covariance first
-                found.append(deltas @ (z @ z.mT) @ deltas.mT)
-            else:
-                found.append(pulled @ pulled.mT)
-        return torch.cat(found)
+                bias = self._inverse[size + first]
+                turned += bias[: until * width]
+                across = inputs @ block[:, size : size + until] + bias[size : size + until]
+            pairs = turned.view(rows, until, width).mul_(inputs[:, None]).sum(2) + across
+            middle[:, first, :until] = middle[:, :until, first] = pairs
+        return deltas @ middle @ deltas.mT

@@ -86,7 +86,7 @@ class Outer:
         groups, outputs = self.deltas.shape[2], self.deltas.shape[4]
         one = self.inputs.shape[2] == 1
         # one position: (d a')² = d² a'², so the columns pool before the only product
-        pooled = self.deltas[:, :, :, 0].square().sum(1) if one else None
+        pooled = _pooled(self.deltas[:, :, :, 0]) if one else None
         if self.weight is not None:
             total = into[self.weight].view(groups, outputs, -1)
             if pooled is not None:
@@ -97,7 +97,7 @@ class Outer:
                 self._add_stacked(total)
         if self.bias is not None:
             if pooled is None:
-                pooled = self.deltas.sum(3).square().sum(1)
+                pooled = _pooled(self.deltas.sum(3))
             into[self.bias].view(groups, outputs).add_(pooled.sum(0))
 
     def gram(self, weights: Mapping[str, Tensor]) -> Float[Tensor, "rows columns columns"]:
@@ -325,6 +325,11 @@ def chunks(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> Iterator[lis
     each = columns * sum(shape.numel() for shape in shapes.values())
     for part in slices(rows, max(1, NUMBERS // max(1, each))):
         yield [entry.take(part) for entry in jacobian]
+
+
+def _pooled(values: Float[Tensor, "rows columns ..."]) -> Float[Tensor, "rows ..."]:
+    """Sums of squares over columns."""
+    return values[:, 0].square() if values.shape[1] == 1 else values.square().sum(1)
 
 
 def add_products(

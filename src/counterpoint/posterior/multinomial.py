@@ -7,7 +7,7 @@ optimum as on ``W``, every direction that is left can be learned, and two classe
 
 With ``p = softmax(φ'V B')`` and ``Λ = diag(p) − p p'`` the curvature is
 ``H = Σ w (B'ΛB) ⊗ φφ'``: for a linear layer the generalised Gauss-Newton matrix, the Fisher
-matrix and the Hessian are one.
+matrix and the Hessian are one. As a precision it is of one weight, contrasts by width.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,14 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from counterpoint.gaussian import Dense, Factors, Kronecker, Outer
 from counterpoint.posterior.rows import blocks
 from counterpoint.seeding import generator
 
-__all__ = ["Multinomial", "contrasts"]
+__all__ = ["WEIGHT", "Multinomial", "contrasts", "jacobian"]
+
+WEIGHT = "weight"
+"""The name of the weights in contrasts, ``V'``, as a precision knows them."""
 
 
 def contrasts(classes: int) -> Float64[Tensor, "classes contrasts"]:
@@ -33,6 +37,12 @@ def contrasts(classes: int) -> Float64[Tensor, "classes contrasts"]:
         result[:j, j - 1] = (j * (j + 1)) ** -0.5
         result[j, j - 1] = -((j / (j + 1)) ** 0.5)
     return result
+
+
+def jacobian(design: Float64[Tensor, "rows width"], classes: int) -> list[Outer]:
+    """Of the logits of all classes by the weights in contrasts: ``B ⊗ φ'`` for each row."""
+    deltas = contrasts(classes)[:, None, None].expand(design.shape[0], -1, 1, 1, -1)
+    return [Outer(WEIGHT, None, design[:, None, None], deltas)]
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,23 @@ class Multinomial:
         total = taught.sum().clamp_min(torch.finfo(torch.float64).tiny)
         gram = self.design.T @ (self.design * taught[:, None])
         return self.basis.T @ spread @ self.basis / total, (gram + gram.T) / 2
+
+    def dense(self, probabilities: Float64[Tensor, "rows classes"]) -> Dense:
+        """`curvature` as a precision."""
+        return Dense(self.curvature(probabilities), {WEIGHT: self._shape})
+
+    def kronecker(self, probabilities: Float64[Tensor, "rows classes"]) -> Kronecker:
+        """`factors` as a precision (Martens & Grosse 2015), rows weighted by the trace of ``Λ``.
+
+        Exact while all rows have the same probabilities.
+        """
+        left, right = self.factors(probabilities)
+        one = torch.ones((), dtype=torch.float64)
+        return Kronecker(Factors(WEIGHT, None, self._shape, left[None], right[None], one))
+
+    @property
+    def _shape(self) -> torch.Size:
+        return torch.Size([self.basis.shape[1], self.design.shape[1]])
 
     def sampled(
         self, probabilities: Float64[Tensor, "rows classes"], draws: int

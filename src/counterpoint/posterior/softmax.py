@@ -9,12 +9,13 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.gaussian import Precision, precision_from
 from counterpoint.posterior.categorical import CategoricalPredictive, labels_within, probit
-from counterpoint.posterior.multinomial import Multinomial, contrasts
+from counterpoint.posterior.multinomial import WEIGHT, Multinomial, contrasts, jacobian
 from counterpoint.posterior.rows import blocks, checked_weight, design, refuse_width
 from counterpoint.posterior.status import Status
-from counterpoint.posterior.structures import Structure, structure_from
 from counterpoint.posterior.tuning import Fitted, Search
+from counterpoint.storage import JSONValue
 
 __all__ = ["DENSE_LIMIT", "Softmax"]
 
@@ -40,8 +41,8 @@ class Softmax:
         effective: ``Σ d/(d + α)``, the number of weights that the data determine.
         status: how the tuning ended, with a sentence.
         evaluations: optima computed on the way.
-        structure: the curvature: ``structure.name`` is ``"dense"`` up to `DENSE_LIMIT` weights and
-            ``"kronecker"`` beyond.
+        precision: ``H + αI`` of the weights in contrasts (see `posterior.multinomial`): `Dense` up
+            to `DENSE_LIMIT` of them and `Kronecker` beyond.
 
     >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
     >>> layer = Softmax.fit(x, torch.tensor([0, 0, 1, 1]), classes=2, prior=1.0)
@@ -56,7 +57,7 @@ class Softmax:
     effective: float
     status: Status
     evaluations: int
-    structure: Structure = field(repr=False)
+    precision: Precision = field(repr=False)
 
     @classmethod
     def fit(
@@ -105,7 +106,7 @@ class Softmax:
             effective=found.effective,
             status=status,
             evaluations=search.evaluations,
-            structure=found.structure,
+            precision=found.precision,
         )
 
     @property
@@ -147,9 +148,7 @@ class Softmax:
         return CategoricalPredictive(probabilities, knowledge)
 
     def _probit(self, phi: Float64[Tensor, "rows width"]) -> CategoricalPredictive:
-        basis = contrasts(self.classes)
-        covariance = basis @ self.structure.covariance(phi, self.prior) @ basis.T
-        return probit(phi @ self.mean, covariance)
+        return probit(phi @ self.mean, self.precision.pull(jacobian(phi, self.classes)))
 
     def weights(
         self, generator: torch.Generator | None = None, draws: int = 1
@@ -160,9 +159,8 @@ class Softmax:
             generator: source of randomness, on the CPU; none means torch's global one.
             draws: how many.
         """
-        shape = (draws, self.mean.shape[0], self.classes - 1)
-        unit = torch.randn(shape, generator=generator, dtype=torch.float64)
-        return self.mean + self.structure.draws(unit, self.prior) @ contrasts(self.classes).T
+        drawn = self.precision.draw(generator or torch.default_generator, draws)[WEIGHT]
+        return self.mean + drawn.mT @ contrasts(self.classes).T
 
     def state(self) -> dict[str, Tensor]:
         """The posterior as named tensors, for storage; `from_state` takes them back."""
@@ -171,7 +169,7 @@ class Softmax:
             "mean": self.mean,
             "numbers": torch.tensor(numbers, dtype=torch.float64),
             "status": Status.encode([self.status]),
-            **self.structure.state(),
+            **self.precision.tensors(),
         }
 
     @classmethod
@@ -197,7 +195,6 @@ class Softmax:
         status = Status.decode(state["status"].reshape(-1))
         if len(status) != 1:
             raise InputError(f"softmax: expected one status code, found {len(status)}")
-        structure = structure_from(state, mean.shape[0], mean.shape[1] - 1)
         return cls(
             mean.clone(),
             prior,
@@ -205,8 +202,25 @@ class Softmax:
             effective,
             status[0],
             int(evaluations),
-            structure,
+            _precision(state, [mean.shape[1] - 1, mean.shape[0]], prior),
         )
+
+
+def _precision(state: Mapping[str, Tensor], shape: list[int], prior: float) -> Precision:
+    """The precision whose tensors are in a state.
+
+    Raises:
+        InputError: they are missing, of other shapes, not finite, or not positive definite.
+    """
+    spec: dict[str, JSONValue] = {"scale": 1.0, "delta": prior}
+    if "matrix" in state:
+        spec |= {"kind": "dense", "shapes": [[WEIGHT, shape]]}
+    else:
+        spec |= {"kind": "kronecker", "weight": WEIGHT, "bias": None, "shape": shape}
+    tensors = {name: tensor.double().clone() for name, tensor in state.items()}
+    precision = precision_from(spec, tensors)
+    precision.variances()  # refuses what cannot be inverted
+    return precision
 
 
 def _rows(

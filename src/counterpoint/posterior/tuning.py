@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from counterpoint.posterior.multinomial import Multinomial
+from counterpoint.gaussian import Precision
+from counterpoint.posterior.multinomial import WEIGHT, Multinomial
 from counterpoint.posterior.newton import Optimum, Precondition, Solve, maximise
 from counterpoint.posterior.search import climb
 from counterpoint.posterior.status import Status
-from counterpoint.posterior.structures import Dense, Kronecker, Structure
 
 __all__ = ["Fitted", "Search"]
 
@@ -32,7 +32,7 @@ class Fitted:
 
     prior: float
     optimum: Optimum
-    structure: Structure
+    precision: Precision
     log_evidence: float
     effective: float
 
@@ -47,7 +47,7 @@ class Search:
         weights: the last optimum.
         scale: the greatest eigenvalue of the curvature at equal probabilities: the unit of the
             prior precision's range.
-        structure: the last curvature.
+        curvature: the last one, of the likelihood alone.
         best: the posterior of greatest evidence so far.
         evaluations: optima computed.
     """
@@ -56,7 +56,7 @@ class Search:
     dense: bool
     weights: Float64[Tensor, "width contrasts"]
     scale: float
-    structure: Structure | None = None
+    curvature: Precision | None = None
     best: Fitted | None = None
     evaluations: int = 0
 
@@ -69,7 +69,7 @@ class Search:
             rows,
             dense=weights.numel() <= dense_limit,
             weights=weights,
-            scale=float(Kronecker.of(rows, uniform).eigenvalues.max()),
+            scale=float(rows.kronecker(uniform).factors.products().max()),
         )
 
     @property
@@ -82,18 +82,18 @@ class Search:
         """The optimum, the curvature there and the evidence, for one prior precision."""
         prior = math.exp(log_prior)
         optimum = maximise(self.rows, self.weights, prior, self._preconditions(prior))
-        kind = Dense if self.dense else Kronecker
-        structure = self.structure = kind.of(self.rows, optimum.probabilities)
+        make = self.rows.dense if self.dense else self.rows.kronecker
+        self.curvature = make(optimum.probabilities)
         self.weights = optimum.weights
         self.evaluations += 1
-        values = structure.eigenvalues
+        total, precision = self.weights.numel(), self.curvature.shift(prior)
         evidence = (
             optimum.log_likelihood
             - prior * float(optimum.weights.square().sum()) / 2
-            - float(torch.log1p(values / prior).sum()) / 2
+            + (total * log_prior - float(precision.logdet())) / 2
         )
-        effective = float((values / (values + prior)).sum())
-        found = Fitted(prior, optimum, structure, evidence, effective)
+        effective = max(0.0, total - prior * float(precision.variances()[WEIGHT].sum()))
+        found = Fitted(prior, optimum, precision, evidence, effective)
         if self.best is None or found.log_evidence > self.best.log_evidence:
             self.best = found
         return found
@@ -104,9 +104,10 @@ class Search:
         On the first way, from weights of zero, the curvature changes much: then each step of
         Newton's method has its own; later one does for all.
         """
-        total, last = self.weights.numel(), self.structure
+        total, last = self.weights.numel(), self.curvature
         if self.dense and last is not None:
-            return lambda _: lambda vector: last.solve(vector, prior)
+            solve = _solver(last.shift(prior))
+            return lambda _: solve
         ready: list[Solve] = []
 
         def at(probabilities: Float64[Tensor, "rows classes"]) -> Solve:
@@ -169,5 +170,13 @@ def _of_factors(
     rows: Multinomial, probabilities: Float64[Tensor, "rows classes"], prior: float
 ) -> Solve:
     """The solution with Kronecker factors."""
-    factors = Kronecker.of(rows, probabilities)
-    return lambda vector: factors.solve(vector, prior)
+    return _solver(rows.kronecker(probabilities).shift(prior))
+
+
+def _solver(precision: Precision) -> Solve:
+    """Its `solve`, of weights as Newton's method holds them."""
+
+    def solve(vector: Float64[Tensor, "width contrasts"]) -> Float64[Tensor, "width contrasts"]:
+        return precision.solve({WEIGHT: vector.T})[WEIGHT].T
+
+    return solve

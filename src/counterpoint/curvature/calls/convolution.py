@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from counterpoint.curvature.calls.call import Arguments, Call, Entry
 from counterpoint.gaussian import Outer
@@ -92,19 +92,33 @@ class Convolution(Call):
         self, inputs: Float[Tensor, "rows channels ..."]
     ) -> Float[Tensor, "rows groups positions inputs"]:
         """Patches in the order of the kernel's entries: channel of the group, then space."""
-        space = len(self.kernel)
         if any(before or after for before, after in self.padding):
             ends = [end for pair in reversed(self.padding) for end in pair]
-            inputs = torch.nn.functional.pad(inputs, ends)
+            inputs = functional.pad(inputs, ends)
+        if len(self.kernel) == 3:
+            return self._volumes(inputs)
+        # a line is an image of height one
+        flat = [
+            (1,) * (2 - len(self.kernel)) + size
+            for size in (self.kernel, self.dilation, self.stride)
+        ]
+        kernel, dilation, stride = flat
+        image = inputs if inputs.ndim == 4 else inputs[:, :, None]
+        columns = functional.unfold(image, kernel, dilation, stride=stride)
+        return columns.view(len(inputs), self.groups, -1, self.positions).mT
+
+    def _volumes(
+        self, inputs: Float[Tensor, "rows channels depth height width"]
+    ) -> Float[Tensor, "rows groups positions inputs"]:
         view = inputs
-        for place in range(space):
+        for place in range(3):
             reach = (self.kernel[place] - 1) * self.dilation[place] + 1
             view = view.unfold(2 + place, reach, self.stride[place])
-        every = [slice(None)] * (2 + space)
-        view = view[(*every, *(slice(None, None, step) for step in self.dilation))]
+        steps = (slice(None, None, step) for step in self.dilation)
+        view = view[(*[slice(None)] * 5, *steps)]
         rows, channels = view.shape[:2]
         view = view.reshape(rows, self.groups, channels // self.groups, *view.shape[2:])
-        order = [0, 1, *range(3, 3 + space), 2, *range(3 + space, 3 + 2 * space)]
+        order = (0, 1, 3, 4, 5, 2, 6, 7, 8)
         return view.permute(order).reshape(rows, self.groups, self.positions, -1)
 
 

@@ -42,7 +42,7 @@ class Linear(Call):
         ):
             return None
         weight, bias = arguments.weight(1, "weight"), arguments.weight(2, "bias")
-        positions = inputs[0, ..., 0].numel()
+        positions = inputs.shape[1:-1].numel()
         return cls(axis, arguments.names(), positions, weight, bias, inputs.detach())
 
     @property
