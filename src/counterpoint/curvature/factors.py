@@ -44,7 +44,7 @@ class KroneckerSum:
 
     def _add(self, entry: Outer, weight: Float[Tensor, " rows"] | None) -> None:
         inputs, deltas, used = entry.inputs, entry.deltas, _used(entry, weight)
-        if self._reduce and entry.inputs.shape[2] > 1 and used is not None:
+        if self._reduce and entry.inputs.shape[2] > 1:
             inputs, deltas, used = _reduced(inputs, deltas, used)
         counted = inputs if used is None else inputs * used.expand(inputs.shape[:3])[..., None]
         _add_gram(self._right.part, inputs, counted)
@@ -87,12 +87,19 @@ def _used(entry: Outer, weight: Float[Tensor, " rows"] | None) -> Tensor | None:
     used = None if weight is None else weight.to(entry.inputs)[:, None, None]
     if entry.inputs.shape[2] == 1:
         return used
+    if bool(entry.deltas[:, 0, 0, :, 0].all()):  # one output that is reached is enough
+        return used
     reached = entry.deltas.any(4).any(1).any(1)[:, None, :].to(entry.inputs)
     return reached if used is None else used * reached
 
 
-def _reduced(inputs: Tensor, deltas: Tensor, used: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _reduced(
+    inputs: Tensor, deltas: Tensor, used: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mean input, summed delta, and weight of each example, over its positions."""
+    if used is None:
+        return inputs.mean(2, keepdim=True), deltas.sum(3, keepdim=True), None
+    used = used.expand(inputs.shape[0], 1, inputs.shape[2])
     total = (used > 0).to(inputs).sum(2, keepdim=True)
     share = (used > 0).to(inputs) / total.clamp_min(1)
     mean = (inputs * share[..., None]).sum(2, keepdim=True)

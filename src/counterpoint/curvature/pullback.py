@@ -139,7 +139,7 @@ class Forward:
         """One vectorised pass: the faster way where nothing is shared, if the model allows it."""
         edges = [record.edge for record in self.records]
         try:
-            found = torch.autograd.grad(
+            found: Any = torch.autograd.grad(
                 output,
                 edges,
                 columns,
@@ -155,7 +155,7 @@ class Forward:
         edges = [record.edge for record in self.records]
         squares, stacks = dict[int, Tensor](), [list[Tensor]() for _ in edges]
         for column in columns:
-            found: Sequence[Any] = torch.autograd.grad(
+            found: Any = torch.autograd.grad(
                 output, edges, column, allow_unused=True, retain_graph=True
             )
             for place, deltas in enumerate(found):

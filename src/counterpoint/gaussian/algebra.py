@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 
+import torch
+
 from counterpoint.errors import InputError
 from counterpoint.gaussian.block import Block
 from counterpoint.gaussian.dense import Dense
@@ -12,7 +14,7 @@ from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.total import Sum, aligned
 from counterpoint.gaussian.vectors import number
 
-__all__ = ["add", "agree", "pool", "subtract"]
+__all__ = ["add", "agree", "in_float64", "pool", "subtract"]
 
 
 def add(a: Precision, b: Precision) -> Precision:
@@ -163,3 +165,21 @@ def _light(member: Precision) -> bool:
 
 def _flattened(member: Precision) -> Precision:
     return Diagonal(member.diagonal()) if isinstance(member, Block) else member
+
+
+def in_float64(precision: Precision) -> Precision:
+    """The same curvature for determinants: diagonals and matrices in float64, none below zero.
+
+    A sum of squares that was rounded to float32 can have eigenvalues just below zero, where the
+    logarithm of a small prior is not to be trusted; they are set to zero. Kronecker factors are
+    decomposed in float64 anyway.
+    """
+    if isinstance(precision, Block):
+        return Block(tuple(in_float64(part) for part in precision.parts))
+    if isinstance(precision, Diagonal):
+        return Diagonal({name: value.double() for name, value in precision.values.items()})
+    if isinstance(precision, Dense) and precision.matrix.dtype != torch.float64:
+        values, vectors = torch.linalg.eigh(precision.dense().double())
+        matrix = (vectors * values.clamp_min(0)) @ vectors.T
+        return Dense((matrix + matrix.T) / 2, precision.shapes)
+    return precision

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from counterpoint.curvature import (
     linearise,
 )
 from counterpoint.errors import InputError, nearest
-from counterpoint.gaussian import Gaussian, Precision
+from counterpoint.gaussian import Gaussian, Precision, in_float64
 from counterpoint.goals import Gaussian as GaussianLikelihood
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern
@@ -67,10 +68,10 @@ class Laplace:
         """The posterior over the weights: to save, to merge, to remember."""
         return Gaussian(self.mean, self.precision, counts=self.fit.weight)
 
-    @property
+    @cached_property
     def precision(self) -> Precision:
         """``P``."""
-        return self._precision(self.prior, self.noise_scale)
+        return self._shifted(self.curvature, self.prior, self.noise_scale)
 
     def predict(
         self,
@@ -153,7 +154,7 @@ class Laplace:
         if not number > 0:
             raise InputError(f"noise_scale: must be positive, found {number:g}")
         self._refuse_scale(scale)
-        determinant = self._precision(chosen, scale).logdet().cpu()
+        determinant = self._shifted(self._wide, chosen, scale).logdet().cpu()
         return self.fit.log_likelihood(scale) + log_density(self.mean, chosen) - determinant / 2
 
     def tuned(self, *, each: Each = "model", noise: bool | None = None) -> "Laplace":
@@ -178,9 +179,16 @@ class Laplace:
         prior, scale, status = best(self, each, noise=noise)
         return replace(self, prior=prior, noise_scale=scale, status=status)
 
-    def _precision(self, prior: Mapping[str, Tensor], scale: float | Tensor) -> Precision:
-        scaled = isinstance(scale, Tensor) or scale != 1
-        curvature = self.curvature.scaled(1 / scale) if scaled else self.curvature
+    @cached_property
+    def _wide(self) -> Precision:
+        return in_float64(self.curvature)
+
+    @staticmethod
+    def _shifted(
+        curvature: Precision, prior: Mapping[str, Tensor], scale: float | Tensor
+    ) -> Precision:
+        if isinstance(scale, Tensor) or scale != 1:
+            curvature = curvature.scaled(1 / scale)
         return curvature.shift(dict(prior))
 
     def _draws(
