@@ -5,7 +5,7 @@ import os
 from hypothesis import settings
 
 # A busy machine is not a defect: how long one example takes is nobody's promise. The same examples
-# every time, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=search looks further.
+# every time: a change is judged by what it changed. HYPOTHESIS_PROFILE=search looks further.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))

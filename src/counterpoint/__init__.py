@@ -1,7 +1,7 @@
 """One network, several goals, and a model that knows what it knows.
 
-The rooms, from the ground up: `parameters`, `storage`, `recipe`, `datasets`; `nn`; `goals`;
-`train`; `posterior`; `estimators`; `table`; `report`; `cli`. What most programs need is here, and
+The rooms, from the ground up: `parameters`, `storage`, `recipe`, `datasets`; `gaussian`, `nn`;
+`goals`; `curvature`; `train`; `posterior`; `estimators`; `table`; `report`; `cli`. What most programs need is here, and
 imported when it is first used, so that `import counterpoint` itself costs nothing:
 
 >>> import counterpoint as cp
@@ -17,7 +17,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from counterpoint.errors import InputError
     from counterpoint.estimators import NeuralLinearRegressor
-    from counterpoint.posterior import LastLayer, Softmax
+    from counterpoint.posterior import LastLayer, Softmax, laplace
     from counterpoint.recipe import Recipe
     from counterpoint.table import (
         TableClassifier,
@@ -37,6 +37,7 @@ __all__ = [
     "TableModel",
     "TableRegressor",
     "fit_table",
+    "laplace",
     "read_table",
 ]
 
@@ -50,6 +51,7 @@ _HOMES = {
     "TableModel": "table",
     "TableRegressor": "table",
     "fit_table": "table",
+    "laplace": "posterior",
     "read_table": "table",
 }
 

@@ -109,10 +109,11 @@ def fisher(
     with torch.random.fork_rng(devices=[]):
         source = Source(data, unpack, heads.names, next(iter(weights.values())).device)
         plan = probe(model, heads, weights, source.first, check=check)
-        outputs = _outputs(plan, source.first, labels)
+        _refuse_unfit(plan, source.first, labels)
+        directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
         sums = list[Running]()
         for number, batch in enumerate(source):
-            for part in batch.parts(max(1, _PULLED // outputs)):
+            for part in batch.parts(max(1, _PULLED // directions)):
                 forward = _forward(plan, part, number)
                 sums = sums or running(structure, forward)
                 _add(sums, forward, labels, generator)
@@ -194,12 +195,9 @@ def _joined(sums: list[Running]) -> Precision:
     return parts[0] if len(parts) == 1 else Block(tuple(parts))
 
 
-def _outputs(plan: Plan, batch: Batch, labels: Labels) -> int:
-    """How many directions there are; a likelihood that does not fit is refused here."""
+def _refuse_unfit(plan: Plan, batch: Batch, labels: Labels) -> None:
+    """Refuse a likelihood that cannot take the model's outputs and targets."""
     few, heads = batch.part(slice(0, 3)), plan.heads
-    with torch.no_grad():
-        outputs = heads.outputs(few.call(plan.model))
     if few.target is not None or labels == "empirical":
-        heads.nll(outputs, heads.targets(few))
-    single = labels in {"sampled", "empirical"}
-    return 1 if single else sum(value[0].numel() for value in outputs.values())
+        with torch.no_grad():
+            heads.nll(heads.outputs(few.call(plan.model)), heads.targets(few))

@@ -28,11 +28,11 @@ class Local:
 
     Attributes:
         outputs: of each head.
-        covariance: joint, of all outputs of a row side by side; none where no precision was given.
+        covariance: joint, of all outputs of a row side by side.
     """
 
     outputs: dict[str, Tensor]
-    covariance: Float[Tensor, "rows outputs outputs"] | None
+    covariance: Float[Tensor, "rows outputs outputs"]
 
     @property
     def output(self) -> Float[Tensor, "rows outputs"]:
@@ -52,7 +52,7 @@ class Linearised:
     plan: Plan
     unpack: Unpack | None
 
-    def at(self, batch: Any, precision: Precision | None = None) -> Local:
+    def at(self, batch: Any, precision: Precision) -> Local:
         """Outputs of a batch, and their covariance ``J P⁻¹ J'`` under a Gaussian over the weights.
 
         No Jacobian is formed where the precision is diagonal or Kronecker: layers' inputs and
@@ -64,11 +64,7 @@ class Linearised:
         """
         read = self.read(batch)
         outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
-        with torch.no_grad():
-            if precision is None:
-                return Local(self.plan.heads.outputs(read.call(self.plan.model)), None)
-            width = self.plan.forward(read.part(slice(0, 1))).output.shape[1]
-        for part in read.parts(max(1, _PULLED // width)):
+        for part in read.parts(max(1, _PULLED // self.plan.outputs)):
             forward = self.plan.forward(part)
             pulled = forward.pull(identity(forward.output))
             with torch.no_grad():

@@ -89,10 +89,11 @@ def probe(
     if check:
         reasons |= _differing(forward)
     axes = {record.call.names: record.call.axis for record in forward.records}
-    plan = replace(plan, axes=axes, unread=tuple(reasons))
+    outputs = forward.output.shape[1]
+    plan = replace(plan, axes=axes, unread=tuple(reasons), outputs=outputs)
     if reasons:
         plan = _with_whole(plan, rows)
-        _warn(plan, reasons, forward.output.shape[1])
+        _warn(plan, reasons)
     return plan
 
 
@@ -122,9 +123,7 @@ def _differing(forward: Forward) -> dict[str, str]:
 def _with_whole(plan: Plan, rows: Batch) -> Plan:
     """The plan with the faster of the two ways to take the whole model that works."""
     weights = {name: plan.weights[name] for name in plan.unread}
-    with torch.no_grad():
-        width = plan.forward(rows).output.shape[1]
-    columns = torch.zeros(1, rows.rows, width)
+    columns = torch.zeros(1, rows.rows, plan.outputs)
     columns = columns.to(next(iter(weights.values())))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,14 +134,14 @@ def _with_whole(plan: Plan, rows: Batch) -> Plan:
     return plan
 
 
-def _warn(plan: Plan, reasons: Mapping[str, str], outputs: int) -> None:
+def _warn(plan: Plan, reasons: Mapping[str, str]) -> None:
     names, size = list(reasons), sum(plan.weights[name].numel() for name in reasons)
     shown = ", ".join(repr(name) for name in names[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     way = "torch.func.vmap" if plan.whole is by_vmap else "one example at a time"
     warnings.warn(
         f"curvature of {shown}{more} goes through the whole model by {way}: {reasons[names[0]]}; "
-        f"{size:,} numbers an example and direction (up to {outputs} directions), a few to a "
+        f"{size:,} numbers an example and direction (up to {plan.outputs} directions), a few to a "
         "hundred times the cost of a layer that is read",
         stacklevel=4,
     )

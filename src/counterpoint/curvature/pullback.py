@@ -38,6 +38,7 @@ class Plan:
         axes: names -> where operations on them have the examples.
         unread: names that are taken with the whole model, and
         whole: the function that does it.
+        outputs: numbers that a row of output has, all heads together; 0 while not known.
     """
 
     model: nn.Module
@@ -46,6 +47,7 @@ class Plan:
     axes: Mapping[tuple[str, ...], int] | None
     unread: tuple[str, ...]
     whole: Whole
+    outputs: int = 0
 
     def forward(self, batch: Batch) -> "Forward":
         """A forward pass that remembers how weights were used.

@@ -18,8 +18,8 @@ STRUCTURES = ("diagonal", "kronecker", "kronecker-reduce", "block", "dense")
 Structure: TypeAlias = str | Mapping[str, str]
 """One of `STRUCTURES`, or globs over names to them: ``{"head.*": "dense", "*": "diagonal"}``."""
 
-DENSE_LIMIT = 16384
-"""Most weights in a dense block: it has their square in numbers, 2 GiB at this limit."""
+DENSE_LIMIT = 8192
+"""Most weights in a dense block: it has their square in numbers, half a GiB at this limit."""
 
 
 def running(structure: Structure, forward: Forward) -> list[Running]:

@@ -211,12 +211,13 @@ class Dense(Precision):
         return one and list(entry.names) == list(self.shapes) and entry.weight is not None
 
     def _pull_outer(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
-        values = self._values
+        rows, values = entry.deltas.shape[0], self._values
         rounding = torch.finfo(values.dtype).eps * float(values.max() / values.min())
+        # many rows pay for P⁻¹ and then cost half; what is large in it must not drown the small
+        settled = 4 * rows >= self.total and rounding <= _SETTLED
+        pulled = self._pull_by_pairs if settled else self._pull_by_root
         each = NUMBERS // max(1, entry.deltas.shape[4] * self.total)
-        # at half the cost, but what is large in P⁻¹ must not drown what is small
-        pulled = self._pull_by_pairs if rounding <= _SETTLED else self._pull_by_root
-        parts = slices(entry.deltas.shape[0], max(1, min(_TOGETHER, each)))
+        parts = slices(rows, max(1, min(_TOGETHER, each)))
         return torch.cat([pulled(entry.take(part)) for part in parts])
 
     def _pull_by_root(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:

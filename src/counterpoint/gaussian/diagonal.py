@@ -79,7 +79,7 @@ class Diagonal(Precision):
 
     def pull(self, jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
         """``J diag(1/values) J'``."""
-        return grams(jacobian, self.variances())
+        return grams(jacobian, self._inverse)
 
     def diagonal(self) -> dict[str, Tensor]:
         """The values."""
@@ -87,7 +87,7 @@ class Diagonal(Precision):
 
     def variances(self) -> dict[str, Tensor]:
         """``1 / values``."""
-        return {name: 1 / value for name, value in self._positive.items()}
+        return dict(self._inverse)
 
     def dense(self) -> Float[Tensor, "total total"]:
         """``diag(values)``."""
@@ -117,6 +117,10 @@ class Diagonal(Precision):
     def vector(self) -> Float[Tensor, " total"]:
         """The values as one flat vector, made once."""
         return flat(self.values, self.shapes)
+
+    @cached_property
+    def _inverse(self) -> dict[str, Tensor]:
+        return {name: 1 / value for name, value in self._positive.items()}
 
     @cached_property
     def _positive(self) -> dict[str, Tensor]:

@@ -127,7 +127,7 @@ class Gaussian:
         return self._norm - self.energy(parameters)
 
     def sample(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """Draws: name -> (count, *shape)."""
+        """Draws: name -> ``(count, *shape)``."""
         drawn = self.precision.draw(generator, count)
         return {name: value + drawn[name].to(value) for name, value in self.mean.items()}
 

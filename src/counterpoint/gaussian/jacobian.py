@@ -72,7 +72,7 @@ class Outer:
         return replace(self, inputs=self.inputs[rows], deltas=self.deltas[rows])
 
     def expand(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-        """Multiplied out: name -> (rows, columns, *shape)."""
+        """Multiplied out: name -> ``(rows, columns, *shape)``."""
         lead, found = self.deltas.shape[:2], dict[str, Tensor]()
         if self.weight is not None:
             full = torch.einsum("bgti,bkgto->bkgoi", self.inputs, self.deltas)
@@ -151,7 +151,7 @@ class Lookup:
         return replace(self, index=self.index[rows], deltas=self.deltas[rows])
 
     def expand(self, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-        """Multiplied out: name -> (rows, columns, *shape)."""
+        """Multiplied out: name -> ``(rows, columns, *shape)``."""
         rows, columns, _, width = self.deltas.shape
         row, token, sums = self._grouped()
         full = self.deltas.new_zeros(rows, columns, shapes[self.weight][0], width)
@@ -246,7 +246,7 @@ def explicit(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, 
         shapes: the parameters asked for.
 
     Returns:
-        Name -> (rows, columns, *shape) for every name of `shapes`, zeros where no entry is.
+        Name -> ``(rows, columns, *shape)`` for every name of `shapes`, zeros where no entry is.
 
     >>> a, d = torch.tensor([[[[2.0, 3.0]]]]), torch.tensor([[[[[5.0]]]]])
     >>> explicit([Outer("w", "b", a, d)], {"w": torch.Size([1, 2]), "b": torch.Size([1])})

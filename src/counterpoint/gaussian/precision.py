@@ -112,7 +112,7 @@ class Precision(ABC):
         return sum(shape.numel() for shape in self.shapes.values())
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """Draws with mean zero and covariance ``P⁻¹``: name -> (count, *shape)."""
+        """Draws with mean zero and covariance ``P⁻¹``: name -> ``(count, *shape)``."""
         return self.root_solve(noise(self.shapes, generator, self.like, count))
 
     def __add__(self, other: "Precision") -> "Precision":

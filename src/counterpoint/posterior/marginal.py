@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from counterpoint.curvature import Batch
+from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal, Precision
 from counterpoint.goals import Gaussian, Likelihood
 from counterpoint.posterior.prior import Each, groups
@@ -26,6 +27,9 @@ _BOUND = math.log(1e10)
 """Of the logarithms of precisions, and of the noise scale, either way."""
 
 _ROUNDS = 200
+
+_FREE = 512
+"""Most precisions that are searched for together."""
 
 
 @dataclass
@@ -82,6 +86,9 @@ def best(
         posterior: of which the evidence is meant.
         each: how many prior precisions.
         noise: whether the noise is scaled.
+
+    Raises:
+        InputError: one precision a weight for many weights that depend on each other.
     """
     shapes = posterior.curvature.shapes
     diagonal = _as_diagonal(posterior.curvature)
@@ -90,6 +97,11 @@ def best(
             return _closed(posterior, diagonal, noise=noise)
         parts = {name: [name] for name in shapes}
         sizes = {name: shape.numel() for name, shape in shapes.items()}
+        if sum(sizes.values()) > _FREE:
+            raise InputError(
+                f"each='weight': {sum(sizes.values()):,} precisions have a closed form only where "
+                f"the curvature is diagonal (structure='diagonal'); others are searched up to {_FREE}"
+            )
         return _climb(posterior, list(parts.values()), list(sizes.values()), noise=noise)
     chosen = groups(each, shapes)
     return _climb(posterior, chosen, [1] * len(chosen), noise=noise)

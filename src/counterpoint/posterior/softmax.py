@@ -141,7 +141,7 @@ class Softmax:
         weights = None if link == "probit" else self.weights(generator, samples)
         probabilities = self.mean.new_empty(features.shape[0], self.classes)
         knowledge = torch.empty_like(probabilities)
-        for rows in blocks(features.shape[0], max(1, 2**21 // self.classes**2)):
+        for rows in blocks(features.shape[0], max(1, 2**19 // self.classes**2)):
             phi = design(features[rows], rows.start).cpu()
             part = self._probit(phi) if weights is None else _average(phi, weights)
             probabilities[rows], knowledge[rows] = part.probabilities, part.knowledge
