@@ -1,9 +1,10 @@
 """Laplace approximations beside laplace-torch, in plain epochs and plain forward passes.
 
-MLP 784-256-256-10, batches of 256: fitting the last layer, a diagonal, Kronecker factors; predicting
-a batch with the joint covariance of its outputs; twenty evaluations of the evidence. The peer,
-laplace-torch, runs with its default backend and with BackPACK, on smaller shares of the rows and
-smaller batches, scaled; the largest difference between its covariances and ours is printed beside.
+MLP 784-256-256-10, batches of 256: fitting the last layer, a diagonal, Kronecker factors;
+predicting a batch with the joint covariance of its outputs; twenty evaluations of the evidence.
+The peer, laplace-torch, runs with its default backend and with BackPACK, on smaller shares of the
+rows and smaller batches, scaled; beside it stands the largest difference between its covariances
+and ours (its Kronecker factors take weight and bias apart, ours together).
 
     python benchmarks/laplace.py [--repeats 5] [--threads 1] [--rows 10000]
 """

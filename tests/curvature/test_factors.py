@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from curvature_models import build
 from torch import nn
 from torch.nn import functional
 
 from counterpoint.curvature import fisher
 from counterpoint.goals import Categorical
+from curvature_models import build
 
 
 def uses(model, layer, x, y):

@@ -88,14 +88,14 @@ def fisher(
     Warns:
         UserWarning: weights that have to be taken with the whole model, and what that costs.
 
-    For a linear model with Gaussian noise it is :math:`X^\top X / \sigma^2`:
+    For a linear model with Gaussian noise it is :math:`X^\top X / \sigma^2`, here of variance 1:
 
     >>> from counterpoint.goals import Gaussian
     >>> x = torch.tensor([[1.0, 0.0], [2.0, 3.0]])
     >>> line = nn.Linear(2, 1, bias=False)
-    >>> fisher(line, Gaussian(noise=0.5), [(x, x.sum(1))], structure="dense").dense()
-    tensor([[10., 12.],
-            [12., 18.]])
+    >>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
+    tensor([[5., 6.],
+            [6., 9.]])
     """
     if labels not in LABELS:
         raise InputError(

@@ -54,12 +54,12 @@ def hessian(
     Raises:
         InputError: more weights than `LIMIT`, or as `fisher`.
 
-    For linear least squares it is :math:`X^\top X / \sigma^2`:
+    For linear least squares it is :math:`X^\top X / \sigma^2`, here of variance 1:
 
     >>> from counterpoint.goals import Gaussian
     >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
-    >>> hessian(line, Gaussian(noise=0.5), [(x, x)]).dense()
-    tensor([[10.]])
+    >>> hessian(line, Gaussian(), [(x, x)]).dense()
+    tensor([[5.]])
     """
     if structure not in {"dense", "diagonal"}:
         known = nearest(structure, ["dense", "diagonal"])

@@ -49,8 +49,8 @@ def product(
 
     >>> from counterpoint.goals import Gaussian
     >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
-    >>> product(line, Gaussian(noise=0.5), [(x, x)], {"weight": torch.tensor([[3.0]])})
-    {'weight': tensor([[30.]])}
+    >>> product(line, Gaussian(), [(x, x)], {"weight": torch.tensor([[3.0]])})  # (1² + 2²) 3
+    {'weight': tensor([[15.]])}
     """
     if kind not in KINDS:
         raise InputError(

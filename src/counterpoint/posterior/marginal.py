@@ -100,7 +100,8 @@ def best(
         if sum(sizes.values()) > _FREE:
             raise InputError(
                 f"each='weight': {sum(sizes.values()):,} precisions have a closed form only where "
-                f"the curvature is diagonal (structure='diagonal'); others are searched up to {_FREE}"
+                "the curvature is diagonal (structure='diagonal'); others are searched up to "
+                f"{_FREE}"
             )
         return _climb(posterior, list(parts.values()), list(sizes.values()), noise=noise)
     chosen = groups(each, shapes)
