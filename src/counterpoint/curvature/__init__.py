@@ -27,7 +27,7 @@ tensor([[10., 14.],
 
 from counterpoint.curvature.batches import Batch, Unpack, unpack
 from counterpoint.curvature.distributed import all_reduce
-from counterpoint.curvature.fisher import fisher, ggn
+from counterpoint.curvature.fisher import Observer, fisher, ggn, linearised_fisher
 from counterpoint.curvature.heads import Heads, Labels
 from counterpoint.curvature.hessian import hessian
 from counterpoint.curvature.linearise import Linearised, Local, linearise
@@ -40,6 +40,7 @@ __all__ = [
     "Labels",
     "Linearised",
     "Local",
+    "Observer",
     "Structure",
     "Unpack",
     "all_reduce",
@@ -47,6 +48,7 @@ __all__ = [
     "ggn",
     "hessian",
     "linearise",
+    "linearised_fisher",
     "product",
     "unpack",
 ]

@@ -24,7 +24,7 @@ def attend(arguments: Arguments) -> tuple[Tensor, Tensor | None] | None:
     get = arguments.get
     query, heads, dropout = get(0, "query"), get(4, "num_heads"), get(10, "dropout_p")
     same = query is get(1, "key") and query is get(2, "value")
-    extra = [get(7, "bias_k"), get(8, "bias_v"), get(22, "static_k"), get(23, "static_v")]
+    extra = [get(7, "bias_k"), get(8, "bias_v"), get(21, "static_k"), get(22, "static_v")]
     rare = get(9, "add_zero_attn") or get(17, "use_separate_proj_weight", False)
     random = dropout > 0 and get(13, "training", True)
     if not same or rare or random or query.ndim != 3 or any(part is not None for part in extra):
@@ -41,7 +41,7 @@ def attend(arguments: Arguments) -> tuple[Tensor, Tensor | None] | None:
     out = functional.linear(mixed, get(11, "out_proj_weight"), get(12, "out_proj_bias"))
     if not get(15, "need_weights", True):
         return out, None
-    return out, weights.mean(1) if get(21, "average_attn_weights", True) else weights
+    return out, weights.mean(1) if get(23, "average_attn_weights", True) else weights
 
 
 def _masks(padding: Any, attention: Any, rows: int, heads: int) -> list[Tensor]:

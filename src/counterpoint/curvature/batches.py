@@ -1,7 +1,7 @@
 """What a batch holds: inputs, targets and row weights, however the user's loader spells them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 
-__all__ = ["Batch", "Unpack", "as_batch", "slice_rows", "unpack"]
+__all__ = ["Batch", "Unpack", "as_batch", "unpack"]
 
 _TARGETS = ("y", "target", "labels")
 
@@ -25,6 +25,8 @@ class Batch:
         target: what was observed: one tensor, or one a head; none where it is not known.
         weight: how much each row counts, as repetition; none means once.
         rows: examples in the batch: the first dimension of its first tensor.
+        shared: places and names of inputs that all rows share, whatever their sizes.
+        offset: place of its first row in the batch that it is part of.
     """
 
     inputs: tuple[Any, ...]
@@ -32,6 +34,8 @@ class Batch:
     target: Tensor | Mapping[str, Tensor] | None
     weight: Float[Tensor, " rows"] | None
     rows: int
+    shared: frozenset[int | str] = frozenset()
+    offset: int = 0
 
     @classmethod
     def of(
@@ -39,9 +43,18 @@ class Batch:
         *inputs: Any,
         target: Tensor | Mapping[str, Tensor] | None = None,
         weight: Tensor | None = None,
+        shared: Collection[int | str] = (),
         **named: Any,
     ) -> "Batch":
         """A batch from what the model is called with.
+
+        Args:
+            inputs: positional arguments.
+            target: what was observed.
+            weight: of each row.
+            shared: places or names of arguments that all rows share (a mask of positions), even
+                where their first dimension happens to be as long as the batch.
+            named: keyword arguments.
 
         Raises:
             InputError: no tensor among the inputs, no rows, or targets or weights of other lengths.
@@ -54,7 +67,7 @@ class Batch:
                     f"batch: {name!r} must have {rows} rows like the inputs, "
                     f"found shape {tuple(value.shape)}"
                 )
-        return cls(inputs, named, target, _checked(weight), rows)
+        return cls(inputs, named, target, _checked(weight), rows, frozenset(shared))
 
     def call(self, model: nn.Module) -> Any:
         """The model's output."""
@@ -62,34 +75,68 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return self._map(lambda value: value.to(device))
 
-    def part(self, rows: slice) -> "Batch":
-        """Some of the rows; tensors whose first dimension is not the rows go along whole."""
-        count = len(range(*rows.indices(self.rows)))
-        part = self._map(lambda value: slice_rows(value, self.rows, rows))
-        return Batch(part.inputs, part.named, part.target, part.weight, count)
+        def each(value: Any) -> Any:
+            return value.to(device) if isinstance(value, Tensor) else value
+
+        return self._with({key: each(v) for key, v in self.items().items()}, each, self.rows)
+
+    def detached(self) -> "Batch":
+        """Copies of inputs that were made in inference mode, which no graph may keep."""
+
+        def each(value: Any) -> Any:
+            made = isinstance(value, Tensor) and value.is_inference()
+            return value.clone() if made else value
+
+        return self._with({key: each(v) for key, v in self.items().items()}, each, self.rows)
+
+    def take(self, rows: slice | Tensor) -> "Batch":
+        """Some of the rows; what all rows share goes along whole."""
+        count = len(torch.arange(self.rows)[rows])
+
+        def each(value: Any) -> Any:
+            return value[rows] if isinstance(value, Tensor) else value
+
+        inputs = self.items()
+        taken = {key: each(value) if self.is_rows(key) else value for key, value in inputs.items()}
+        start = rows.indices(self.rows)[0] if isinstance(rows, slice) else 0
+        return replace(self._with(taken, each, count), offset=self.offset + start)
 
     def parts(self, rows: int) -> "list[Batch]":
         """The batch in parts of at most some rows."""
         if rows >= self.rows:
             return [self]
-        return [self.part(slice(at, at + rows)) for at in range(0, self.rows, rows)]
+        return [self.take(slice(at, at + rows)) for at in range(0, self.rows, rows)]
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        def each(value: Any) -> Any:
-            return change(value) if isinstance(value, Tensor) else value
+    def items(self) -> dict[int | str, Any]:
+        """All inputs by place or name."""
+        return {**dict(enumerate(self.inputs)), **self.named}
 
+    def is_rows(self, key: int | str) -> bool:
+        """Whether an input has a row an example."""
+        value = self.items()[key]
+        return (
+            isinstance(value, Tensor) and value.shape[:1] == (self.rows,) and key not in self.shared
+        )
+
+    def sharing(self) -> frozenset[int | str]:
+        """Inputs that all rows share, as far as sizes tell."""
+        return frozenset(key for key in self.items() if not self.is_rows(key))
+
+    def _with(
+        self, items: Mapping[int | str, Any], each: Callable[[Any], Any], rows: int
+    ) -> "Batch":
         if isinstance(self.target, Mapping):
-            target: Any = {name: change(value) for name, value in self.target.items()}
+            target: Any = {name: each(value) for name, value in self.target.items()}
         else:
             target = each(self.target)
-        return Batch(
-            tuple(each(value) for value in self.inputs),
-            {name: each(value) for name, value in self.named.items()},
-            target,
-            each(self.weight),
-            self.rows,
+        return replace(
+            self,
+            inputs=tuple(items[place] for place in range(len(self.inputs))),
+            named={name: items[name] for name in self.named},
+            target=target,
+            weight=each(self.weight),
+            rows=rows,
         )
 
 
@@ -133,13 +180,10 @@ def unpack(batch: Any, heads: Sequence[str] = ()) -> Batch:
 
 
 def as_batch(found: Any, reader: Unpack | None, heads: Sequence[str]) -> Batch:
-    """A batch by the user's reader, or by `unpack`."""
+    """A batch by the user's reader, or by `unpack`; one that is read already as it is."""
+    if isinstance(found, Batch):
+        return found
     return unpack(found, heads) if reader is None else reader(found)
-
-
-def slice_rows(value: Tensor, rows: int, part: slice) -> Tensor:
-    """Part of a tensor whose first dimension is the rows; any other tensor as it is."""
-    return value[part] if value.ndim and value.shape[0] == rows else value
 
 
 def _from_mapping(batch: Mapping[str, Any], heads: Sequence[str]) -> Batch:

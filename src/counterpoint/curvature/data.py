@@ -1,9 +1,11 @@
 """Batches out of whatever holds them, with their claims checked."""
 
 from collections.abc import Iterable, Iterator, Sized
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -40,12 +42,16 @@ class Source:
             )
         _refuse_random(data)
         self._reader, self._heads, self._device = reader, heads, device
-        self._claimed = len(data) if isinstance(data, Sized) else None
+        self._claimed = _length(data)
         self._rest = iter(data)
+        self._shared = frozenset[int | str]()
         try:
             self.first = self._read(next(self._rest))
         except StopIteration:
             raise InputError("data: expected at least one batch, found none") from None
+
+        # what had no row an example in the first batch has none later, even if sizes agree there
+        self._shared = self.first.sharing()
 
     def __iter__(self) -> Iterator[Batch]:
         count = 0
@@ -59,7 +65,8 @@ class Source:
             )
 
     def _read(self, found: Any) -> Batch:
-        return as_batch(found, self._reader, self._heads).to(self._device)
+        batch = as_batch(found, self._reader, self._heads).to(self._device)
+        return replace(batch, shared=batch.shared | self._shared)
 
 
 def _refuse_random(data: Iterable[Any]) -> None:
@@ -79,8 +86,18 @@ def _refuse_random(data: Iterable[Any]) -> None:
 def _same(left: Any, right: Any) -> bool:
     if isinstance(left, torch.Tensor):
         return isinstance(right, torch.Tensor) and torch.equal(left, right)
+    if isinstance(left, np.ndarray):
+        return isinstance(right, np.ndarray) and np.array_equal(left, right)
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(_same, left, right))
-    return True
+    return not isinstance(left, float | int | str) or left == right
+
+
+def _length(data: Iterable[Any]) -> int | None:
+    """How many batches there are said to be."""
+    try:
+        return len(data) if isinstance(data, Sized) else None
+    except TypeError:  # a loader over a stream
+        return None

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.curvature.sums import Total
+from counterpoint.curvature.sums import Total, wide
+from counterpoint.errors import InputError
 from counterpoint.gaussian import Factors, Jacobian, Kronecker, Outer, add_products
 
 __all__ = ["KroneckerSum"]
@@ -16,9 +17,9 @@ class KroneckerSum:
     """``Σ w a a'`` of a linear map's inputs, ``Σ d d'`` of its outputs' deltas.
 
     With weight sharing, ``expand`` takes every position for an example of its own; ``reduce`` the
-    mean input and the summed delta of an example (Eschenhagen et al. 2023, eqs. 8 and 9). A
-    position whose deltas are all zero (padding, a masked token) is left out, so the factors do not
-    depend on how far a batch was padded.
+    mean input and the summed delta of an example (Eschenhagen et al. 2023, eqs. 8 and 9). Unlike
+    there, a position whose deltas are all zero (padding, a masked token; behind max pooling or dead
+    units, too) does not count, so the factors do not depend on how far a batch was padded.
 
     Args:
         weights: name -> weight: the map's weight, then its bias if it has one.
@@ -41,6 +42,11 @@ class KroneckerSum:
         for entry in jacobian:
             if isinstance(entry, Outer):
                 self._add(entry, weight)
+            elif not self.names.isdisjoint(entry.names):
+                raise InputError(
+                    f"structure: {self._names[0]!r} was a linear map of examples in the first "
+                    "batch and is used in another way here; choose 'diagonal' or 'block' for it"
+                )
 
     def _add(self, entry: Outer, weight: Float[Tensor, " rows"] | None) -> None:
         inputs, deltas, used = entry.inputs, entry.deltas, _used(entry, weight)
@@ -63,7 +69,7 @@ class KroneckerSum:
             sums = self._sums.value()[:, :, None]
             corner = self._count.expand(right.shape[0], 1, 1)
             right = torch.cat([torch.cat([right, sums], 2), torch.cat([sums.mT, corner], 2)], 1)
-        shape, dtype = self._weight.shape, self._weight.dtype
+        shape, dtype = self._weight.shape, wide(self._weight.dtype)
         factors = Factors(str(name), bias, shape, left.to(dtype), right.to(dtype), self._count)
         return Kronecker(factors)
 

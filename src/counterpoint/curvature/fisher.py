@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from counterpoint.curvature.batches import Batch, Unpack
 from counterpoint.curvature.data import Source
 from counterpoint.curvature.heads import LABELS, Heads, Labels
+from counterpoint.curvature.linearise import Linearised
 from counterpoint.curvature.probe import probe, unwrapped, weights_of
 from counterpoint.curvature.pullback import Forward, Plan
 from counterpoint.curvature.structure import Structure, running
@@ -18,10 +19,10 @@ from counterpoint.gaussian import Block, Precision
 from counterpoint.goals import Categorical, Likelihood
 from counterpoint.parameters import Pattern
 
-__all__ = ["Observer", "fisher", "ggn"]
+__all__ = ["Observer", "fisher", "ggn", "linearised_fisher"]
 
 Observer: TypeAlias = Callable[[Batch, Heads, dict[str, Tensor]], None]
-"""Called with a batch, the heads, and the output of each; one without a name is ``""``."""
+"""Called with part of a batch, the heads, and the output of each; one without a name is ``""``."""
 
 _PULLED = 8192
 """Rows times directions pulled back at a time: larger batches are taken in parts."""
@@ -38,7 +39,6 @@ def fisher(
     generator: torch.Generator | None = None,
     unpack: Unpack | None = None,
     check: bool = True,
-    observe: Observer | None = None,
 ) -> Precision:
     r"""The Fisher information of a model's weights: a sum over examples, never a mean.
 
@@ -74,8 +74,6 @@ def fisher(
         unpack: reads a batch; none means the spellings of `counterpoint.curvature.unpack`.
         check: look at the first rows three ways before starting: whether outputs repeat, whether
             rows depend on each other, whether kernels agree with plain differentiation.
-        observe: called with each batch, the heads and the output of each, for whatever else is to
-            be known of the same pass.
 
     Returns:
         The precision over the weights' names, in their type, summed in float64.
@@ -96,6 +94,50 @@ def fisher(
     >>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
     tensor([[5., 6.],
             [6., 9.]])
+    """
+    return linearised_fisher(
+        model,
+        likelihood,
+        data,
+        structure=structure,
+        labels=labels,
+        parameters=parameters,
+        generator=generator,
+        unpack=unpack,
+        check=check,
+    )[0]
+
+
+def linearised_fisher(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: Iterable[Any],
+    *,
+    structure: Structure = "diagonal",
+    labels: Labels = "exact",
+    parameters: Pattern | None = None,
+    generator: torch.Generator | None = None,
+    unpack: Unpack | None = None,
+    check: bool = True,
+    observe: Observer | None = None,
+) -> tuple[Precision, Linearised]:
+    """The Fisher information, and the model as it was read for it: for predictions alike.
+
+    Args:
+        model: see `fisher`, likewise all others.
+        likelihood: of the output.
+        data: batches.
+        structure: of the result.
+        labels: kind.
+        parameters: which weights.
+        generator: for sampled labels.
+        unpack: reads a batch.
+        check: look at some rows first.
+        observe: called with each part of a batch, the heads and the output of each, for whatever
+            else is to be known of the same pass.
+
+    Raises:
+        InputError: as `fisher`.
     """
     if labels not in LABELS:
         raise InputError(
@@ -119,7 +161,7 @@ def fisher(
                 _add(sums, forward, labels, generator)
                 if observe is not None:
                     observe(part, heads, forward.detached())
-    return _joined(sums)
+    return _joined(sums), Linearised(plan, unpack)
 
 
 def ggn(
@@ -197,7 +239,7 @@ def _joined(sums: list[Running]) -> Precision:
 
 def _refuse_unfit(plan: Plan, batch: Batch, labels: Labels) -> None:
     """Refuse a likelihood that cannot take the model's outputs and targets."""
-    few, heads = batch.part(slice(0, 3)), plan.heads
+    few, heads = batch.take(slice(0, 3)), plan.heads
     if few.target is not None or labels == "empirical":
         with torch.no_grad():
             heads.nll(heads.outputs(few.call(plan.model)), heads.targets(few))

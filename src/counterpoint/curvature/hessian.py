@@ -1,6 +1,6 @@
 """The exact Hessian of the negative log likelihood: in full or its diagonal, for small models."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,14 +12,14 @@ from counterpoint.curvature.batches import Batch, Unpack
 from counterpoint.curvature.data import Source
 from counterpoint.curvature.gradients import gradients
 from counterpoint.curvature.heads import Heads
-from counterpoint.curvature.modes import refuse_modes
+from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.probe import unwrapped, weights_of
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Dense, Diagonal
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten
 
-__all__ = ["hessian"]
+__all__ = ["gradient", "hessian"]
 
 LIMIT = 16384
 """Most weights: the cost is a backward pass for each."""
@@ -80,6 +80,7 @@ def hessian(
     )
     with torch.random.fork_rng(devices=[]):
         source = Source(data, unpack, heads.names, total.device)
+        refuse_unrepeatable(model, heads, source.first.take(slice(0, 3)))
         for number, batch in enumerate(source):
             for start, rows in _rows(model, heads, weights, batch, number):
                 stop = start + len(rows)
@@ -109,19 +110,18 @@ def gradient(
 
 def _rows(
     model: nn.Module, heads: Heads, weights: Mapping[str, Tensor], batch: Batch, number: int
-) -> list[tuple[int, Tensor]]:
+) -> Iterator[tuple[int, Tensor]]:
     """The Hessian's rows, some at a time, each block with the place of its first."""
     first = gradient(model, heads, weights, batch, number)
-    size, blocks = len(first), list[tuple[int, Tensor]]()
+    size = len(first)
     if not first.requires_grad:
-        return blocks
+        return
     for start in range(0, size, _TOGETHER):
         stop = min(start + _TOGETHER, size)
         directions = torch.zeros(stop - start, size, dtype=first.dtype, device=first.device)
         directions[torch.arange(stop - start), torch.arange(start, stop)] = 1
         parts = gradients(first, weights, directions, many=True)
-        blocks.append((start, torch.cat([part.flatten(1) for part in parts.values()], 1)))
-    return blocks
+        yield start, torch.cat([part.flatten(1) for part in parts.values()], 1)
 
 
 def _own(rows: Tensor, start: int) -> Tensor:

@@ -1,7 +1,7 @@
 """A model around its trained weights: outputs, and the Jacobian by the weights in factored form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from counterpoint.curvature.batches import Batch, Unpack, as_batch
 from counterpoint.curvature.heads import Heads, flat, identity
+from counterpoint.curvature.modes import refuse_modes
 from counterpoint.curvature.probe import probe, unwrapped, weights_of
 from counterpoint.curvature.pullback import Plan
+from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Jacobian, Precision
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern
@@ -62,6 +64,7 @@ class Linearised:
             batch: inputs, spelt as `counterpoint.curvature.unpack` says.
             precision: over the weights asked for.
         """
+        _refuse_other(precision, self.plan)
         read = self.read(batch)
         outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
         for part in read.parts(max(1, _PULLED // self.plan.outputs)):
@@ -74,8 +77,14 @@ class Linearised:
         return Local(joined, torch.cat(parts))
 
     def read(self, batch: Any) -> Batch:
-        """A batch as the model takes it, on its device."""
+        """A batch as the model takes it, on its device.
+
+        Raises:
+            InputError: the model was put into training mode since.
+        """
+        refuse_modes(self.plan.model)
         read = as_batch(batch, self.unpack, self.plan.heads.names)
+        read = replace(read, shared=read.shared | self.plan.shared)
         return read.to(next(iter(self.plan.weights.values())).device)
 
     def jacobian(self, batch: Any) -> tuple[dict[str, Tensor], Jacobian]:
@@ -88,6 +97,20 @@ class Linearised:
         with torch.no_grad():
             pulled = forward.pull(identity(forward.output))
             return forward.detached(), pulled.all(slice(0, forward.batch.rows))
+
+
+def _refuse_other(precision: Precision, plan: Plan) -> None:
+    for name, shape in precision.shapes.items():
+        if name not in plan.weights:
+            raise InputError(
+                f"precision: no parameter {name!r} among those that were read"
+                f"{nearest(name, plan.weights)}"
+            )
+        if plan.weights[name].shape != shape:
+            raise InputError(
+                f"precision: {name!r} must have shape {tuple(plan.weights[name].shape)}, "
+                f"found {tuple(shape)}"
+            )
 
 
 def linearise(

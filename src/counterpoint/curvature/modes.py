@@ -11,7 +11,7 @@ from counterpoint.errors import InputError
 
 __all__ = ["refuse_modes", "refuse_unrepeatable"]
 
-_TOLERANCE = 1e-2
+_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
 def refuse_modes(model: nn.Module) -> None:
@@ -46,10 +46,12 @@ def refuse_unrepeatable(model: nn.Module, heads: Heads, batch: Batch) -> None:
 
     def outputs(rows: slice) -> torch.Tensor:
         with torch.no_grad():
-            return flat(heads.outputs(batch.part(rows).call(model))).double()
+            return flat(heads.outputs(batch.take(rows).call(model)))
 
     everything = slice(0, batch.rows)
     first, second = outputs(everything), outputs(everything)
+    if not bool(torch.isfinite(first).all()):
+        raise InputError("model: the output is not finite in the first batch")
     if not _close(first, second):
         raise InputError(
             "model: the same rows have other outputs in a second pass; something is random "
@@ -66,5 +68,7 @@ def refuse_unrepeatable(model: nn.Module, heads: Heads, batch: Batch) -> None:
 def _close(left: torch.Tensor, right: torch.Tensor) -> bool:
     if left.shape != right.shape:
         return False
+    tolerance = _TOLERANCE.get(left.dtype, 3e-2)
+    left, right = left.double(), right.double()
     scale = float(torch.maximum(left.abs().amax(), right.abs().amax()))
-    return bool((left - right).abs().amax() <= _TOLERANCE * scale)
+    return bool((left - right).abs().amax() <= tolerance * scale)

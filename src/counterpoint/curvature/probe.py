@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from counterpoint.curvature.batches import Batch
+from counterpoint.curvature.calls import Layout
 from counterpoint.curvature.heads import Heads
 from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
-from counterpoint.curvature.pullback import Forward, Plan
+from counterpoint.curvature.pullback import Forward, Plan, differentiable
 from counterpoint.curvature.whole import by_example, by_vmap
 from counterpoint.errors import InputError
 from counterpoint.gaussian import explicit
@@ -20,7 +21,7 @@ from counterpoint.seeding import generator
 
 __all__ = ["probe", "unwrapped", "weights_of"]
 
-_ROWS = 3
+_ROWS = (3, 5)
 _DIRECTIONS = 1
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 
@@ -80,58 +81,96 @@ def probe(
         UserWarning: weights that are taken with the whole model, and what that costs.
     """
     refuse_modes(model)
-    rows = batch.part(slice(0, min(_ROWS, batch.rows)))
+    few = _sample(batch, _ROWS[0])
     if check:
-        refuse_unrepeatable(model, heads, rows)
-    plan = Plan(model, heads, weights, None, (), by_vmap)
-    forward = plan.forward(rows)
-    reasons = dict.fromkeys(forward.unread, "an operation on it is not one that can be read")
-    if check:
-        reasons |= _differing(forward)
-    axes = {record.call.names: record.call.axis for record in forward.records}
-    outputs = forward.output.shape[1]
-    plan = replace(plan, axes=axes, unread=tuple(reasons), outputs=outputs)
+        refuse_unrepeatable(model, heads, few)
+    plan, reasons, forward = _tried(model, heads, weights, few, check)
     if reasons:
-        plan = _with_whole(plan, rows)
+        # a dimension that happens to be as long as the sample is told apart by another sample
+        more = _sample(batch, _ROWS[1])
+        again = _tried(model, heads, weights, more, check)
+        if len(again[1]) < len(reasons):
+            few, (plan, reasons, forward) = more, again
+    plan = replace(plan, unread=tuple(reasons), outputs=forward.output.shape[1])
+    plan = replace(plan, shared=batch.sharing())
+    if reasons:
+        plan = _with_whole(plan, few)
         _warn(plan, reasons)
     return plan
+
+
+def _sample(batch: Batch, count: int) -> Batch:
+    """Rows from all over a batch, out of their order; repeated where there are too few."""
+    places = torch.linspace(batch.rows - 1, 0, count).round().long()
+    return batch.take(places.roll(1) if batch.rows >= count else torch.arange(count) % batch.rows)
+
+
+def _tried(
+    model: nn.Module, heads: Heads, weights: Mapping[str, Tensor], few: Batch, check: bool
+) -> tuple[Plan, dict[str, str], Forward]:
+    """A plan from a few rows, which weights it cannot read, and why."""
+    plan = Plan(model, heads, weights, None, (), by_vmap)
+    forward = plan.forward(few)
+    reasons = dict.fromkeys(forward.unread, "an operation on it is not one that can be read")
+    layouts = dict[frozenset[str], Layout]()
+    for record in forward.records:
+        names, layout = frozenset(record.call.names), record.call.layout
+        if layouts.setdefault(names, layout) != layout:
+            reasons |= dict.fromkeys(names, "its uses have the examples in different dimensions")
+    if check:
+        reasons |= _differing(forward)
+    return replace(plan, layouts=layouts), reasons, forward
 
 
 def _differing(forward: Forward) -> dict[str, str]:
     """Weights whose Jacobian is not that of plain differentiation, and by how much."""
     plan, batch = forward.plan, forward.batch
     read = {name: value for name, value in plan.weights.items() if name not in forward.unread}
-    shape = (_DIRECTIONS, *forward.output.shape)
-    columns = torch.randn(shape, generator=generator(0), dtype=torch.float64)
-    columns = columns.to(forward.output)
-    truth = by_example(plan.model, plan.heads, read, batch, columns)
+    columns = _directions(batch, forward.output.shape[1], forward.output)
+    with differentiable(read.values()):
+        truth = by_example(plan.model, plan.heads, read, batch, columns)
     shapes = {name: value.shape for name, value in plan.weights.items()}
     try:
-        found = explicit(forward.pull(columns).all(slice(0, batch.rows)), shapes)
+        entries = forward.pull(columns).all(slice(0, batch.rows))
+        found = explicit(entries, shapes) if entries else dict[str, Tensor]()
     except RuntimeError as error:
         reason = f"a kernel could not run: {str(error).splitlines()[0]}"
         return dict.fromkeys(read, reason)
     reasons = dict[str, str]()
     for right in truth:
-        norm, distance = right.values.norm(), (found[right.name] - right.values).norm()
-        ratio = float(distance / norm) if norm > 0 else float(distance)
-        if not ratio <= _TOLERANCE.get(right.values.dtype, 3e-2):
-            reasons[right.name] = f"its kernel is off by {ratio:.1e} on the first rows"
+        left = found.get(right.name, torch.zeros_like(right.values))
+        if gap := _gap(left, right.values):
+            reasons[right.name] = f"what is read of it is off by {gap:.1e} on a few rows"
     return reasons
 
 
 def _with_whole(plan: Plan, rows: Batch) -> Plan:
-    """The plan with the faster of the two ways to take the whole model that works."""
+    """The plan with the faster of the two ways to take the whole model that is right."""
     weights = {name: plan.weights[name] for name in plan.unread}
-    columns = torch.zeros(1, rows.rows, plan.outputs)
-    columns = columns.to(next(iter(weights.values())))
+    columns = _directions(rows, plan.outputs, next(iter(weights.values())))
+    slow = replace(plan, whole=by_example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            by_vmap(plan.model, plan.heads, weights, rows, columns)
+            found = by_vmap(plan.model, plan.heads, weights, rows, columns)
         except (RuntimeError, ValueError, TypeError):
-            return replace(plan, whole=by_example)
-    return plan
+            return slow
+    with differentiable(weights.values()):
+        truth = by_example(plan.model, plan.heads, weights, rows, columns)
+    pairs = {one.name: one.values for one in found}
+    return slow if any(_gap(pairs[one.name], one.values) for one in truth) else plan
+
+
+def _directions(rows: Batch, outputs: int, like: Tensor) -> Tensor:
+    shape = (_DIRECTIONS, rows.rows, outputs)
+    return torch.randn(shape, generator=generator(0), dtype=torch.float64).to(like)
+
+
+def _gap(found: Tensor, truth: Tensor) -> float:
+    """The relative difference, or zero where it is no more than rounding."""
+    norm, distance = truth.double().norm(), (found.double() - truth.double()).norm()
+    ratio = float(distance / norm) if norm > 0 else float(distance)
+    return 0.0 if ratio <= _TOLERANCE.get(truth.dtype, 3e-2) else ratio
 
 
 def _warn(plan: Plan, reasons: Mapping[str, str]) -> None:

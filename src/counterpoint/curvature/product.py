@@ -12,7 +12,7 @@ from counterpoint.curvature.data import Source
 from counterpoint.curvature.gradients import gradients
 from counterpoint.curvature.heads import Heads, flat
 from counterpoint.curvature.hessian import gradient
-from counterpoint.curvature.modes import refuse_modes
+from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.probe import unwrapped, weights_of
 from counterpoint.errors import InputError, nearest
 from counterpoint.goals import Likelihood
@@ -63,7 +63,9 @@ def product(
     along = flatten({name: vector[name] for name in weights})
     total = torch.zeros_like(along, dtype=torch.float64)
     with torch.random.fork_rng(devices=[]):
-        for number, batch in enumerate(Source(data, unpack, heads.names, along.device)):
+        source = Source(data, unpack, heads.names, along.device)
+        refuse_unrepeatable(model, heads, source.first.take(slice(0, 3)))
+        for number, batch in enumerate(source):
             if kind == "hessian":
                 first = gradient(model, heads, weights, batch, number)
                 total += _pulled(first, weights, along)

@@ -1,7 +1,16 @@
 """Pull directions at a model's output back to its weights, as factored Jacobians."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +19,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from counterpoint.curvature.batches import Batch
-from counterpoint.curvature.calls.call import Entry
+from counterpoint.curvature.calls.call import Entry, Layout
 from counterpoint.curvature.heads import Heads, flat
+from counterpoint.curvature.sums import wide
 from counterpoint.curvature.tape import Record, Tape
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Rows
 
-__all__ = ["Forward", "Plan", "Pulled"]
+__all__ = ["Forward", "Plan", "Pulled", "differentiable"]
 
 _NUMBERS = 2**24
 """Most numbers to hold at a time for gradients an example."""
@@ -35,19 +45,21 @@ class Plan:
         model: gives one row of output for one row of input.
         heads: what its outputs are.
         weights: name -> weight asked for, in order.
-        axes: names -> where operations on them have the examples.
+        layouts: names -> where operations on them have the examples.
         unread: names that are taken with the whole model, and
         whole: the function that does it.
         outputs: numbers that a row of output has, all heads together; 0 while not known.
+        shared: inputs that all rows share, as the first batch showed.
     """
 
     model: nn.Module
     heads: Heads
     weights: Mapping[str, Tensor]
-    axes: Mapping[tuple[str, ...], int] | None
+    layouts: Mapping[frozenset[str], Layout] | None
     unread: tuple[str, ...]
     whole: Whole
     outputs: int = 0
+    shared: frozenset[int | str] = frozenset()
 
     def forward(self, batch: Batch) -> "Forward":
         """A forward pass that remembers how weights were used.
@@ -58,11 +70,11 @@ class Plan:
         """
         read = {name: value for name, value in self.weights.items() if name not in self.unread}
         identities = {id(value): name for name, value in read.items()}
-        tape = Tape(identities, batch.rows, self.axes)
-        with torch.enable_grad(), tape:
-            outputs = self.heads.outputs(batch.call(self.model))
+        tape = Tape(identities, batch.rows, self.layouts)
+        with differentiable(self.weights.values()), tape:
+            outputs = self.heads.outputs(batch.detached().call(self.model))
         for name, value in outputs.items():
-            _check_output(name, value, batch.rows)
+            _check_output(name, value, batch)
         for record in tape.records:
             if record.changed():
                 raise InputError(
@@ -178,7 +190,7 @@ class Forward:
         """``rows x columns x ...``; the operation's own dimensions in their order."""
         if deltas is None:
             return None
-        return deltas.movedim(self.records[place].call.axis + 1, 0)
+        return deltas.to(wide(deltas.dtype)).movedim(self.records[place].call.axis + 1, 0)
 
 
 @dataclass(frozen=True)
@@ -263,9 +275,12 @@ class Pulled:
     def _whole(self, rows: slice, unread: Sequence[str]) -> list[Entry]:
         if not unread:
             return []
-        plan, batch = self.forward.plan, self.forward.batch.part(rows)
+        plan, batch = self.forward.plan, self.forward.batch.take(rows)
         weights = {name: plan.weights[name] for name in unread}
-        return list(plan.whole(plan.model, plan.heads, weights, batch, self.columns[:, rows]))
+        columns = self.columns[:, rows]
+        with differentiable(weights.values()):
+            found = plan.whole(plan.model, plan.heads, weights, batch, columns)
+        return [Rows(one.name, one.values.to(wide(one.values.dtype))) for one in found]
 
 
 def _closed(unread: set[str], records: Sequence[Record]) -> set[str]:
@@ -286,7 +301,22 @@ def _stacked(parts: Sequence[Tensor]) -> Tensor | None:
     return parts[0][None] if len(parts) == 1 else torch.stack(list(parts))
 
 
-def _check_output(name: str, output: Tensor, rows: int) -> None:
+@contextmanager
+def differentiable(weights: Iterable[Tensor]) -> Generator[None, None, None]:
+    """Weights require gradients inside, whatever the caller switched off, and then as before."""
+    frozen = [weight for weight in weights if not weight.requires_grad]
+    with torch.inference_mode(False), torch.enable_grad():
+        try:
+            for weight in frozen:
+                weight.requires_grad_()
+            yield
+        finally:
+            for weight in frozen:
+                weight.requires_grad_(False)
+
+
+def _check_output(name: str, output: Tensor, batch: Batch) -> None:
+    rows = batch.rows
     where = f"head {name!r}" if name else "model"
     if output.ndim == 0 or output.shape[0] != rows:
         raise InputError(
@@ -294,5 +324,5 @@ def _check_output(name: str, output: Tensor, rows: int) -> None:
             f"found shape {tuple(output.shape)}"
         )
     if not bool(torch.isfinite(output).all()):
-        row = int((~torch.isfinite(output)).reshape(rows, -1).any(1).nonzero()[0])
+        row = int((~torch.isfinite(output)).reshape(rows, -1).any(1).nonzero()[0]) + batch.offset
         raise InputError(f"{where}: the output is not finite in row {row}")

@@ -82,7 +82,7 @@ def _maps(forward: Forward) -> dict[tuple[str, ...], int]:
     uses, maps = dict[str, set[tuple[str, ...]]](), dict[tuple[str, ...], int]()
     for record in forward.records:
         groups = record.call.maps
-        kind = tuple(record.call.names) if groups else ()
+        kind = record.call.map if groups else ()
         if groups:
             maps[kind] = groups
         for name in record.call.names:

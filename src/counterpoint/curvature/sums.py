@@ -18,7 +18,7 @@ from counterpoint.gaussian import (
     explicit,
 )
 
-__all__ = ["DenseSum", "DiagonalSum", "Running", "Total"]
+__all__ = ["DenseSum", "DiagonalSum", "Running", "Total", "wide"]
 
 _PARTS = 16
 """Additions to a partial sum before it moves into the sum."""
@@ -52,6 +52,11 @@ class Running(Protocol):
         ...
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The type in which curvature of weights of a type is computed: float32 or better."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 class Total:
     """A sum in float64, filled through a partial sum in the type of what is added.
 
@@ -64,7 +69,7 @@ class Total:
     """
 
     def __init__(self, like: Tensor, shape: torch.Size) -> None:
-        dtype = torch.promote_types(like.dtype, torch.float32)
+        dtype = wide(like.dtype)
         self.part = torch.zeros(shape, dtype=dtype, device=like.device)
         self._wide = None if dtype == torch.float64 else self.part.double()
         self._count = 0
@@ -95,7 +100,7 @@ class DiagonalSum:
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.names, self.joint, self.pooled = frozenset(weights), False, True
-        self._dtypes = {name: value.dtype for name, value in weights.items()}
+        self._dtypes = {name: wide(value.dtype) for name, value in weights.items()}
         self._totals = {name: Total(value, value.shape) for name, value in weights.items()}
 
     def add(self, jacobian: Jacobian, weight: Float[Tensor, " rows"] | None) -> None:  # noqa: ARG002
@@ -111,7 +116,7 @@ class DiagonalSum:
 
 
 class DenseSum:
-    """``Σ_n Σ_k J_nk J_nk'`` in full.
+    """``Σ_n Σ_k J_nk J_nk'`` in full, in float64: rounded, it would lose its small eigenvalues.
 
     Args:
         weights: name -> weight.
@@ -147,7 +152,7 @@ class DenseSum:
         if matrix is None:
             size = sum(shape.numel() for shape in self._shapes.values())
             matrix = torch.zeros(size, size, dtype=torch.float64, device=self._like.device)
-        return Dense(matrix.to(self._like.dtype), self._shapes)
+        return Dense(matrix, self._shapes)
 
     def _is_layer(self, entry: Outer) -> bool:
         """Whether the sum is about one linear map without weight sharing, weight before bias."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from counterpoint.curvature.attention import attend
-from counterpoint.curvature.calls import Arguments, Call, read
+from counterpoint.curvature.calls import Arguments, Call, Layout, read
 
 __all__ = ["Record", "Tape"]
 
@@ -45,20 +45,20 @@ class Tape(TorchFunctionMode):
     Args:
         weights: identity of a tensor -> name, those that are asked for.
         rows: examples in the batch.
-        axes: names -> where an operation on them has its examples, from an earlier pass; none to
-            find out. Beside it, a number of rows that no other dimension has is an advantage.
+        layouts: names -> where operations on them have the examples, from an earlier pass; none to
+            find out, for which a number of rows that no other dimension has is an advantage.
     """
 
     def __init__(
         self,
         weights: Mapping[int, str],
         rows: int,
-        axes: Mapping[tuple[str, ...], int] | None,
+        layouts: Mapping[frozenset[str], Layout] | None,
     ) -> None:
         super().__init__()
         self.records: list[Record] = []
         self.unread: dict[str, str] = {}
-        self._weights, self._rows, self._axes = weights, rows, axes
+        self._weights, self._rows, self._layouts = weights, rows, layouts
 
     def __torch_function__(
         self,
@@ -71,9 +71,7 @@ class Tape(TorchFunctionMode):
         named = dict(kwargs or {})
         if func is functional.multi_head_attention_forward:
             with self:
-                found = attend(
-                    Arguments(func, args, named, args[0], self._weights, self._rows, None)
-                )
+                found = attend(Arguments(func, args, named, args[0], self._weights, self._rows))
             if found is not None:
                 return found
         result = func(*args, **named)
@@ -98,10 +96,10 @@ class Tape(TorchFunctionMode):
         result: Any,
         names: tuple[str, ...],
     ) -> None:
-        call = None
-        if isinstance(result, Tensor) and (self._axes is None or names in self._axes):
-            axis = None if self._axes is None else self._axes[names]
-            call = read(Arguments(func, args, named, result, self._weights, self._rows, axis))
+        call, key = None, frozenset(names)
+        if isinstance(result, Tensor) and (self._layouts is None or key in self._layouts):
+            layout = None if self._layouts is None else self._layouts[key]
+            call = read(Arguments(func, args, named, result, self._weights, self._rows, layout))
         if call is None or not isinstance(result, Tensor):
             what = getattr(func, "__name__", str(func))
             self.unread.update(dict.fromkeys(names, what))

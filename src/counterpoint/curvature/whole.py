@@ -37,7 +37,7 @@ def by_example(
     found = {name: list[Tensor]() for name in weights}
     for row in range(batch.rows):
         with torch.enable_grad():
-            output = flat(heads.outputs(batch.part(slice(row, row + 1)).call(model)))
+            output = flat(heads.outputs(batch.take(slice(row, row + 1)).call(model)))
         for column in columns[:, row : row + 1].to(output):
             for name, gradient in gradients(output, weights, column).items():
                 found[name].append(gradient)
@@ -80,23 +80,17 @@ def by_vmap(
     with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There is a performance drop")
         found = torch.vmap(example)(inputs, columns.transpose(0, 1))
-    return [Rows(name, value) for name, value in found.items()]
+    return [Rows(name, value.detach()) for name, value in found.items()]
 
 
 def _split(batch: Batch) -> tuple[list[Tensor], Any]:
-    """The tensors that have a row an example, and how to put them back among the arguments."""
-    values = [*batch.inputs, *batch.named.values()]
-    places = [
-        place
-        for place, value in enumerate(values)
-        if isinstance(value, Tensor) and value.shape[:1] == (batch.rows,)
-    ]
+    """The inputs that have a row an example, and how to put them back among the arguments."""
+    items = batch.items()
+    keys = [key for key in items if batch.is_rows(key)]
 
     def place(inputs: list[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        filled = list(values)
-        for at, value in zip(places, inputs, strict=True):
-            filled[at] = value
+        filled = {**items, **dict(zip(keys, inputs, strict=True))}
         count = len(batch.inputs)
-        return tuple(filled[:count]), dict(zip(batch.named, filled[count:], strict=True))
+        return tuple(filled[at] for at in range(count)), {n: filled[n] for n in batch.named}
 
-    return [values[place] for place in places], place
+    return [items[key] for key in keys], place

@@ -89,22 +89,22 @@ class Dense(Precision):
 
     def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``scale matrix v + delta v``."""
-        v = flat(vector, self.shapes)
-        return split(v @ self.matrix * self.scale + self.delta * v, self.shapes)
+        v = self._flat(vector)
+        return self._split(v @ self.matrix * self.scale + self.delta * v, vector)
 
     def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Division in the eigenbasis."""
-        turned = flat(vector, self.shapes) @ self._vectors / self._values
-        return split(turned @ self._vectors.T, self.shapes)
+        turned = self._flat(vector) @ self._vectors / self._values
+        return self._split(turned @ self._vectors.T, vector)
 
     def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R = Q sqrt(eigenvalues)``."""
-        turned = flat(vector, self.shapes) * self._values.sqrt()
-        return split(turned @ self._vectors.T, self.shapes)
+        turned = self._flat(vector) * self._values.sqrt()
+        return self._split(turned @ self._vectors.T, vector)
 
     def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R'⁻¹ = Q / sqrt(eigenvalues)``."""
-        return split(flat(vector, self.shapes) @ self._root.T, self.shapes)
+        return self._split(self._flat(vector) @ self._root.T, vector)
 
     def logdet(self) -> Float[Tensor, ""]:
         """``Σ log eigenvalues``; through a Cholesky root where the matrix itself has a graph."""
@@ -122,7 +122,8 @@ class Dense(Precision):
         found: list[Tensor] = []
         for part in chunks(jacobian, self.shapes):
             values = explicit(part, self.shapes).items()
-            root = torch.cat([value.flatten(2) for _, value in values], 2) @ self._root
+            root = torch.cat([value.flatten(2) for _, value in values], 2)
+            root = root @ self._root.to(root.dtype)
             found.append(root @ root.mT)
         return torch.cat(found)
 
@@ -175,6 +176,16 @@ class Dense(Precision):
             "delta": number(self.delta),
         }
 
+    def _flat(self, vector: Mapping[str, Tensor]) -> Float[Tensor, "... total"]:
+        return flat(vector, self.shapes).to(self.matrix.dtype)
+
+    def _split(
+        self, found: Float[Tensor, "... total"], vector: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        # a matrix in float64 serves weights in float32: out comes the type that went in
+        parts = split(found, self.shapes)
+        return {name: part.to(vector[name].dtype) for name, part in parts.items()}
+
     @property
     def _basis(self) -> Basis:
         return self.basis or Basis(self.matrix)
@@ -212,7 +223,7 @@ class Dense(Precision):
 
     def _pull_outer(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
         rows, values = entry.deltas.shape[0], self._values
-        rounding = torch.finfo(values.dtype).eps * float(values.max() / values.min())
+        rounding = torch.finfo(entry.deltas.dtype).eps * float(values.max() / values.min())
         # many rows pay for P⁻¹ and then cost half; what is large in it must not drown the small
         settled = 4 * rows >= self.total and rounding <= _SETTLED
         pulled = self._pull_by_pairs if settled else self._pull_by_root
@@ -225,9 +236,10 @@ class Dense(Precision):
         inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
         outputs = deltas.shape[2]
         size = outputs * inputs.shape[1]
-        z = (inputs @ self._root[:size].view(outputs, -1, self.total)).transpose(0, 1)
+        root = self._root.to(inputs.dtype)
+        z = (inputs @ root[:size].view(outputs, -1, self.total)).transpose(0, 1)
         if entry.bias is not None:
-            z = z + self._root[size:]
+            z = z + root[size:]
         if deltas.shape[1] < outputs:
             pulled = deltas @ z
             return pulled @ pulled.mT
@@ -239,13 +251,13 @@ class Dense(Precision):
         inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
         (rows, width), outputs = inputs.shape, deltas.shape[2]
         size = outputs * width
-        middle = inputs.new_empty(rows, outputs, outputs)
+        middle, inverse = inputs.new_empty(rows, outputs, outputs), self._inverse.to(inputs.dtype)
         for first in range(outputs):
-            until, block = first + 1, self._inverse[first * width : (first + 1) * width]
+            until, block = first + 1, inverse[first * width : (first + 1) * width]
             turned = inputs @ block[:, : until * width]
             across = torch.zeros_like(middle[:, 0, :until])
             if entry.bias is not None:
-                bias = self._inverse[size + first]
+                bias = inverse[size + first]
                 turned += bias[: until * width]
                 across = inputs @ block[:, size : size + until] + bias[size : size + until]
             pairs = turned.view(rows, until, width).mul_(inputs[:, None]).sum(2) + across

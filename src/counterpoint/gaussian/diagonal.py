@@ -120,7 +120,7 @@ class Diagonal(Precision):
 
     @cached_property
     def _inverse(self) -> dict[str, Tensor]:
-        return {name: 1 / value for name, value in self._positive.items()}
+        return {name: 1 / value.detach() for name, value in self._positive.items()}
 
     @cached_property
     def _positive(self) -> dict[str, Tensor]:

@@ -119,7 +119,7 @@ class Gaussian:
         return values[0]
 
     def log_prob(self, parameters: Mapping[str, Tensor]) -> Float[Tensor, ""]:
-        """The log density.
+        """The log density; differentiable in the parameters, not in the precision.
 
         Raises:
             InputError: names or shapes are not those of the mean.
@@ -221,7 +221,8 @@ class Gaussian:
 
     @cached_property
     def _norm(self) -> Float[Tensor, ""]:
-        return (self.precision.logdet() - self.precision.total * log(2 * pi)) / 2
+        with torch.no_grad():
+            return (self.precision.logdet() - self.precision.total * log(2 * pi)) / 2
 
     @cached_property
     def _flat(self) -> tuple[Tensor, Tensor | None]:

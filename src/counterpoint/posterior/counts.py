@@ -14,6 +14,7 @@ from counterpoint.posterior.categorical import probit
 __all__ = ["BernoulliPredictive", "PoissonPredictive", "log_normal", "logistic"]
 
 _NODES = 32
+_NEWTON = 40
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class BernoulliPredictive:
             InputError: another shape than the probabilities.
         """
         wanted = _matched(target, self.probabilities)
-        return wanted * self.probabilities.log() + (1 - wanted) * (1 - self.probabilities).log()
+        yes = torch.xlogy(wanted, self.probabilities)
+        return yes + torch.special.xlog1py(1 - wanted, -self.probabilities)
 
     def sample(
         self, generator: torch.Generator | None = None, draws: int = 1
@@ -97,17 +99,31 @@ class PoissonPredictive:
         return torch.expm1(self.log_variance) * self.mean.square()
 
     def log_prob(self, target: Shaped[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
-        """Log probability of counts, in nats, by Gauss-Hermite quadrature over the rate.
+        """Log probability of counts, in nats, by Gauss-Hermite quadrature around the mode.
 
         Raises:
             InputError: another shape than the rates.
         """
         wanted = _matched(target, self.log_rate)
+        variance = self.log_variance.clamp_min(1e-12)
+        mode = self._mode(wanted, variance)
+        # nodes where the integrand is: around its mode, as wide as its curvature allows
+        width = (2 / (mode.exp() + 1 / variance)).sqrt()
         nodes, weights = hermgauss(_NODES)
-        place, weight = (torch.from_numpy(part).to(self.log_rate) for part in (nodes, weights))
-        rates = self.log_rate[..., None] + (2 * self.log_variance).sqrt()[..., None] * place
-        each = wanted[..., None] * rates - rates.exp() - torch.lgamma(wanted + 1)[..., None]
-        return torch.logsumexp(each + weight.log() - math.log(math.pi) / 2, -1)
+        place, weight = (torch.from_numpy(part).to(mode) for part in (nodes, weights))
+        rate = mode[..., None] + width[..., None] * place
+        far = (rate - self.log_rate[..., None]).square() / (2 * variance[..., None])
+        each = wanted[..., None] * rate - rate.exp() - far + place.square() + weight.log()
+        norm = width.log() - (2 * math.pi * variance).log() / 2 - torch.lgamma(wanted + 1)
+        return torch.logsumexp(each, -1) + norm
+
+    def _mode(self, wanted: Tensor, variance: Tensor) -> Tensor:
+        """Where ``y r − e^r − (r − m)²/2v`` is greatest, by Newton's method from above."""
+        rate = torch.maximum(self.log_rate, wanted.clamp_min(1e-300).log())
+        for _ in range(_NEWTON):
+            slope = wanted - rate.exp() - (rate - self.log_rate) / variance
+            rate = rate + slope / (rate.exp() + 1 / variance)
+        return rate
 
     def sample(
         self, generator: torch.Generator | None = None, draws: int = 1

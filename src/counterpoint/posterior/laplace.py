@@ -18,18 +18,18 @@ from counterpoint.curvature import (
     Local,
     Structure,
     Unpack,
-    fisher,
-    linearise,
+    linearised_fisher,
 )
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Gaussian, Precision, in_float64
+from counterpoint.goals import Categorical, Likelihood
 from counterpoint.goals import Gaussian as GaussianLikelihood
-from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.links import closed, sampled
 from counterpoint.posterior.marginal import Fit, best
 from counterpoint.posterior.prior import Each, Prior, given, log_density
 from counterpoint.posterior.protocol import Distribution
+from counterpoint.posterior.state import State
 from counterpoint.posterior.status import Status
 
 __all__ = ["Laplace", "laplace"]
@@ -55,6 +55,9 @@ class Laplace:
         noise_scale: ``s``; 1 unless the evidence chose it.
         fit: how well the model fits the data at ``θ*``.
         status: how prior and noise came about, with a sentence.
+        scalable: whether the curvature is in proportion to the noise's precision: all likelihoods
+            Gaussian, labels not the observed ones.
+        seen: the model as it was then.
     """
 
     linearised: Linearised
@@ -64,7 +67,8 @@ class Laplace:
     noise_scale: float
     fit: Fit
     status: Status
-    versions: tuple[int, ...] = field(repr=False)
+    scalable: bool
+    seen: State = field(repr=False)
 
     @property
     def gaussian(self) -> Gaussian:
@@ -116,6 +120,8 @@ class Laplace:
         else:
             if generator is None:
                 raise InputError(f"link={link!r} needs generator=, a torch.Generator")
+            if link == "outputs":
+                self._refuse_given()
             make = self._output_draws if link == "outputs" else self._weight_draws
             found = {
                 name: sampled(heads.likelihoods[name], draws, self.noise_scale)
@@ -177,8 +183,7 @@ class Laplace:
         Raises:
             InputError: an unknown `each`, or a noise to scale where there is none.
         """
-        scalable = self._scalable()
-        noise = scalable if noise is None else noise
+        noise = self.scalable if noise is None else noise
         if noise:
             self._refuse_scale(0.0)
         prior, scale, status = best(self, each, noise=noise)
@@ -214,7 +219,13 @@ class Laplace:
         for name, (mean, covariance) in self._normals(batch).items():
             values, vectors = torch.linalg.eigh(covariance.double())
             root = vectors * values.clamp_min(0).sqrt()[:, None, :]
-            unit = torch.randn(samples, *mean.shape, generator=generator, dtype=torch.float64)
+            unit = torch.randn(
+                samples,
+                *mean.shape,
+                generator=generator,
+                dtype=torch.float64,
+                device=generator.device,
+            )
             found[name] = mean + torch.einsum("rij,srj->sri", root, unit.to(root.device))
         return found
 
@@ -224,11 +235,11 @@ class Laplace:
         self._refuse_changed()
         plan = self.linearised.plan
         read = self.linearised.read(batch)
-        drawn = self.gaussian.sample(generator, samples)
-        found = list[dict[str, Tensor]]()
+        gaussian, found = self.gaussian, list[dict[str, Tensor]]()
         with torch.no_grad():
-            for draw in range(samples):
-                weights = {name: value[draw] for name, value in drawn.items()}
+            for _ in range(samples):
+                drawn = gaussian.sample(generator, 1)
+                weights = {name: value[0] for name, value in drawn.items()}
                 outputs = functional_call(plan.model, weights, read.inputs, dict(read.named))
                 found.append(plan.heads.outputs(outputs))
         return {
@@ -236,25 +247,27 @@ class Laplace:
             for name in found[0]
         }
 
-    def _scalable(self) -> bool:
-        heads = self.linearised.plan.heads.likelihoods.values()
-        return all(isinstance(one, GaussianLikelihood) for one in heads)
+    def _refuse_given(self) -> None:
+        for one in self.linearised.plan.heads.likelihoods.values():
+            if isinstance(one, Categorical) and one.inputs == "probabilities":
+                raise InputError(
+                    "link='outputs': normal draws of probabilities are none; let the model put out "
+                    "logits, or use link='montecarlo'"
+                )
 
     def _refuse_scale(self, scale: float | Tensor) -> None:
-        if (isinstance(scale, Tensor) or scale != 1) and not self._scalable():
-            raise InputError("noise_scale: only Gaussian likelihoods have a noise to be scaled")
+        if (isinstance(scale, Tensor) or scale != 1) and not self.scalable:
+            raise InputError(
+                "noise_scale: only Gaussian likelihoods have a noise to be scaled, and not with "
+                "labels='empirical'"
+            )
 
     def _refuse_changed(self) -> None:
-        weights = self.linearised.plan.weights
-        if self.versions == _versions(weights):
-            return
-        changed = [
-            name for name, value in weights.items() if not torch.equal(value, self.mean[name])
-        ]
-        if changed:
+        changed = self.seen.changed(self.linearised.plan.model)
+        if changed is not None:
             raise InputError(
-                f"laplace: the model's weights changed since the fit ({changed[0]!r} among them); "
-                "fit again, or put them back with model.load_state_dict(..., strict=False)"
+                f"laplace: {changed!r} of the model changed since the fit; fit again, or put it "
+                "back with model.load_state_dict(...)"
             )
 
 
@@ -296,14 +309,17 @@ def laplace(
     >>> posterior.predict(torch.tensor([[3.0]])).knowledge  # 3² / (1² + 2² + 1)
     tensor([[1.5000]], dtype=torch.float64)
     """
-    fit, first = Fit(), list[Batch]()
+    if labels == "jac":
+        raise InputError(
+            "labels: 'jac' is no curvature of the likelihood, so there is no posterior from it; "
+            "use exact, sampled or empirical"
+        )
+    fit = Fit()
 
     def observe(batch: Batch, heads: Heads, outputs: dict[str, Tensor]) -> None:
-        if not first:
-            first.append(batch.part(slice(0, 3)))
         fit.add(heads.likelihoods, outputs, heads.targets(batch), batch)
 
-    curvature = fisher(
+    curvature, linearised = linearised_fisher(
         model,
         likelihood,
         data,
@@ -314,15 +330,24 @@ def laplace(
         unpack=unpack,
         observe=observe,
     )
-    linearised = linearise(
-        model, likelihood, first[0], parameters=parameters, unpack=unpack, check=False
-    )
+    if not fit.weight > 0:
+        raise InputError("data: at least one row of positive weight is needed, found none")
     weights = linearised.plan.weights
     mean = {name: value.detach().clone() for name, value in weights.items()}
-    start = given(1.0 if prior is None else prior, curvature.shapes)
-    found = Laplace(linearised, mean, curvature, start, 1.0, fit, Status.GIVEN, _versions(weights))
+    found = Laplace(
+        linearised,
+        mean,
+        curvature,
+        given(1.0 if prior is None else prior, curvature.shapes),
+        1.0,
+        fit,
+        Status.GIVEN,
+        scalable=labels != "empirical" and _all_gaussian(linearised),
+        seen=State.of(linearised.plan.model),
+    )
     return found.tuned() if prior is None else found
 
 
-def _versions(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
-    return tuple(value._version for value in weights.values())
+def _all_gaussian(linearised: Linearised) -> bool:
+    heads = linearised.plan.heads.likelihoods.values()
+    return all(isinstance(one, GaussianLikelihood) for one in heads)

@@ -1,7 +1,5 @@
 """From Gaussian outputs, or draws of outputs, to the predictive distribution of a likelihood."""
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -65,7 +63,7 @@ def sampled(
         noise_scale: what a Gaussian likelihood's noise variance is multiplied by.
 
     Raises:
-        InputError: fewer than two draws.
+        InputError: fewer than two draws, or another likelihood.
     """
     if draws.shape[0] < 2:
         raise InputError(f"samples: at least 2 are needed, found {draws.shape[0]}")
@@ -75,11 +73,15 @@ def sampled(
         return Predictive(draws.mean(0), noise, draws.var(0))
     if isinstance(likelihood, Poisson):
         return _moments(draws)
-    links: dict[type[Likelihood], Callable[[Tensor], Tensor]] = {
-        Categorical: lambda value: value if _given(likelihood) else value.softmax(-1),
-        Bernoulli: torch.sigmoid,
-    }
-    probabilities = links[type(likelihood)](draws)
+    if isinstance(likelihood, Categorical):
+        probabilities = draws if likelihood.inputs == "probabilities" else draws.softmax(-1)
+    elif isinstance(likelihood, Bernoulli):
+        probabilities = draws.sigmoid()
+    else:
+        raise InputError(
+            f"predict: a {type(likelihood).__name__} likelihood is none of Gaussian, Categorical, "
+            "Bernoulli and Poisson; take the outputs and their covariance from outputs(...)"
+        )
     mean, knowledge = probabilities.mean(0), probabilities.var(0, correction=0)
     knowledge = torch.minimum(knowledge, mean * (1 - mean))
     made = BernoulliPredictive if isinstance(likelihood, Bernoulli) else CategoricalPredictive
@@ -97,7 +99,3 @@ def _moments(draws: Float[Tensor, "draws rows outputs"]) -> PoissonPredictive:
 def _noise(likelihood: Gaussian, like: Tensor, scale: float) -> Tensor:
     noise = likelihood.noise.detach().to(like).double() * scale
     return noise.expand(like.shape).clone()
-
-
-def _given(likelihood: Likelihood) -> bool:
-    return isinstance(likelihood, Categorical) and likelihood.inputs == "probabilities"

@@ -1,7 +1,7 @@
 """The evidence of a Laplace approximation: what it needs of the data, and where it is greatest."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -124,9 +124,8 @@ def _climb(
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         values = torch.from_numpy(point.copy()).requires_grad_()
-        prior, scale = unpacked(values)
         with torch.enable_grad():
-            evidence = posterior.log_evidence(prior, scale)
+            evidence = posterior.log_evidence(*unpacked(values))
         (gradient,) = torch.autograd.grad(evidence, values)
         return -float(evidence.detach()), -gradient.numpy()
 
@@ -140,8 +139,9 @@ def _climb(
         loss, point, jac=True, method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * len(point)
     )
     prior, scale = unpacked(torch.from_numpy(found.x))
-    count = sum(sizes)
-    status = _status(found.x[:count]) if found.success else Status.UNFINISHED
+    status = _status(prior.values()) if found.success else Status.UNFINISHED
+    if noise and found.x[-1] <= 1e-3 - _BOUND:
+        status = Status.NOISE_FLOORED
     return prior, 1.0 if scale is None else float(scale), status
 
 
@@ -150,19 +150,22 @@ def _closed(
 ) -> tuple[dict[str, Tensor], float, Status]:
     """One precision a weight: ``1/α − 1/(h + α) = θ²`` is a quadratic, the noise MacKay's."""
     squared = {name: value.double().square() for name, value in posterior.mean.items()}
-    scale, fit, status = 1.0, posterior.fit, Status.TUNED
+    scale, fit = 1.0, posterior.fit
     prior = dict[str, Tensor]()
     for _ in range(_ROUNDS):
         prior = {name: _root(curvature[name] / scale, squared[name]) for name in curvature}
         if not noise:
-            return prior, scale, status
+            return prior, scale, _status(prior.values())
         pairs = [(curvature[name] / scale, prior[name]) for name in curvature]
         determined = sum(float((h / (h + alpha)).sum()) for h, alpha in pairs)
-        free = max(fit.numbers - determined, 1e-3 * fit.numbers)
+        free = fit.numbers - determined
+        floor = math.exp(-_BOUND)
         # residuals are in units of the noise at scale 1
-        renewed = fit.residual / free
+        renewed = max(fit.residual / free, floor) if free > 0 else floor
+        if renewed == floor:
+            return prior, floor, Status.NOISE_FLOORED
         if abs(math.log(renewed / scale)) < 1e-10:
-            return prior, renewed, status
+            return prior, renewed, _status(prior.values())
         scale = renewed
     return prior, scale, Status.UNFINISHED
 
@@ -179,7 +182,9 @@ def _start(posterior: "Laplace", names: list[str]) -> float:
     return float(-squares.mean().clamp(1e-8, 1e8).log())
 
 
-def _status(logarithms: np.ndarray) -> Status:
+def _status(precisions: Iterable[Tensor]) -> Status:
+    """Whether precisions, for most weights of a tensor, ended at a bound."""
+    logarithms = torch.stack([value.detach().double().log().median() for value in precisions])
     if float(logarithms.max()) >= _BOUND - 1e-3:
         return Status.PRIOR_CAPPED
     return Status.PRIOR_FLOORED if float(logarithms.min()) <= 1e-3 - _BOUND else Status.TUNED

@@ -6,7 +6,7 @@ an operation, or says that it cannot. Reading operations, not modules, is what m
 reused modules, bare parameters and padded convolutions ordinary.
 """
 
-from counterpoint.curvature.calls.call import Arguments, Call
+from counterpoint.curvature.calls.call import Arguments, Call, Layout
 from counterpoint.curvature.calls.read import read
 
-__all__ = ["Arguments", "Call", "read"]
+__all__ = ["Arguments", "Call", "Layout", "read"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.gaussian import Lookup, Outer, Rows
 
-__all__ = ["Arguments", "Call", "Entry"]
+__all__ = ["Arguments", "Call", "Entry", "Layout"]
 
 Entry = Outer | Lookup | Rows
 """One factored Jacobian."""
@@ -27,7 +27,7 @@ class Arguments:
         result: what it returned.
         weights: identity of a tensor -> name of the weight that is asked for.
         rows: examples in the batch.
-        axis: where the examples are in inputs and result: 0 or 1; none while it is not known.
+        layout: where an earlier pass found the examples; none while that is not known.
     """
 
     function: Callable[..., Any]
@@ -36,7 +36,7 @@ class Arguments:
     result: Tensor
     weights: Mapping[int, str]
     rows: int
-    axis: int | None
+    layout: "Layout | None" = None
 
     def get(self, place: int, name: str, default: Any = None) -> Any:
         """An argument by position or by name."""
@@ -58,7 +58,7 @@ class Arguments:
 
     def place(self, axes: Sequence[int], value: Tensor) -> int | None:
         """Which dimension of a tensor is the examples."""
-        known = axes if self.axis is None else [self.axis]
+        known = axes if self.layout is None else [self.layout.axis]
         for axis in known:
             if axis in axes and value.ndim > axis and value.shape[axis] == self.rows:
                 return axis
@@ -68,6 +68,19 @@ class Arguments:
         """The weights among the arguments, in order."""
         values = [*self.args, *self.named.values()]
         return tuple(self.weights[id(value)] for value in values if id(value) in self.weights)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where an operation has its examples.
+
+    Attributes:
+        axis: the dimension of its result.
+        batched: places of arguments that have a row an example, where the call says so.
+    """
+
+    axis: int
+    batched: tuple[int, ...] = ()
 
 
 class Call(ABC):
@@ -82,6 +95,16 @@ class Call(ABC):
     axis: int
     names: tuple[str, ...]
     positions: int
+
+    @property
+    def layout(self) -> Layout:
+        """Where the examples were found."""
+        return Layout(self.axis)
+
+    @property
+    def map(self) -> tuple[str, ...]:
+        """Weight and bias of a linear map, in this order; empty for others."""
+        return ()
 
     @property
     def maps(self) -> int:

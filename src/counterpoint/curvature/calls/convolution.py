@@ -68,6 +68,11 @@ class Convolution(Call):
         )
 
     @property
+    def map(self) -> tuple[str, ...]:
+        """Its weight and, if it has one, its bias."""
+        return tuple(name for name in (self.weight, self.bias) if name is not None)
+
+    @property
     def maps(self) -> int:
         """Its groups, when its weight is asked for."""
         return self.groups if self.weight is not None else 0

@@ -46,6 +46,11 @@ class Linear(Call):
         return cls(axis, arguments.names(), positions, weight, bias, inputs.detach())
 
     @property
+    def map(self) -> tuple[str, ...]:
+        """Its weight and, if it has one, its bias."""
+        return tuple(name for name in (self.weight, self.bias) if name is not None)
+
+    @property
     def maps(self) -> int:
         """One, when its weight is asked for."""
         return int(self.weight is not None)

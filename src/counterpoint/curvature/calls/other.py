@@ -3,13 +3,13 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.curvature.calls.call import Arguments, Call, Entry
+from counterpoint.curvature.calls.call import Arguments, Call, Entry, Layout
 from counterpoint.gaussian import Rows
 
 __all__ = ["Other"]
@@ -23,6 +23,7 @@ class Other(Call):
         function: the operation of an example's inputs and the weights.
         inputs: the tensors among its arguments that have a row an example.
         weights: name -> weight.
+        batched: places of these tensors among the arguments.
     """
 
     axis: int
@@ -31,11 +32,13 @@ class Other(Call):
     function: Callable[[tuple[Tensor, ...], dict[str, Tensor]], Tensor]
     inputs: tuple[Tensor, ...]
     weights: dict[str, Tensor]
+    batched: tuple[int, ...]
 
     @classmethod
     def read(cls, arguments: Arguments) -> "Other | None":
         """From any arguments; none where a row of the result cannot be told to be an example."""
-        if arguments.axis == 1 or arguments.result.shape[:1] != (arguments.rows,):
+        layout = arguments.layout
+        if arguments.result.shape[:1] != (arguments.rows,) or (layout and layout.axis == 1):
             return None
         given = [*arguments.args, *arguments.named.values()]
         if any(isinstance(value, list | tuple | dict) and _holds(value) for value in given):
@@ -46,6 +49,10 @@ class Other(Call):
             if id(value) in arguments.weights
         }
         batched = [place for place, value in enumerate(given) if _is_batched(arguments, value)]
+        if layout is not None:
+            if not set(layout.batched) <= set(batched):
+                return None
+            batched = list(layout.batched)
         if not batched:
             return None
         positional, keys = len(arguments.args), list(arguments.named)
@@ -61,7 +68,12 @@ class Other(Call):
             return arguments.function(*filled[:positional], **named)[0]
 
         inputs = tuple(given[place].detach() for place in batched)
-        return cls(0, arguments.names(), 2, function, inputs, weights)
+        return cls(0, arguments.names(), 2, function, inputs, weights, tuple(batched))
+
+    @property
+    def layout(self) -> Layout:
+        """Which arguments have a row an example."""
+        return Layout(0, self.batched)
 
     def kept(self) -> tuple[Tensor, ...]:
         """The inputs."""
@@ -72,15 +84,21 @@ class Other(Call):
         count = deltas.shape[1]
 
         def pair(inputs: tuple[Tensor, ...], delta: Tensor) -> dict[str, Tensor]:
-            pull: Any = torch.func.vjp(lambda own: self.function(inputs, own), self.weights)[1]
-            return pull(delta)[0]
+            result, pull = cast(
+                "tuple[Tensor, Any]",
+                torch.func.vjp(lambda own: self.function(inputs, own), self.weights),
+            )
+            return pull(delta.to(result.dtype))[0]
 
         # pairs of example and direction side by side: some derivatives fail in nested vmaps
         inputs = tuple(value[rows].repeat_interleave(count, 0) for value in self.inputs)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")
             found = torch.vmap(pair)(inputs, deltas.flatten(0, 1))
-        return [Rows(name, value.unflatten(0, (-1, count))) for name, value in found.items()]
+        return [
+            Rows(name, value.unflatten(0, (-1, count)).to(deltas.dtype))
+            for name, value in found.items()
+        ]
 
 
 def _holds(value: Any) -> bool:
