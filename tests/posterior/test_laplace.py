@@ -268,4 +268,4 @@ def test_refusals():
     posterior.predict(x)  # written, but the same
     with torch.no_grad():
         model[0].weight.add_(1.0)
-    refused("weights changed since the fit", lambda: posterior.predict(x))
+    refused("of the model changed since the fit", lambda: posterior.predict(x))

@@ -65,16 +65,15 @@ class Linearised:
             precision: over the weights asked for.
         """
         _refuse_other(precision, self.plan)
-        read = self.read(batch)
         outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
-        for part in read.parts(max(1, _PULLED // self.plan.outputs)):
-            forward = self.plan.forward(part)
-            pulled = forward.pull(identity(forward.output))
-            with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
+            for part in self.read(batch).parts(max(1, _PULLED // self.plan.outputs)):
+                forward = self.plan.forward(part)
+                pulled = forward.pull(identity(forward.output))
                 parts += [precision.pull(one) for _, one in pulled.parts_of_all()]
-            outputs.append(forward.detached())
-        joined = {name: torch.cat([one[name] for one in outputs]) for name in outputs[0]}
-        return Local(joined, torch.cat(parts))
+                outputs.append(forward.detached())
+            joined = {name: torch.cat([one[name] for one in outputs]) for name in outputs[0]}
+            return Local(joined, torch.cat(parts))
 
     def read(self, batch: Any) -> Batch:
         """A batch as the model takes it, on its device.
@@ -84,7 +83,7 @@ class Linearised:
         """
         refuse_modes(self.plan.model)
         read = as_batch(batch, self.unpack, self.plan.heads.names)
-        read = replace(read, shared=read.shared | self.plan.shared)
+        read = replace(read, shared=read.shared | self.plan.shared).detached()
         return read.to(next(iter(self.plan.weights.values())).device)
 
     def jacobian(self, batch: Any) -> tuple[dict[str, Tensor], Jacobian]:

@@ -1,7 +1,7 @@
 """Find out how the weights of a model can be read, and check it against plain differentiation."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,13 +15,13 @@ from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.pullback import Forward, Plan, differentiable
 from counterpoint.curvature.whole import by_example, by_vmap
 from counterpoint.errors import InputError
-from counterpoint.gaussian import explicit
+from counterpoint.gaussian import Rows, explicit
 from counterpoint.parameters import Pattern, named, select
 from counterpoint.seeding import generator
 
 __all__ = ["probe", "unwrapped", "weights_of"]
 
-_ROWS = (3, 5)
+_ROWS = (7, 5)
 _DIRECTIONS = 1
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 
@@ -139,7 +139,7 @@ def _differing(forward: Forward) -> dict[str, str]:
     reasons = dict[str, str]()
     for right in truth:
         left = found.get(right.name, torch.zeros_like(right.values))
-        if gap := _gap(left, right.values):
+        if gap := _gap(left, right.values, _scale(truth)):
             reasons[right.name] = f"what is read of it is off by {gap:.1e} on a few rows"
     return reasons
 
@@ -158,7 +158,12 @@ def _with_whole(plan: Plan, rows: Batch) -> Plan:
     with differentiable(weights.values()):
         truth = by_example(plan.model, plan.heads, weights, rows, columns)
     pairs = {one.name: one.values for one in found}
-    return slow if any(_gap(pairs[one.name], one.values) for one in truth) else plan
+    return slow if any(_gap(pairs[one.name], one.values, _scale(truth)) for one in truth) else plan
+
+
+def _scale(truth: Sequence[Rows]) -> float:
+    """A thousandth of the greatest norm."""
+    return 1e-3 * max(float(one.values.double().norm()) for one in truth)
 
 
 def _directions(rows: Batch, outputs: int, like: Tensor) -> Tensor:
@@ -166,10 +171,16 @@ def _directions(rows: Batch, outputs: int, like: Tensor) -> Tensor:
     return torch.randn(shape, generator=generator(0), dtype=torch.float64).to(like)
 
 
-def _gap(found: Tensor, truth: Tensor) -> float:
-    """The relative difference, or zero where it is no more than rounding."""
-    norm, distance = truth.double().norm(), (found.double() - truth.double()).norm()
-    ratio = float(distance / norm) if norm > 0 else float(distance)
+def _gap(found: Tensor, truth: Tensor, scale: float) -> float:
+    """The relative difference, or zero where it is no more than rounding.
+
+    Args:
+        found: a Jacobian.
+        truth: the same by plain differentiation.
+        scale: least norm to compare with: what is zero but for rounding has none of its own.
+    """
+    norm, distance = float(truth.double().norm()), float((found.double() - truth.double()).norm())
+    ratio = distance / (max(norm, scale) or 1.0)
     return 0.0 if ratio <= _TOLERANCE.get(truth.dtype, 3e-2) else ratio
 
 

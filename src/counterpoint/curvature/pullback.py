@@ -72,7 +72,7 @@ class Plan:
         identities = {id(value): name for name, value in read.items()}
         tape = Tape(identities, batch.rows, self.layouts)
         with differentiable(self.weights.values()), tape:
-            outputs = self.heads.outputs(batch.detached().call(self.model))
+            outputs = self.heads.outputs(batch.call(self.model))
         for name, value in outputs.items():
             _check_output(name, value, batch)
         for record in tape.records:

@@ -116,7 +116,10 @@ class DiagonalSum:
 
 
 class DenseSum:
-    """``Σ_n Σ_k J_nk J_nk'`` in full, in float64: rounded, it would lose its small eigenvalues.
+    """``Σ_n Σ_k J_nk J_nk'`` in full.
+
+    Products, too, are in float64: rounded, they lose the eigenvalues that are small beside the
+    greatest, where a prior is all that is known.
 
     Args:
         weights: name -> weight.
@@ -126,8 +129,8 @@ class DenseSum:
         self.names, self.joint, self.pooled = frozenset(weights), True, False
         self._shapes = {name: value.shape for name, value in weights.items()}
         self._like = next(iter(weights.values()))
-        self._pairs: list[Total] = []
-        self._total: Total | None = None
+        self._pairs: list[Tensor] = []
+        self._total: Tensor | None = None
 
     def add(self, jacobian: Jacobian, weight: Float[Tensor, " rows"] | None) -> None:  # noqa: ARG002
         """Add some examples; row weights are in the Jacobian already."""
@@ -136,22 +139,20 @@ class DenseSum:
             return
         if self._total is None:
             size = sum(shape.numel() for shape in self._shapes.values())
-            self._total = Total(self._like, torch.Size([size, size]))
+            self._total = _square(self._like, size)
         for part in chunks(jacobian, self._shapes):
             full = explicit(part, self._shapes)
             rows = torch.cat([value.flatten(2) for value in full.values()], 2).flatten(0, 1)
-            self._total.part.addmm_(rows.T, rows)
-            self._total.added()
+            rows = rows.double()
+            self._total.addmm_(rows.T, rows)
 
     def result(self) -> Dense:
         """The matrix."""
         matrix = self._from_pairs() if self._pairs else None
         if self._total is not None:
-            general = self._total.value()
-            matrix = general if matrix is None else matrix + general
+            matrix = self._total if matrix is None else matrix + self._total
         if matrix is None:
-            size = sum(shape.numel() for shape in self._shapes.values())
-            matrix = torch.zeros(size, size, dtype=torch.float64, device=self._like.device)
+            matrix = _square(self._like, sum(shape.numel() for shape in self._shapes.values()))
         return Dense(matrix, self._shapes)
 
     def _is_layer(self, entry: Outer) -> bool:
@@ -161,27 +162,26 @@ class DenseSum:
 
     def _add_layer(self, entry: Outer) -> None:
         """``Σ_n (D_n'D_n) ⊗ a_n a_n'`` by a weighted Gram matrix for each pair of outputs."""
-        inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
+        inputs, deltas = entry.inputs[:, 0, 0].double(), entry.deltas[:, :, 0, 0].double()
         if entry.bias is not None:
             inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
         (_, width), outputs = inputs.shape, deltas.shape[2]
         if not self._pairs:
-            shapes = [torch.Size([width, (first + 1) * width]) for first in range(outputs)]
-            self._pairs = [Total(self._like, shape) for shape in shapes]
+            sizes = [(first + 1) * width for first in range(outputs)]
+            self._pairs = [inputs.new_zeros(width, size) for size in sizes]
         middle = deltas.mT @ deltas
         for first, total in enumerate(self._pairs):
             scaled = middle[:, first, : first + 1, None] * inputs[:, None, :]
-            total.part.addmm_(inputs.T, scaled.flatten(1))
-            total.added()
+            total.addmm_(inputs.T, scaled.flatten(1))
 
     def _from_pairs(self) -> Float64[Tensor, "total total"]:
         """All pairs as one matrix, the weights of all outputs before their biases."""
-        outputs, width = len(self._pairs), self._pairs[0].part.shape[0]
+        outputs, width = len(self._pairs), self._pairs[0].shape[0]
         full = torch.zeros(
             outputs, width, outputs, width, dtype=torch.float64, device=self._like.device
         )
         for first, total in enumerate(self._pairs):
-            block = total.value().view(width, first + 1, width)
+            block = total.view(width, first + 1, width)
             full[first, :, : first + 1] = block
             full[: first + 1, :, first] = block.permute(1, 2, 0)
         place = torch.arange(outputs * width, device=full.device).view(outputs, width)
@@ -189,3 +189,7 @@ class DenseSum:
             place = torch.cat([place[:, :-1].flatten(), place[:, -1]])
         place = place.flatten()
         return full.view(outputs * width, outputs * width)[place][:, place]
+
+
+def _square(like: Tensor, size: int) -> Tensor:
+    return torch.zeros(size, size, dtype=torch.float64, device=like.device)
