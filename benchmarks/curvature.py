@@ -10,6 +10,7 @@ same size. Runs are interleaved; peak memory is each case's own process's, above
 
 import argparse
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _measure import environment, installed, interleave, ratios, record, show
+from _measure import RESULTS, environment, installed, interleave, ratios, record, show
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -303,9 +304,11 @@ def main() -> None:
                 *problem(name, options.rows)
             )
             print("   difference from BackPACK:", content[name]["largest difference from BackPACK"])
-    content["load_at_end"] = [round(value, 2) for value in os.getloadavg()]
-    if not options.only and options.rows is None:
-        print(record("curvature", content))
+        content[name]["load"] = [round(value, 2) for value in os.getloadavg()]
+    if options.rows is None:
+        before = RESULTS / "curvature.json"
+        kept = json.loads(before.read_text()) if options.only and before.exists() else {}
+        print(record("curvature", {**kept, **content}))
 
 
 if __name__ == "__main__":

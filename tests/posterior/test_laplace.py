@@ -240,6 +240,11 @@ def test_it_is_a_gaussian_over_the_weights_that_can_be_kept(tmp_path):
     close(back.precision.dense(), posterior.precision.dense())
     back.matching(dict(model.named_parameters()))
     assert back.counts == 12
+    assert all(bool((value == posterior.prior[n]).all()) for n, value in back.prior.values.items())
+    prior = type(kept)({n: torch.zeros_like(v) for n, v in kept.mean.items()}, back.prior)
+    squared = kept * back / prior  # the same data twice, the prior once
+    twice = posterior.curvature.scaled(2.0).shift(dict(posterior.prior))
+    close(squared.precision.dense(), twice.dense())
 
 
 def refused(message, call):

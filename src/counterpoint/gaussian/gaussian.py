@@ -46,6 +46,8 @@ class Gaussian:
         counts: examples whose evidence is in it.
         tempering: the power to which their evidence is raised, on average; ``counts * tempering``
             is the effective number of examples.
+        prior: precision of the prior with mean zero that is in it, where that is known: what to
+            divide a product of posteriors by. Products, quotients and powers no longer know it.
 
     Raises:
         InputError: mean and precision are not about the same weights.
@@ -55,10 +57,13 @@ class Gaussian:
     precision: Precision
     counts: float = 0.0
     tempering: float = 1.0
+    prior: Precision | None = None
 
     def __post_init__(self) -> None:
         shapes = {name: value.shape for name, value in self.mean.items()}
         _refuse_other(shapes, self.precision.shapes, "mean", "the precision")
+        if self.prior is not None:
+            _refuse_other(shapes, self.prior.shapes, "mean", "the prior")
         clean = {name: value.detach() for name, value in self.mean.items()}
         object.__setattr__(self, "mean", clean)
         object.__setattr__(self, "counts", float(self.counts))
@@ -106,7 +111,8 @@ class Gaussian:
         if not 0 < power < float("inf"):
             raise InputError(f"power: must be positive and finite, found {power}")
         tempering = self.tempering * power if self.counts else 1.0
-        return replace(self, precision=self.precision.scaled(power), tempering=tempering)
+        scaled = self.precision.scaled(power)
+        return replace(self, precision=scaled, tempering=tempering, prior=None)
 
     def energy(self, parameters: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         """``1/2 (θ - μ)' P (θ - μ)``, with gradient ``P (θ - μ)``: the penalty of EWC.
@@ -153,7 +159,9 @@ class Gaussian:
             for name, value in self.mean.items()
             if any(fnmatchcase(name, glob) for glob in globs)
         }
-        return replace(self, mean=mean, precision=self.precision.marginal(list(mean)))
+        prior = None if self.prior is None else self.prior.restrict(list(mean))
+        precision = self.precision.marginal(list(mean))
+        return replace(self, mean=mean, precision=precision, prior=prior)
 
     def kl(self, other: "Gaussian") -> Float[Tensor, ""]:
         """``KL(self || other)`` in nats, without a graph.
@@ -190,8 +198,11 @@ class Gaussian:
             "counts": self.counts,
             "tempering": self.tempering,
             "mean": _digest(self.mean),
+            "prior": None if self.prior is None else self.prior.spec(),
         }
         tensors = {"mean": self.mean, "precision": self.precision.tensors()}
+        if self.prior is not None:
+            tensors["prior"] = self.prior.tensors()
         write_folder(
             path, kind=_KIND, schema=_SCHEMA, tensors=tensors, data=data, overwrite=overwrite
         )
@@ -211,7 +222,10 @@ class Gaussian:
         if _digest(mean) != data.get("mean"):
             raise InputError(f"{path}: the mean is not the one that the precision was taken at")
         precision = precision_from(data.get("precision"), folder.tensors("precision"))
-        return cls(mean, precision, float(data["counts"]), float(data["tempering"]))
+        prior, spec = None, data.get("prior")
+        if spec is not None:
+            prior = precision_from(spec, folder.tensors("prior"))
+        return cls(mean, precision, float(data["counts"]), float(data["tempering"]), prior)
 
     def _towards(self, other: "Gaussian", precision: Precision, sign: float) -> dict[str, Tensor]:
         # μ_1 + P⁻¹ (± P_2) (μ_2 - μ_1): no cancellation where the means agree

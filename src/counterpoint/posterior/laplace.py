@@ -21,13 +21,13 @@ from counterpoint.curvature import (
     linearised_fisher,
 )
 from counterpoint.errors import InputError, nearest
-from counterpoint.gaussian import Gaussian, Precision, in_float64
+from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
 from counterpoint.goals import Categorical, Likelihood
 from counterpoint.goals import Gaussian as GaussianLikelihood
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.links import closed, sampled
 from counterpoint.posterior.marginal import Fit, best
-from counterpoint.posterior.prior import Each, Prior, given, log_density
+from counterpoint.posterior.prior import Each, Prior, given, log_density, spread
 from counterpoint.posterior.protocol import Distribution
 from counterpoint.posterior.state import State
 from counterpoint.posterior.status import Status
@@ -70,10 +70,12 @@ class Laplace:
     scalable: bool
     seen: State = field(repr=False)
 
-    @property
+    @cached_property
     def gaussian(self) -> Gaussian:
         """The posterior over the weights: to save, to merge, to remember."""
-        return Gaussian(self.mean, self.precision, counts=self.fit.weight)
+        full = {name: spread(self.prior[name], value) for name, value in self.mean.items()}
+        prior = Diagonal(full)
+        return Gaussian(self.mean, self.precision, counts=self.fit.weight, prior=prior)
 
     @cached_property
     def precision(self) -> Precision:

@@ -57,16 +57,16 @@ def groups(each: Each, shapes: Mapping[str, torch.Size]) -> list[list[str]]:
     return list(modules.values())
 
 
-def spread(precision: Tensor, shape: torch.Size) -> Tensor:
-    """A precision for each weight of a tensor."""
-    return precision.expand(shape)
+def spread(precision: Tensor, weight: Tensor) -> Tensor:
+    """A precision for each weight of a tensor, in its type."""
+    return precision.detach().to(weight).expand(weight.shape).contiguous()
 
 
 def log_density(mean: Mapping[str, Tensor], prior: Mapping[str, Tensor]) -> Float64[Tensor, ""]:
     """``Σ ½ log α − ½ α θ²`` over all weights: the log prior without ``log 2π``."""
     total = torch.zeros((), dtype=torch.float64)
     for name, value in mean.items():
-        alpha = spread(prior[name].double(), value.shape)
+        alpha = prior[name].double().expand(value.shape)
         total = total + (alpha.log() - alpha * value.double().square()).sum().cpu() / 2
     return total
 
