@@ -137,8 +137,8 @@ def test_prediction_refuses_what_it_cannot_use():
     x = rows(0)[0]
     with pytest.raises(InputError, match="expected 4 columns"):
         layer.predict(x[:, :3])
-    with pytest.raises(InputError, match="did you mean 'probit'"):
-        layer.predict(x, link="probits")
+    with pytest.raises(InputError, match="did you mean 'closed'"):
+        layer.predict(x, link="close")
     with pytest.raises(InputError, match="at least 2"):
         layer.predict(x, link="montecarlo", samples=1)
 

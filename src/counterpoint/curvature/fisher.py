@@ -11,7 +11,7 @@ from counterpoint.curvature.data import Source
 from counterpoint.curvature.heads import LABELS, Heads, Labels
 from counterpoint.curvature.linearise import Linearised
 from counterpoint.curvature.probe import probe, unwrapped, weights_of
-from counterpoint.curvature.pullback import Forward, Plan
+from counterpoint.curvature.pullback import PULLED, Forward, Plan
 from counterpoint.curvature.structure import Structure, running
 from counterpoint.curvature.sums import Running
 from counterpoint.errors import InputError, nearest
@@ -23,9 +23,6 @@ __all__ = ["Observer", "fisher", "ggn", "linearised_fisher"]
 
 Observer: TypeAlias = Callable[[Batch, Heads, dict[str, Tensor]], None]
 """Called with part of a batch, the heads, and the output of each; one without a name is ``""``."""
-
-_PULLED = 8192
-"""Rows times directions pulled back at a time: larger batches are taken in parts."""
 
 
 def fisher(
@@ -155,7 +152,7 @@ def linearised_fisher(
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
         sums = list[Running]()
         for number, batch in enumerate(source):
-            for part in batch.parts(max(1, _PULLED // directions)):
+            for part in batch.parts(max(1, PULLED // directions)):
                 forward = _forward(plan, part, number)
                 sums = sums or running(structure, forward)
                 _add(sums, forward, labels, generator)

@@ -32,17 +32,25 @@ class Heads:
     likelihoods: Mapping[str, Likelihood]
 
     @classmethod
-    def of(cls, likelihood: Likelihood | Mapping[str, Likelihood]) -> "Heads":
+    def of(cls, likelihood: Any) -> "Heads":
         """The heads of a likelihood, or of a mapping from head to likelihood.
 
         Raises:
-            InputError: an empty mapping.
+            InputError: neither, or an empty mapping.
         """
-        if isinstance(likelihood, Likelihood):
-            return cls({"": likelihood})
-        if not likelihood:
-            raise InputError("likelihood: expected one, or a mapping of at least one head")
-        return cls(dict(likelihood))
+        heads: Any = {"": likelihood} if isinstance(likelihood, Likelihood) else likelihood
+        if not isinstance(heads, Mapping) or not heads:
+            raise InputError(
+                "likelihood: expected one of counterpoint.goals, or a mapping from head to one, "
+                f"found {type(heads).__name__}"
+            )
+        for name, one in heads.items():
+            if not isinstance(one, Likelihood):
+                raise InputError(
+                    f"likelihood: {name!r} must be one of counterpoint.goals, "
+                    f"found {type(one).__name__}"
+                )
+        return cls(dict(heads))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,16 +12,13 @@ from counterpoint.curvature.batches import Batch, Unpack, as_batch
 from counterpoint.curvature.heads import Heads, flat, identity
 from counterpoint.curvature.modes import refuse_modes
 from counterpoint.curvature.probe import probe, unwrapped, weights_of
-from counterpoint.curvature.pullback import Plan
+from counterpoint.curvature.pullback import PULLED, Plan
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Jacobian, Precision
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern
 
 __all__ = ["Linearised", "Local", "linearise"]
-
-_PULLED = 8192
-"""Rows times outputs pulled back at a time."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Linearised:
         _refuse_other(precision, self.plan)
         outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
         with torch.inference_mode(False), torch.no_grad():
-            for part in self.read(batch).parts(max(1, _PULLED // self.plan.outputs)):
+            for part in self.read(batch).parts(max(1, PULLED // self.plan.outputs)):
                 forward = self.plan.forward(part)
                 pulled = forward.pull(identity(forward.output))
                 parts += [precision.pull(one) for _, one in pulled.parts_of_all()]

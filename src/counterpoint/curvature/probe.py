@@ -27,7 +27,16 @@ _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside a `DistributedDataParallel`, whose hooks would wait for other ranks."""
+    """The module inside a `DistributedDataParallel`, whose hooks would wait for other ranks.
+
+    Raises:
+        InputError: the model is no module.
+    """
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(
+            f"model: expected a torch.nn.Module, found {type(model).__name__}; "
+            "wrap a function in one"
+        )
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 

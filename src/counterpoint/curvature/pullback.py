@@ -26,7 +26,10 @@ from counterpoint.curvature.tape import Record, Tape
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Rows
 
-__all__ = ["Forward", "Plan", "Pulled", "differentiable"]
+__all__ = ["PULLED", "Forward", "Plan", "Pulled", "differentiable"]
+
+PULLED = 8192
+"""Rows times directions to pull back at a time; larger batches are taken in parts."""
 
 _NUMBERS = 2**24
 """Most numbers to hold at a time for gradients an example."""

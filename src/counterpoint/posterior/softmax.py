@@ -118,7 +118,7 @@ class Softmax:
         self,
         features: Float[Tensor, "rows features"],
         *,
-        link: str = "probit",
+        link: str = "closed",
         generator: torch.Generator | None = None,
         samples: int = 200,
     ) -> CategoricalPredictive:
@@ -126,7 +126,7 @@ class Softmax:
 
         Args:
             features: rows x F, as in the fit.
-            link: ``"probit"`` (closed form) or ``"montecarlo"`` (see `posterior.categorical`).
+            link: ``"closed"`` (the probit form) or ``"montecarlo"`` (see `posterior.categorical`).
             generator: source of randomness for Monte Carlo; none means torch's global one.
             samples: draws of the weights for Monte Carlo.
 
@@ -135,10 +135,10 @@ class Softmax:
                 unknown link, or fewer than two samples.
         """
         refuse_width(features.shape[1], self.mean.shape[0] - 1)
-        if link not in {"probit", "montecarlo"}:
-            known = nearest(link, ["probit", "montecarlo"])
-            raise InputError(f"link: must be 'probit' or 'montecarlo', found {link!r}{known}")
-        weights = None if link == "probit" else self.weights(generator, samples)
+        if link not in {"closed", "montecarlo"}:
+            known = nearest(link, ["closed", "montecarlo"])
+            raise InputError(f"link: must be 'closed' or 'montecarlo', found {link!r}{known}")
+        weights = None if link == "closed" else self.weights(generator, samples)
         probabilities = self.mean.new_empty(features.shape[0], self.classes)
         knowledge = torch.empty_like(probabilities)
         for rows in blocks(features.shape[0], max(1, 2**19 // self.classes**2)):
