@@ -22,7 +22,7 @@ For a linear model with noise variance 1 and no bias the Fisher information is `
 >>> line = torch.nn.Linear(2, 1, bias=False)
 >>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
 tensor([[10., 14.],
-        [14., 20.]])
+        [14., 20.]], dtype=torch.float64)
 """
 
 from counterpoint.curvature.batches import Batch, Unpack, unpack

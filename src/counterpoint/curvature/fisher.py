@@ -73,7 +73,8 @@ def fisher(
             rows depend on each other, whether kernels agree with plain differentiation.
 
     Returns:
-        The precision over the weights' names, in their type, summed in float64.
+        The precision over the weights' names, summed in float64: dense blocks stay so, others are
+        in the weights' type, float32 or better.
 
     Raises:
         InputError: dropout or batch statistics in training mode, data that are empty, random or
@@ -90,7 +91,7 @@ def fisher(
     >>> line = nn.Linear(2, 1, bias=False)
     >>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
     tensor([[5., 6.],
-            [6., 9.]])
+            [6., 9.]], dtype=torch.float64)
     """
     return linearised_fisher(
         model,

@@ -59,7 +59,7 @@ def hessian(
     >>> from counterpoint.goals import Gaussian
     >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
     >>> hessian(line, Gaussian(), [(x, x)]).dense()
-    tensor([[5.]])
+    tensor([[5.]], dtype=torch.float64)
     """
     if structure not in {"dense", "diagonal"}:
         known = nearest(structure, ["dense", "diagonal"])
@@ -89,7 +89,7 @@ def hessian(
     if structure == "diagonal":
         return Diagonal({n: v.to(dtype) for n, v in unflatten(total, weights).items()})
     shapes = {name: value.shape for name, value in weights.items()}
-    return Dense(((total + total.T) / 2).to(dtype), shapes)
+    return Dense((total + total.T) / 2, shapes)
 
 
 def gradient(
