@@ -3,7 +3,8 @@
 Three nets of the same run (MLP 784-256-256-10 on MNIST's shapes, a small CNN, a transformer block):
 empirical and exact Fisher diagonals, Kronecker factors, beside BackPACK, curvlinops, Opacus and
 `torch.func`, as ratios to one plain forward and backward pass over the same rows in batches of the
-same size. Runs are interleaved and taken in processor time; peak memory is each case's own process's, above a plain pass.
+same size. Runs are interleaved and taken in processor time; peak memory is each case's own
+process's, above a plain pass.
 
     python benchmarks/curvature.py [--repeats 7] [--threads 1] [--rows 10000] [--only mlp]
 """
