@@ -100,7 +100,9 @@ class Batch:
         inputs = self.items()
         taken = {key: each(value) if self.is_rows(key) else value for key, value in inputs.items()}
         start = rows.indices(self.rows)[0] if isinstance(rows, slice) else 0
-        return replace(self._with(taken, each, count), offset=self.offset + start)
+        # a part may be as long as something that all rows share
+        part = self._with(taken, each, count)
+        return replace(part, offset=self.offset + start, shared=self.sharing())
 
     def parts(self, rows: int) -> "list[Batch]":
         """The batch in parts of at most some rows."""
