@@ -145,10 +145,10 @@ def _differing(forward: Forward) -> dict[str, str]:
     except RuntimeError as error:
         reason = f"a kernel could not run: {str(error).splitlines()[0]}"
         return dict.fromkeys(read, reason)
-    reasons = dict[str, str]()
+    reasons, scale = dict[str, str](), _scale(truth)
     for right in truth:
         left = found.get(right.name, torch.zeros_like(right.values))
-        if gap := _gap(left, right.values, _scale(truth)):
+        if gap := _gap(left, right.values, scale):
             reasons[right.name] = f"what is read of it is off by {gap:.1e} on a few rows"
     return reasons
 
@@ -166,13 +166,13 @@ def _with_whole(plan: Plan, rows: Batch) -> Plan:
             return slow
     with differentiable(weights.values()):
         truth = by_example(plan.model, plan.heads, weights, rows, columns)
-    pairs = {one.name: one.values for one in found}
-    return slow if any(_gap(pairs[one.name], one.values, _scale(truth)) for one in truth) else plan
+    pairs, scale = {one.name: one.values for one in found}, _scale(truth)
+    return slow if any(_gap(pairs[one.name], one.values, scale) for one in truth) else plan
 
 
 def _scale(truth: Sequence[Rows]) -> float:
     """A thousandth of the greatest norm."""
-    return 1e-3 * max(_norm(one.values) for one in truth)
+    return 1e-3 * max((_norm(one.values) for one in truth), default=0.0)
 
 
 def _norm(values: Tensor) -> float:

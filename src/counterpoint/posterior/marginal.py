@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +46,7 @@ class Fit:
     nll: float = 0.0
     residual: float = 0.0
     numbers: float = 0.0
-    weight: float = field(default=0.0)
+    weight: float = 0.0
 
     def add(
         self,
