@@ -1,7 +1,7 @@
 """One network, several goals, and a model that knows what it knows.
 
 The rooms, from the ground up: `parameters`, `storage`, `recipe`, `datasets`; `gaussian`, `nn`;
-`goals`; `curvature`; `train`; `posterior`; `estimators`; `table`; `report`; `cli`. What most
+`goals`; `balance`, `curvature`; `train`; `posterior`; `estimators`; `table`; `report`; `cli`. What most
 programs need is here, and imported when it is first used, so that `import counterpoint` itself
 costs nothing:
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from counterpoint.balance import Balancer
     from counterpoint.errors import InputError
     from counterpoint.estimators import NeuralLinearRegressor
     from counterpoint.posterior import LastLayer, Softmax, laplace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Balancer",
     "InputError",
     "LastLayer",
     "NeuralLinearRegressor",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Balancer": "balance",
     "InputError": "errors",
     "LastLayer": "posterior",
     "NeuralLinearRegressor": "estimators",

@@ -121,6 +121,52 @@ def test_report_is_one_file(run, model, tmp_path):
     assert str(tmp_path / "r.html") in out
 
 
+def test_two_targets_share_the_steps_and_the_report_tells_how(run, table, tmp_path):
+    status, _, _ = run(
+        "fit", table, "--target", "price", "--target", "kind", "--balance", "impartial",
+        "--out", tmp_path / "m", *QUICK,
+    )  # fmt: skip
+    assert status == 0
+    assert 'balance = "impartial"' in (tmp_path / "m" / "recipe.toml").read_text()
+    found = json.loads(run("report", tmp_path / "m", "--json")[1])["balance"]
+    assert (found["rule"], found["goals"]) == ("impartial", ["price", "kind"])
+    assert found["source"].startswith("features")
+    assert all(
+        sum(pair) == pytest.approx(2) for pair in zip(*found["weights"].values(), strict=True)
+    )
+    assert run("report", tmp_path / "m")[0] == 0
+    page = (tmp_path / "m" / "report.html").read_text("utf-8")
+    assert "How the goals shared the steps" in page
+    for figure in ("losses", "weights", "control", "pairs", "cosines-0"):
+        assert f'id="balance-{figure}"' in page
+    logged = (tmp_path / "m" / "log.jsonl").read_text("utf-8")
+    assert '"event": "balance"' in logged
+
+
+def test_without_balance_nothing_is_told_of_it(run, model, tmp_path):
+    run("report", model, "--out", tmp_path / "r.html")
+    assert "How the goals shared the steps" not in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_one_target_has_nothing_to_share(run, table, tmp_path):
+    status, _, err = run(
+        "fit", table, "--target", "price", "--balance", "upgrad", "--out", tmp_path / "m", *QUICK
+    )
+    assert status == 0
+    assert "balance 'upgrad' has no effect: one target shares its steps with none" in err
+
+
+def test_an_unknown_rule_is_refused_with_the_nearest(run, table, tmp_path):
+    status, _, err = run(
+        "fit", table, "--target", "price", "--balance", "impartal", "--out", tmp_path / "m"
+    )
+    assert status == 2
+    assert err.strip() == (
+        "counterpoint: training.balance: no rule is called 'impartal'; did you mean 'impartial'?"
+    )
+    assert not (tmp_path / "m").exists()
+
+
 def edited(change):
     def write(folder: Path) -> Path:
         frame = mixed().astype(object)
@@ -303,6 +349,7 @@ def test_a_folder_that_is_no_model(run, table, tmp_path, verb):
 def test_help_and_version(run):
     assert "fit" in run("--help")[1]
     assert "--target" in run("fit", "--help")[1]
+    assert "--balance" in run("fit", "--help")[1]
     assert run("--version")[1].startswith("0.")
     assert "VERB" in run()[1]
     status, _, err = run("fit", "--taget", "x")

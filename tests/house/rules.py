@@ -24,6 +24,7 @@ FLOORS = {
     "nn": 1,
     "gaussian": 1,
     "goals": 2,
+    "balance": 3,
     "curvature": 3,
     "train": 4,
     "posterior": 5,

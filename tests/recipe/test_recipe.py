@@ -104,6 +104,26 @@ def test_every_key_has_its_meaning_in_the_docstring():
             assert f"{key}" in (kind.__doc__ or ""), f"{section}.{key} is not explained"
 
 
+def test_the_rules_are_those_of_the_balancer():
+    from counterpoint.balance.rules import RULES
+    from counterpoint.recipe.sections import BALANCE
+
+    assert len(BALANCE) == len(set(BALANCE))
+    assert set(BALANCE) == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ("upgard", "no rule is called 'upgard'; did you mean 'upgrad'"),
+        ("zz", "no rule is called 'zz'; known: aligned-mtl, .*, upgrad$"),
+    ],
+)
+def test_an_unknown_rule_is_refused_with_the_nearest(found, message):
+    with pytest.raises(InputError, match=message):
+        build({"training": {"balance": found}})
+
+
 def test_reading_a_recipe_does_not_import_torch():
     code = "import counterpoint.recipe, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,6 +18,7 @@ from counterpoint.table.findings import (
     Reliability,
     TargetFindings,
 )
+from report.shares import balanced, renamed
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -249,6 +250,7 @@ def rich(rows: int = 400, epochs: int = 60) -> Findings:
             _least(draw, "condition", columns, 0.14),
         ],
         notes=["plot_m2 is missing in 46 % of the rows; an indicator stands in for it."],
+        balance=balanced(["price", "days_on_market", "condition"]),
     )
 
 
@@ -310,6 +312,7 @@ def named(names: tuple[str, ...] | list[str], seed: int = 1) -> Findings:
             for item in base.embeddings
         ],
         known_least=least,
+        balance=renamed(balanced([f"goal {place}" for place in range(4)], 12), pick),
     )
 
 
@@ -329,6 +332,7 @@ def largest() -> Findings:
         list(range(levels)),
         [0.4, 0.2],
     )
+    many_goals = balanced([f"{index} {long}" for index in range(40)], 2_000)
     first, second, last = base.targets
     wide = replace(last, classes=[f"{index} {long}" for index in range(300)], name=long)
     wide = replace(wide, confusion=[[i * j % 7 for j in range(300)] for i in range(300)])
@@ -361,4 +365,7 @@ def largest() -> Findings:
             )
         ]
         * 40,
+        balance=replace(
+            many_goals, alarms=[replace(alarm, kind=long) for alarm in many_goals.alarms] * 500
+        ),
     )

@@ -41,6 +41,10 @@ def add(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
     for name, text in _SINGLE.items():
         parser.add_argument(f"--{name}", metavar="TEXT", help=text)
+    parser.add_argument(
+        "--balance", metavar="RULE",
+        help="how several targets share a step: sum | impartial | upgrad | ... (sum)",
+    )  # fmt: skip
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
     parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (0)")
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="TOML file with any of this")
@@ -62,7 +66,7 @@ def run(told: Namespace) -> None:
     data["table"] = None if told.table is None else str(told.table)
     flags = {
         "data": data,
-        "training": {"seed": told.seed},
+        "training": {"seed": told.seed, "balance": told.balance},
         "posterior": {"interval": told.interval},
     }
     recipe = _recipe(told.recipe, flags, dict(_pair(key) for key in told.set or []))

@@ -11,6 +11,10 @@ itself. From outputs alone come targets drawn from it (`draw`) and a root of its
 natural, no constant is dropped, and row weights are divided by the mean weight of the whole data
 set, so that batches, micro-batches and ranks add up.
 
+Besides likelihoods there are goals for what a network holds inside: `kl_normal` and
+`kl_categorical` draw a distribution that it puts out toward a prior, `moments` draws the mean,
+variances and covariances of a latent toward given values.
+
 >>> import torch
 >>> output, target = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [3.0]])
 >>> Gaussian(noise=1.0).nll(output, target)  # MSE / 2 + log(2 pi) / 2
@@ -24,8 +28,10 @@ tensor(1.1689)
 from counterpoint.goals.bernoulli import Bernoulli
 from counterpoint.goals.categorical import Categorical
 from counterpoint.goals.contract import Goals, check_goals
+from counterpoint.goals.divergence import kl_categorical, kl_normal
 from counterpoint.goals.gaussian import Gaussian
 from counterpoint.goals.likelihood import Likelihood
+from counterpoint.goals.moments import moments
 from counterpoint.goals.poisson import Poisson
 
 __all__ = [
@@ -36,4 +42,7 @@ __all__ = [
     "Likelihood",
     "Poisson",
     "check_goals",
+    "kl_categorical",
+    "kl_normal",
+    "moments",
 ]

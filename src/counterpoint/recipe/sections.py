@@ -3,9 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, nearest
 
-__all__ = ["Data", "Network", "Posterior", "Recipe", "Training"]
+__all__ = ["BALANCE", "Data", "Network", "Posterior", "Recipe", "Training"]
+
+BALANCE = (
+    "sum",
+    "impartial",
+    "aligned-mtl",
+    "alternate",
+    "cagrad",
+    "config",
+    "db-mtl",
+    "dwa",
+    "fairgrad",
+    "famo",
+    "geometric-mean",
+    "gradnorm",
+    "imtl-g",
+    "imtl-l",
+    "magnitude",
+    "mgda",
+    "nash-mtl",
+    "pamoo",
+    "pcgrad",
+    "relobralo",
+    "softadapt",
+    "stch",
+    "uncertainty",
+    "upgrad",
+)
+"""Names of `counterpoint.balance.rules`, written out here since those import torch."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +120,9 @@ class Training:
         weight_decay: decoupled.
         clip: largest norm of a step's gradient; 0: no limit.
         patience: epochs without a better validation score before stopping; 0: never.
+        balance: how several targets share a step: "sum" (the plain mean of their losses) or
+            another rule of `counterpoint.balance.rules`, such as "impartial"; of no effect with
+            one target.
         seed: decides split, initial weights, order and dropout.
         threads: threads of a step. One is right for small networks: their steps are too short to
             divide, and threads that wait for one another on a busy machine made a fit 20 times
@@ -106,12 +137,18 @@ class Training:
     weight_decay: float = 0.01
     clip: float = 0.0
     patience: int = 0
+    balance: str = "sum"
     seed: int = 0
     threads: int = 1
 
     def __post_init__(self) -> None:
         _one_of("training.optimiser", self.optimiser, ("adamw", "adam", "sgd"))
         _one_of("training.schedule", self.schedule, ("one-cycle", "cosine", "constant"))
+        if self.balance not in BALANCE:
+            raise InputError(
+                f"training.balance: no rule is called {self.balance!r}"
+                f"{nearest(self.balance, BALANCE, most=len(BALANCE))}"
+            )
         _within("training.epochs", self.epochs, 0, 1_000_000)
         _within("training.batch_size", self.batch_size, 0, 2**24)
         _within("training.rate", self.rate, 1e-8, 100.0)

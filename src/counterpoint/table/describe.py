@@ -10,16 +10,32 @@ import torch
 from torch import Tensor
 
 from counterpoint.nn import TableNet
-from counterpoint.table.findings import Bins, ColumnFindings, EmbeddingMap, EpochRow
+from counterpoint.table.findings import (
+    AlarmFindings,
+    BalanceFindings,
+    Bins,
+    ColumnFindings,
+    EmbeddingMap,
+    EpochRow,
+)
 from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.schema import Column, Schema
-from counterpoint.train import Row
+from counterpoint.train import Balance, Row
 
-__all__ = ["Course", "describe_column", "describe_embeddings", "describe_history", "finite"]
+__all__ = [
+    "Course",
+    "describe_balance",
+    "describe_column",
+    "describe_embeddings",
+    "describe_history",
+    "finite",
+]
 
 _BINS = 24
 _LABELS = 12
 _POINTS = 200
+_MATRICES = 40
+_WIDE = 12
 
 
 def finite(value: float) -> float | None:
@@ -84,12 +100,51 @@ class Course:
         best_epoch: the middle one of the members' best epochs.
         seconds: time of training.
         histories: each member's log, a row an epoch.
+        balance: how the targets shared the steps of the first member; None for the plain mean.
     """
 
     status: str
     best_epoch: int | None
     seconds: float
     histories: Sequence[Sequence[Row]]
+    balance: Balance | None = None
+
+
+def describe_balance(balance: Balance | None) -> BalanceFindings | None:
+    """How the targets shared the steps, as findings; of many targets only three matrices."""
+    if balance is None:
+        return None
+    most = _MATRICES if len(balance.names) <= _WIDE else 3
+    places = np.unique(np.linspace(0, len(balance.steps) - 1, most).round().astype(int)).tolist()
+    return BalanceFindings(
+        rule=balance.rule,
+        source=balance.source,
+        goals=list(balance.names),
+        step=list(balance.steps),
+        losses=_curves(balance.names, balance.losses),
+        weights=_curves(balance.names, balance.weights),
+        control=_curves(balance.names, balance.control),
+        cosine_step=[balance.steps[place] for place in places],
+        cosines=[
+            [[finite(value) for value in row] for row in balance.cosines[place].tolist()]
+            for place in places
+        ],
+        alarms=[
+            AlarmFindings(
+                step, alarm.kind.value, list(alarm.goals), alarm.kind.sentence, alarm.remedy
+            )
+            for step, alarm in balance.alarms
+            if not alarm.over
+        ],
+    )
+
+
+def _curves(names: Sequence[str], values: Tensor) -> dict[str, list[float | None]]:
+    columns = values.T.tolist()
+    return {
+        name: [finite(value) for value in column]
+        for name, column in zip(names, columns, strict=True)
+    }
 
 
 def describe_history(histories: Sequence[Sequence[Row]]) -> list[EpochRow]:

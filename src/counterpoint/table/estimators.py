@@ -45,6 +45,8 @@ class _Table(BaseEstimator):
         rate: highest learning rate.
         weight_decay: decoupled.
         patience: epochs without a better validation score before stopping; 0: never.
+        balance: how several targets share a step, a name of `counterpoint.balance.rules`; of no
+            effect with one target.
         random_state: seed, `numpy.random.RandomState`, or None for a fresh one.
     """
 
@@ -63,6 +65,7 @@ class _Table(BaseEstimator):
         rate: float = Training.rate,
         weight_decay: float = Training.weight_decay,
         patience: int = Training.patience,
+        balance: str = Training.balance,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.category = category
@@ -77,6 +80,7 @@ class _Table(BaseEstimator):
         self.rate = rate
         self.weight_decay = weight_decay
         self.patience = patience
+        self.balance = balance
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:

@@ -13,6 +13,7 @@ from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import nll
 from counterpoint.table.describe import (
     Course,
+    describe_balance,
     describe_column,
     describe_embeddings,
     describe_history,
@@ -30,6 +31,7 @@ from counterpoint.table.model import TableModel
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
 from counterpoint.table.prepare import Prepared, Target
 from counterpoint.table.schema import Column
+from counterpoint.train import PLAIN
 
 __all__ = ["evaluate_model"]
 
@@ -79,11 +81,12 @@ def evaluate_model(
             for target in prepared.targets
             if target.name in predictions
         ],
-        notes=_notes(prepared),
+        notes=_notes(prepared, model.recipe.training.balance),
+        balance=describe_balance(course.balance),
     )
 
 
-def _notes(prepared: Prepared) -> list[str]:
+def _notes(prepared: Prepared, balance: str) -> list[str]:
     notes = [
         f"column {column.name!r} is ignored: {column.note}"
         for column in prepared.schema.columns
@@ -91,6 +94,8 @@ def _notes(prepared: Prepared) -> list[str]:
     ]
     if len(prepared.rows.test) == 0:
         notes.append("no rows were held out, so nothing here says how good the predictions are")
+    if balance != PLAIN and len(prepared.targets) == 1:
+        notes.append(f"balance {balance!r} has no effect: one target shares its steps with none")
     return notes
 
 

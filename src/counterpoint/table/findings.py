@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = [
+    "AlarmFindings",
+    "BalanceFindings",
     "Bins",
     "ColumnFindings",
     "Coverage",
@@ -147,6 +149,40 @@ class KnownLeast:
 
 
 @dataclass(frozen=True)
+class AlarmFindings:
+    """What the monitor of the balancer said after a step: of which goals, and what helps."""
+
+    step: int
+    kind: str
+    goals: list[str]
+    sentence: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class BalanceFindings:
+    """How several goals shared the steps of the first member: T records, thinned, of K goals.
+
+    `losses`, `weights` (whose plain mean is the step) and `control` (the share of a goal in the
+    step, its weighted gradient's norm over the sum of all) have T values a goal; `cosines` are
+    matrices (K, K) between the goals' gradients at the steps `cosine_step`.
+    """
+
+    rule: str
+    source: str
+    goals: list[str]
+    step: list[int]
+    losses: dict[str, list[float | None]]
+    weights: dict[str, list[float | None]]
+    control: dict[str, list[float | None]]
+    cosine_step: list[int] = field(default_factory=list[int])
+    cosines: list[list[list[float | None]]] = field(
+        default_factory=list["list[list[float | None]]"]
+    )
+    alarms: list[AlarmFindings] = field(default_factory=list[AlarmFindings])
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything one fit found out; see the parts."""
 
@@ -166,6 +202,7 @@ class Findings:
     embeddings: list[EmbeddingMap]
     known_least: list[KnownLeast]
     notes: list[str] = field(default_factory=list[str])
+    balance: BalanceFindings | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as nested dicts and lists."""
@@ -186,6 +223,8 @@ class Findings:
         parts["importance"] = [Importance(**item) for item in value["importance"]]
         parts["embeddings"] = [EmbeddingMap(**item) for item in value["embeddings"]]
         parts["known_least"] = [KnownLeast(**item) for item in value["known_least"]]
+        # absent from what was kept before there was a balancer
+        parts["balance"] = _balance(value.get("balance"))
         return cls(**parts)
 
 
@@ -193,6 +232,14 @@ def _column(value: Mapping[str, Any]) -> ColumnFindings:
     parts = dict(value)
     parts["bins"] = None if value["bins"] is None else Bins(**value["bins"])
     return ColumnFindings(**parts)
+
+
+def _balance(value: Mapping[str, Any] | None) -> BalanceFindings | None:
+    if value is None:
+        return None
+    parts = dict(value)
+    parts["alarms"] = [AlarmFindings(**item) for item in value["alarms"]]
+    return BalanceFindings(**parts)
 
 
 def _target(value: Mapping[str, Any]) -> TargetFindings:

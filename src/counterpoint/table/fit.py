@@ -21,7 +21,7 @@ from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.model import TableModel, build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
 from counterpoint.table.sizes import resolve
-from counterpoint.train import Fit, Status, Training, fit
+from counterpoint.train import PLAIN, Fit, Status, Training, fit
 
 __all__ = ["Context", "Interrupted", "fit_table"]
 
@@ -115,6 +115,7 @@ def _train(
         weight_decay=told.weight_decay,
         clip=told.clip,
         patience=told.patience,
+        balance=told.balance if len(prepared.targets) > 1 else PLAIN,
         seed=derive(told.seed, 2, place),
     )
     fitted = torch.from_numpy(prepared.rows.fitted(place))
@@ -151,6 +152,7 @@ def _course(fits: list[Fit]) -> Course:
         best_epoch=median_low(best) if best else None,
         seconds=sum(course.seconds for course in fits),
         histories=[course.history for course in fits],
+        balance=fits[0].balance,
     )
 
 

@@ -5,7 +5,9 @@ In come a model, a function ``goals(model, batch) -> {name: scalar}``, a `Source
 trains the model in place and returns a `Fit`: one row an epoch, how it ended, the best epoch.
 With a run folder it writes verified checkpoints and a log, and a run that was killed goes on to
 the same bits. `evaluate` gives the goals on held-out rows; `groups` and `spread` give layers their
-own learning rates or freeze them; `find_rate` measures which learning rate to use.
+own learning rates or freeze them; `find_rate` measures which learning rate to use. Goals share a
+step as their plain mean, or as a balancer decides (``Training(balance="impartial")``, or one of
+your own as ``fit(..., balancer=...)``); `Fit.balance` tells how.
 
 >>> import torch
 >>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
@@ -24,11 +26,14 @@ from counterpoint.train.finder import RateCurve, find_rate
 from counterpoint.train.fit import fit
 from counterpoint.train.groups import Group, Groups, groups, spread
 from counterpoint.train.outcome import Fit, NonFiniteError, Row, Status
-from counterpoint.train.settings import Training
+from counterpoint.train.settings import PLAIN, Training
+from counterpoint.train.shares import Balance
 from counterpoint.train.source import Batch, Source, Tensors
 from counterpoint.train.stream import ParquetStream
 
 __all__ = [
+    "PLAIN",
+    "Balance",
     "Batch",
     "Callback",
     "Fit",

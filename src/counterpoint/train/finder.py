@@ -20,6 +20,7 @@ from counterpoint.train.groups import groups as make_groups
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
 from counterpoint.train.settings import Training
+from counterpoint.train.shares import choose_shares
 from counterpoint.train.source import Batch, Source, to_device
 from counterpoint.train.step import EagerStep
 from counterpoint.train.weights import frozen, put, snapshot
@@ -79,7 +80,8 @@ def find_rate(
             afterwards.
         goals: as in `fit`.
         source: as in `fit`.
-        training: batch size, optimiser, weight decay, clip and seed; its rate is not used.
+        training: batch size, optimiser, weight decay, clip, balance and seed; its rate is not
+            used.
         groups: frozen parameters stay frozen; rates keep their ratio to the first group's.
         low: the first rate.
         high: the last rate.
@@ -98,7 +100,8 @@ def find_rate(
     rates = [low * (high / low) ** (place / (steps - 1)) for place in range(steps)]
     with modes_kept(model), _as_it_was(model), frozen(model, split.frozen), seeded(training.seed):
         optimiser = Optimiser(model, split, training)
-        step = EagerStep(model, goals, optimiser, training)
+        shares = choose_shares(training, None, steps, _unheard)
+        step = EagerStep(model, goals, optimiser, training, shares)
         peak = optimiser.torch.param_groups[0]["peak"]
         found: list[list[float]] = []
         batches = _endless(source, training, device_of(model))
@@ -111,6 +114,10 @@ def find_rate(
     if not found:
         raise InputError(f"find_rate: the loss is not finite at the first step, rate {low:g}")
     return _curve(rates[: len(found)], found, step.names)
+
+
+def _unheard(_: str) -> None:
+    """Rates on the way to a burst raise alarms that mean nothing."""
 
 
 def _curve(rates: list[float], found: list[list[float]], names: tuple[str, ...]) -> RateCurve:

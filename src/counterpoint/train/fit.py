@@ -9,6 +9,7 @@ from types import TracebackType
 import torch
 from torch import nn
 
+from counterpoint.balance import Balancer
 from counterpoint.goals import Goals
 from counterpoint.seeding import seeded
 from counterpoint.storage import DISK, JSONValue, Layer
@@ -23,6 +24,7 @@ from counterpoint.train.outcome import Fit, Status
 from counterpoint.train.progress import Reporter, reporter
 from counterpoint.train.run import Parts, Run
 from counterpoint.train.settings import Training
+from counterpoint.train.shares import choose_shares
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source
 from counterpoint.train.step import EagerStep
@@ -42,6 +44,7 @@ def fit(
     *,
     validation: Source | None = None,
     groups: Groups | None = None,
+    balancer: Balancer | None = None,
     callbacks: Sequence[Callback] = (),
     folder: Path | None = None,
     recipe: JSONValue = None,
@@ -49,7 +52,7 @@ def fit(
     progress: bool | str = True,
     layer: Layer = DISK,
 ) -> Fit:
-    """Train a model in place toward the mean of its goals.
+    """Train a model in place toward its goals: their mean, or what a balancer makes of them.
 
     With a `folder` the run survives anything: killed at any moment and started again with the
     same call it ends with the same bits (same machine, same build of torch; on a GPU as far as its
@@ -65,6 +68,9 @@ def fit(
         validation: rows to evaluate after each epoch; the weights of the epoch with the lowest
             score are the ones the model ends with.
         groups: rates and freezing; None: every parameter that asks for a gradient, at one rate.
+        balancer: lets the goals share each step, in place of `training.balance`; its state is in
+            the checkpoints, and without a folder it goes on from where it is. Losses that it sees
+            of an accumulated step are those of the first part, by its share of the rows.
         callbacks: told of every step and epoch.
         folder: where checkpoints and the log go; None: nothing is written.
         recipe: what else decides the result (such as a hash of the data), stored in the folder and
@@ -83,6 +89,8 @@ def fit(
         place = None
         if folder is not None:
             whole = _describe(model, source, training, validation, split, recipe)
+            if balancer is not None:
+                whole["balancer"] = repr(balancer.rule)
             place = stack.enter_context(RunFolder(folder, whole, layer))
         steps = -(-source.rows // training.batch_size) * training.epochs
         report = stack.enter_context(_Notes(reporter(progress, training.epochs, steps)))
@@ -94,7 +102,11 @@ def fit(
             Interruption(wanted=place is not None, heard=lambda: report.note(_HEARD))
         )
         optimiser = Optimiser(model, split, training)
-        step = (CompiledStep if training.compile else EagerStep)(model, goals, optimiser, training)
+        shares = choose_shares(training, balancer, steps, report.note)
+        if training.compile:
+            step = CompiledStep(model, goals, optimiser, training)
+        else:
+            step = EagerStep(model, goals, optimiser, training, shares)
         parts = Parts(
             model=model,
             goals=goals,
@@ -106,6 +118,7 @@ def fit(
             report=report,
             asked=asked,
             place=place,
+            shares=shares,
             callbacks=callbacks,
         )
         run = Run(parts)
@@ -124,6 +137,7 @@ def fit(
         notes=tuple(report.notes),
         signal=asked.signal,
         folder=folder,
+        balance=None if shares is None else shares.record(),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from counterpoint.errors import InputError
+from counterpoint.train.shares import Balance
 
 __all__ = ["Fit", "NonFiniteError", "Row", "Status"]
 
@@ -69,6 +70,7 @@ class Fit:
         notes: what was worth saying on the way (resumed, stepped back to an older checkpoint).
         signal: number of the signal that interrupted; 0: none.
         folder: the run folder, if there is one.
+        balance: how the goals shared the steps; None without a balancer.
     """
 
     history: tuple[Row, ...]
@@ -79,3 +81,4 @@ class Fit:
     notes: tuple[str, ...] = ()
     signal: int = 0
     folder: Path | None = None
+    balance: Balance | None = None

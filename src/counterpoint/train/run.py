@@ -22,6 +22,7 @@ from counterpoint.train.outcome import NonFiniteError, Row, Status
 from counterpoint.train.progress import Reporter
 from counterpoint.train.schedule import schedule
 from counterpoint.train.settings import Training
+from counterpoint.train.shares import Shares
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source, rows_of, to_device
 from counterpoint.train.step import Step
@@ -46,6 +47,7 @@ class Parts:
     report: Reporter
     asked: Interruption
     place: RunFolder | None = None
+    shares: Shares | None = None
     callbacks: Sequence[Callback] = ()
 
 
@@ -119,6 +121,7 @@ class Run:
         self._meter.fold(parts.step.names, at.epoch + 1, at.step)
         if self._meter.line_due(at.batch):
             self._log({"event": "steps", **self._where(), "train": self._meter.line()})
+            self._log_shares()
 
     def _end_of_epoch(self) -> Status | None:
         parts, at = self.parts, self.at
@@ -135,6 +138,7 @@ class Run:
         at.history.append(row)
         at.epoch, at.batch = at.epoch + 1, 0
         self._log({"event": "epoch", **row})
+        self._log_shares()
         parts.report.row(row, self.best.epoch)
         asked = [callback.epoch_end(self._moment({}, row)) for callback in parts.callbacks]
         return self._ended(any(asked))
@@ -197,6 +201,11 @@ class Run:
         seconds = round(self.seconds, 3)
         rate = self.parts.optimiser.rate
         return {"epoch": self.at.epoch + 1, "step": self.at.step, "rate": rate, "seconds": seconds}
+
+    def _log_shares(self) -> None:
+        shares, place = self.parts.shares, self.parts.place
+        if shares is not None and place is not None:
+            self._log({"event": "balance", "step": self.at.step, **shares.line()})
 
     def _log(self, line: dict[str, JSONValue]) -> None:
         if self.parts.place is not None:

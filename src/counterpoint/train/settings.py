@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from counterpoint.balance.rules import RULES
 from counterpoint.errors import InputError, nearest
 
-__all__ = ["Training"]
+__all__ = ["PLAIN", "Training"]
+
+PLAIN = "sum"
+"""The rule by which goals share a step without a balancer: the plain mean."""
 
 _OPTIMISERS = ("adam", "adamw", "sgd")
 _SCHEDULES = ("one-cycle", "cosine", "constant")
@@ -33,6 +37,8 @@ class Training:
             only); "auto": bfloat16 where a CUDA device has it, else float32.
         patience: epochs without a better validation score before stopping; 0: never.
         seed: decides the order of rows and all that the model draws (dropout).
+        balance: how several goals share a step: "sum" (the plain mean) or another rule of
+            `counterpoint.balance.rules`, such as "impartial".
         compile: compile the whole step with torch.compile; slow to start, then faster on small
             networks; needs a C++ compiler.
         log_every: steps between the log lines inside an epoch; 0: one line an epoch.
@@ -58,6 +64,7 @@ class Training:
     precision: str = "float32"
     patience: int = 0
     seed: int = 0
+    balance: str = PLAIN
     compile: bool = False
     log_every: int = 0
     checkpoint_every: float = 60.0
@@ -67,6 +74,7 @@ class Training:
         _one_of("optimiser", self.optimiser, _OPTIMISERS)
         _one_of("schedule", self.schedule, _SCHEDULES)
         _one_of("precision", self.precision, _PRECISIONS)
+        _one_of("balance", self.balance, sorted(RULES))
         for name in ("epochs", "batch_size", "accumulate"):
             _whole(name, getattr(self, name), 1)
         for name in ("patience", "log_every", "checkpoint_steps", "seed"):
@@ -80,6 +88,8 @@ class Training:
             raise InputError("training.compile: works with accumulate = 1 only")
         if self.compile and self.precision == "float16":
             raise InputError("training.compile: works with float32 and bfloat16 only")
+        if self.compile and self.balance != PLAIN:
+            raise InputError(f"training.compile: works with balance = {PLAIN!r} only")
 
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """One optimiser step, written out: goals, gradient, update."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ from counterpoint.goals import Goals, check_goals
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
 from counterpoint.train.settings import Training
+from counterpoint.train.shares import Shares
 from counterpoint.train.source import Batch, rows_of
 
 __all__ = ["EagerStep", "Step", "autocast", "names_of", "precision_of"]
@@ -44,15 +46,22 @@ class EagerStep:
 
     The number that is differentiated is the mean of the goals. With `accumulate` > 1 the batch is
     cut into parts and part m enters with the share B_m / B of its rows, so the gradient is that of
-    the whole batch for every goal that is a mean over rows.
+    the whole batch for every goal that is a mean over rows. With `shares` a balancer weighs the
+    goals' gradients, in the first part for all parts of a step.
     """
 
     def __init__(
-        self, model: nn.Module, goals: Goals, optimiser: Optimiser, training: Training
+        self,
+        model: nn.Module,
+        goals: Goals,
+        optimiser: Optimiser,
+        training: Training,
+        shares: Shares | None = None,
     ) -> None:
         device = optimiser.parameters[0].device
         self.names: tuple[str, ...] = ()
         self._model, self._goals, self._optimiser = model, goals, optimiser
+        self._shares = shares
         self._clip, self._parts = training.clip, training.accumulate
         kind = precision_of(training.precision, device)
         self._cast = None if kind is None else autocast(kind, device)
@@ -64,7 +73,7 @@ class EagerStep:
         optimiser.advance(phase)
         for parameter in optimiser.parameters:
             parameter.grad = None
-        values = self._backward(batch) if self._parts == 1 else self._accumulate(batch)
+        values = self._gradient(batch)
         if self._scaler is None:
             self._update()
         else:
@@ -72,27 +81,31 @@ class EagerStep:
         return values
 
     def state(self) -> dict[str, Tensor]:
-        """The loss scale of float16; nothing otherwise."""
+        """The loss scale of float16 and what the balancer remembers; nothing otherwise."""
+        shares = {} if self._shares is None else self._shares.state()
         if self._scaler is None:
-            return {}
+            return shares
         kept = self._scaler.state_dict()
-        return {"scale": torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.double)}
+        scale = torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.double)
+        return {"scale": scale, **shares}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Put the loss scale back."""
+        """Put the loss scale and the balancer back."""
+        if self._shares is not None:
+            self._shares.restore(state)
         if self._scaler is not None and "scale" in state:
             scale, tracker = state["scale"].tolist()
             kept = self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)}
             self._scaler.load_state_dict(kept)
 
-    def _losses(self, batch: Batch) -> list[Tensor]:
+    def _losses(self, model: nn.Module, batch: Batch, *, graph: bool = True) -> list[Tensor]:
         if self._cast is None:
-            found = self._goals(self._model, batch)
+            found = self._goals(model, batch)
         else:
             with self._cast:
-                found = self._goals(self._model, batch)
+                found = self._goals(model, batch)
         if not self.names:
-            self.names = names_of(found)
+            self.names = names_of(found, graph=graph)
         try:
             losses = [found[name] for name in self.names]
         except KeyError as missing:
@@ -102,8 +115,37 @@ class EagerStep:
             raise InputError(f"goal {extra!r}: not among the goals of the first batch")
         return losses
 
+    def _gradient(self, batch: Batch) -> list[Tensor]:
+        if self._shares is not None:
+            return self._shared(self._shares, batch)
+        return self._backward(batch) if self._parts == 1 else self._accumulate(batch)
+
+    def _shared(self, shares: Shares, batch: Batch) -> list[Tensor]:
+        """The balanced gradient: the weights of the first part are those of the whole step."""
+        rows, held = rows_of(batch), list[list[Tensor]]()
+
+        def goals(model: nn.Module, part: Batch) -> dict[str, Tensor]:
+            # the balancer judges graphs itself, and a sketch evaluates the goals without one
+            losses = self._losses(model, part, graph=False)
+            share = rows_of(part) / rows
+            losses = losses if share == 1.0 else [loss * share for loss in losses]
+            held.append([loss.detach() for loss in losses])
+            return dict(zip(self.names, losses, strict=True))
+
+        step, total = None, list[Tensor]()
+        for part in _parts(batch, self._parts):
+            found = shares.backward(
+                goals, self._model, part, scaler=self._scaler, first=step is None
+            )
+            step = found if step is None else step
+            values = held[-1]
+            total = [a + b for a, b in zip(total, values, strict=True)] if total else values
+        if step is not None:
+            shares.add(step, total)
+        return total
+
     def _backward(self, batch: Batch, share: float = 1.0) -> list[Tensor]:
-        losses = self._losses(batch)
+        losses = self._losses(self._model, batch)
         score = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
         if share != 1.0:
             score = score * share
@@ -114,10 +156,8 @@ class EagerStep:
 
     def _accumulate(self, batch: Batch) -> list[Tensor]:
         rows = rows_of(batch)
-        size = -(-rows // self._parts)
         total: list[Tensor] = []
-        for low in range(0, rows, size):
-            part = {name: value[low : low + size] for name, value in batch.items()}
+        for part in _parts(batch, self._parts):
             share = rows_of(part) / rows
             values = [value * share for value in self._backward(part, share)]
             total = [a + b for a, b in zip(total, values, strict=True)] if total else values
@@ -138,6 +178,17 @@ class EagerStep:
         optimiser.decay()
         scaler.step(optimiser.torch)
         scaler.update()
+
+
+def _parts(batch: Batch, parts: int) -> Iterator[Batch]:
+    """A batch cut into so many parts, the last one smaller."""
+    if parts == 1:
+        yield batch
+        return
+    rows = rows_of(batch)
+    size = -(-rows // parts)
+    for low in range(0, rows, size):
+        yield {name: value[low : low + size] for name, value in batch.items()}
 
 
 def names_of(losses: object, *, graph: bool = True) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """The sections of the report, one file each: `Findings` in, a `Section` of the page out.
 
-`overview` (results against the baseline), `data` (columns), `training` (curves), `targets` (with
-`number` and `category` for their kinds), `importance`, `embeddings`, `known_least`. A section that
-has nothing to say is None or says so in a sentence. A new section is one file and one line below.
+`overview` (results against the baseline), `data` (columns), `training` (curves), `balance` (how
+several goals shared the steps), `targets` (with `number` and `category` for their kinds),
+`importance`, `embeddings`, `known_least`. A section that has nothing to say is None or says so in
+a sentence. A new section is one file and one line below.
 
 >>> from counterpoint.table.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
@@ -11,6 +12,7 @@ has nothing to say is None or says so in a sentence. A new section is one file a
 """
 
 from counterpoint.report.parts import Section
+from counterpoint.report.sections.balance import balance
 from counterpoint.report.sections.data import data
 from counterpoint.report.sections.embeddings import embeddings
 from counterpoint.report.sections.importance import importance
@@ -31,6 +33,7 @@ def sections(findings: Findings) -> list[Section]:
         importance(findings),
         known_least(findings),
         training(findings),
+        balance(findings),
         data(findings),
         embeddings(findings),
     ]

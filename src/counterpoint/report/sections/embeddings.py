@@ -11,7 +11,7 @@ from counterpoint.table.findings import EmbeddingMap, Findings
 __all__ = ["embeddings"]
 
 _MOST_MAPS = 12
-_MOST_LEVELS = 700
+_MOST_LEVELS = 400
 _MOST_LEVELS_EACH = 200
 
 

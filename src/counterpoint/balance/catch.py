@@ -1,0 +1,79 @@
+"""Catching what a named part of a model returns."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.utils import _pytree as pytree
+
+from counterpoint.errors import InputError, nearest
+
+__all__ = ["Catch", "unwrapped"]
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside what torch wraps around it (DistributedDataParallel, compile)."""
+    while True:
+        if isinstance(model, DistributedDataParallel | DataParallel):
+            model = model.module
+        else:
+            inner = dict(model.named_children()).get("_orig_mod")
+            if inner is None:
+                return model
+            model = inner
+
+
+class Catch:
+    """The tensors with a graph that one part of a model returned since they were last taken.
+
+    Args:
+        at: the part, or its name in the model.
+    """
+
+    def __init__(self, at: str | nn.Module) -> None:
+        self._at = at
+        self._caught: list[Tensor] = []
+
+    @contextmanager
+    def watching(self, model: nn.Module) -> Generator[None, None, None]:
+        """Catch inside the block.
+
+        Raises:
+            InputError: the model has no part of this name.
+        """
+        handle = self._part(unwrapped(model)).register_forward_hook(self._take_in)
+        self._caught = []
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def take(self) -> tuple[Tensor, ...]:
+        """What was caught; it is then let go.
+
+        Raises:
+            InputError: nothing was.
+        """
+        found, self._caught = tuple(self._caught), []
+        if not found:
+            raise InputError(
+                f"at={self._at if isinstance(self._at, str) else 'a module'!r}: nothing was caught;"
+                " compute the losses inside `with balancer.watching(model):` (balancer.step does),"
+                " or pass features="
+            )
+        return found
+
+    def _part(self, model: nn.Module) -> nn.Module:
+        if isinstance(self._at, nn.Module):
+            return self._at
+        parts = dict(model.named_modules())
+        if self._at not in parts:
+            raise InputError(f"at: the model has no part {self._at!r}{nearest(self._at, parts)}")
+        return parts[self._at]
+
+    def _take_in(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        del module, inputs
+        leaves = pytree.tree_leaves(output)
+        self._caught += [v for v in leaves if isinstance(v, Tensor) and v.grad_fn is not None]

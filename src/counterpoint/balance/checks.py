@@ -1,0 +1,87 @@
+"""Refusals before anything is differentiated."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import InputError, nearest
+from counterpoint.goals import check_goals
+
+__all__ = ["check_features", "check_losses", "check_model", "preferences"]
+
+
+def check_losses(losses: object) -> dict[str, Tensor]:
+    """Named scalars with graphs, each name once, all on one device.
+
+    Raises:
+        InputError: names the goal, the rule, and what was found.
+    """
+    if isinstance(losses, Mapping):
+        names = [*losses]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"goal {twice!r}: given twice; every goal needs a name of its own")
+    found = check_goals(losses)
+    first, device = next((name, loss.device) for name, loss in found.items())
+    for name, loss in found.items():
+        if "\0" in name:
+            raise InputError(f"goal {name!r}: a name must not contain the character NUL")
+        if loss.device != device:
+            raise InputError(
+                f"goal {name!r}: is on {loss.device}, goal {first!r} on {device}; bring all goals"
+                " to one device"
+            )
+    return found
+
+
+def check_features(features: object) -> tuple[Tensor, ...]:
+    """One tensor with a graph, or several.
+
+    Raises:
+        InputError: something else was given, or it has no graph.
+    """
+    if features is None:
+        return ()
+    if isinstance(features, Tensor):
+        features = (features,)
+    if not isinstance(features, Sequence) or not features:
+        raise InputError(f"features: expected tensors, found {type(features).__name__}")
+    found: list[Tensor] = []
+    for value in features:
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            raise InputError(
+                "features: expected tensors with a graph, as the trunk returned them; found"
+                f" {'one without' if isinstance(value, Tensor) else type(value).__name__}"
+            )
+        found.append(value)
+    return tuple(found)
+
+
+def check_model(model: object) -> nn.Module:
+    """A module.
+
+    Raises:
+        InputError: something else was given.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: expected a torch module, found {type(model).__name__}")
+    return model
+
+
+def preferences(told: Mapping[str, float], names: Sequence[str], known: Sequence[str]) -> Tensor:
+    """How much each goal is wanted, float64 (K,), of mean 1.
+
+    Args:
+        told: by name; a goal that is not named is wanted as much as 1.
+        names: the goals of this step.
+        known: every goal seen so far.
+
+    Raises:
+        InputError: a preference is for a goal that has not been seen, or is not positive.
+    """
+    for name in told:
+        if name not in known:
+            raise InputError(f"preference: no goal is called {name!r}{nearest(name, known)}")
+    wanted = torch.tensor([told.get(name, 1.0) for name in names], dtype=torch.float64)
+    return wanted / wanted.mean()

@@ -1,0 +1,37 @@
+"""Putting the balanced gradient where an optimiser finds it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from counterpoint.balance.objective import modulated
+from counterpoint.balance.sources import Measured, Scene
+
+__all__ = ["fill"]
+
+
+def fill(
+    scene: Scene, weights: Tensor, kept: Sequence[int], measured: Measured | None = None
+) -> None:
+    """Add ``(1/K) sum_k w_k g_k`` over the kept goals to `.grad`.
+
+    Args:
+        scene: the step.
+        weights: w of all goals.
+        kept: places of the goals that take part; K is their number.
+        measured: what the source found, which may have all gradients at hand.
+    """
+    if measured is not None and measured.assemble is not None:
+        measured.assemble(weights, kept)
+        return
+    whole = len(kept) == len(scene.names)
+    some = weights if whole else weights[torch.tensor(kept, device=weights.device)]
+    value = modulated([scene.losses[place] for place in kept], some)
+    if scene.scale is not None:
+        value = value * scene.scale
+    if not whole and scene.ranks.count > 1:
+        # other ranks wait for the gradient of every weight, also of those that only a dropped
+        # goal depends on
+        value = value + sum(0.0 * p.sum() for p in scene.model.parameters() if p.requires_grad)
+    value.backward()

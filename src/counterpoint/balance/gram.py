@@ -1,0 +1,90 @@
+"""The Gram matrix of the goals' gradients, kept as norms and cosines."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Gram"]
+
+_SMALL = 1e-24
+
+
+@dataclass(frozen=True)
+class Gram:
+    """G = J J' of K gradients (the rows of J), as ``norms_k norms_l cosines_kl``.
+
+    Kept apart because gradients of one model may differ by fifty orders of magnitude: squares of
+    float32 numbers would be lost, norms and cosines are not.
+
+    Attributes:
+        norms: |g_k|, float64 (K,).
+        cosines: float64 (K, K), symmetric; 1 on the diagonal, and all 0 in the row and column of
+            a gradient that is exactly zero.
+
+    >>> Gram.of(torch.tensor([[3.0, 4.0], [0.0, 1e-30]])).norms.tolist()
+    [5.0, 1.0000000031710769e-30]
+    """
+
+    norms: Float[Tensor, " goals"]
+    cosines: Float[Tensor, "goals goals"]
+
+    @classmethod
+    def of(
+        cls,
+        gradients: Float[Tensor, "..."],
+        product: Callable[[Tensor], Tensor] | None = None,
+        axis: int = 0,
+    ) -> "Gram":
+        """From the gradients themselves; one that is not finite gives NaN in its row and column.
+
+        Products are summed in the gradients' own type, float32 at least: relative errors of about
+        1e-7. Gradients whose squares float32 cannot hold are divided by their largest entry first;
+        on an accelerator all are, since looking would mean to wait.
+
+        Args:
+            gradients: one a row, (K, N); or of any shape, with a product of their own.
+            product: from gradients to G, quadratic in each goal's; rows times rows if None.
+            axis: which axis is that of the goals.
+        """
+        if gradients.dtype in (torch.float16, torch.bfloat16):
+            gradients = gradients.float()
+        times = product or _product
+        if _may_look(gradients):
+            matrix = times(gradients)
+            squares = matrix.diagonal()
+            if bool(((squares > _SMALL) & (squares < 1 / _SMALL)).all()):
+                return cls.from_matrix(matrix)
+        others = [other for other in range(gradients.ndim) if other != axis]
+        wide = gradients.abs().amax(others, keepdim=True) if gradients.numel() else gradients
+        unit = gradients / torch.where(wide > 0, wide, 1.0)
+        return cls.from_matrix(times(unit), wide.flatten())
+
+    @classmethod
+    def from_matrix(
+        cls, matrix: Float[Tensor, "goals goals"], scale: Float[Tensor, " goals"] | None = None
+    ) -> "Gram":
+        """From G, or from the G of gradients that were divided by `scale`."""
+        matrix = matrix.double()
+        norms = matrix.diagonal().clamp_min(0.0).sqrt()
+        inverse = torch.where(norms > 0, 1.0 / norms, norms)
+        cosines = inverse[:, None] * matrix * inverse
+        cosines = (cosines + cosines.T) / 2
+        cosines.diagonal().copy_((norms > 0) + 0.0 * norms)  # 1, 0, or NaN
+        return cls(norms if scale is None else norms * scale.double(), cosines)
+
+    @property
+    def matrix(self) -> Float[Tensor, "goals goals"]:
+        """G itself."""
+        return self.norms[:, None] * self.cosines * self.norms
+
+
+def _may_look(tensor: Tensor) -> bool:
+    """Whether reading a value costs nothing."""
+    return tensor.device.type == "cpu"
+
+
+def _product(rows: Tensor) -> Tensor:
+    return rows @ rows.T

@@ -1,0 +1,30 @@
+"""The K projections of UPGrad: each gradient onto the cone that conflicts with none."""
+
+import numpy as np
+
+from counterpoint.balance.program.exchange import exchange
+from counterpoint.balance.program.matrices import Array
+from counterpoint.balance.program.nonnegative import nonnegative
+
+__all__ = ["projections"]
+
+
+def projections(cosines: Array) -> Array:
+    """``Y_k = argmin |u_k + sum_l y_l u_l|`` over ``y >= 0``: row k for the unit gradient u_k.
+
+    By block pivoting, all rows at once; a row that does not settle is given to `nonnegative`.
+    Finite for any C, (K, K).
+
+    >>> projections(np.array([[1.0, -0.6], [-0.6, 1.0]]))
+    array([[0. , 0.6],
+           [0.6, 0. ]])
+    """
+    result = np.zeros_like(cosines)
+    rows = (cosines.min(1) < 0.0).nonzero()[0]
+    if not len(rows):
+        return result
+    found, settled = exchange(cosines, -cosines[rows])
+    result[rows] = found
+    for row in rows[~settled]:
+        result[row] = nonnegative(cosines, -cosines[row]).x
+    return result

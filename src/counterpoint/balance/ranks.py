@@ -1,0 +1,86 @@
+"""What several ranks must know in common, so that all decide alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from counterpoint.errors import InputError
+
+__all__ = ["Ranks"]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes that train one model together; one process where nothing is set up.
+
+    What `torch.nn.parallel.DistributedDataParallel` takes as the gradient of a goal is the mean of
+    the ranks' own, so the goal is the mean of the ranks' losses.
+
+    Attributes:
+        group: the process group; None: the default one.
+        alone: never speak to others, even where a default group exists.
+    """
+
+    group: dist.ProcessGroup | None = None
+    alone: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many; 1 without a process group."""
+        if self.alone or not (dist.is_available() and dist.is_initialized()):
+            return 1
+        return dist.get_world_size(self.group)
+
+    @property
+    def place(self) -> int:
+        """Which one this process is, from 0."""
+        return 0 if self.count == 1 else dist.get_rank(self.group)
+
+    def agree(self, names: Sequence[str], device: torch.device) -> None:
+        """See that all ranks have the same goals in the same order: one message of fixed length.
+
+        Raises:
+            InputError: they have not; the same on every rank.
+        """
+        if self.count == 1:
+            return
+        text = "\0".join(names).encode()
+        mark = int.from_bytes(blake2b(text, digest_size=6).digest())
+        marks = torch.tensor([mark, -mark], dtype=torch.int64, device=device)
+        dist.all_reduce(marks, dist.ReduceOp.MAX, group=self.group)
+        if int(marks.sum()) != 0:
+            found: list[object] = [None] * self.count
+            dist.all_gather_object(found, tuple(names), group=self.group)
+            raise InputError(
+                f"goals: every rank must have the same goals in the same order, found"
+                f" {'; '.join(f'rank {rank}: {some}' for rank, some in enumerate(found))};"
+                " give an absent goal as 0 times something with a graph"
+            )
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over the ranks, in the value's own type; not finite if one rank's is not."""
+        if self.count == 1:
+            return value
+        total = value.detach().clone().contiguous()
+        dist.all_reduce(total, group=self.group)
+        return total / self.count
+
+    def blame(self, bad: Tensor, names: Sequence[str]) -> str:
+        """Which goals are not finite where; every rank calls this at once.
+
+        Args:
+            bad: bool (K,), of this rank.
+            names: the goals.
+        """
+        mine = [name for name, wrong in zip(names, bad.tolist(), strict=True) if wrong]
+        if self.count == 1:
+            return ", ".join(repr(name) for name in mine)
+        found: list[list[str]] = [[]] * self.count
+        dist.all_gather_object(found, mine, group=self.group)
+        return ", ".join(
+            f"{name!r} on rank {rank}" for rank, some in enumerate(found) for name in some
+        )

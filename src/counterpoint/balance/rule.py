@@ -1,0 +1,68 @@
+"""What a rule is: from the Gram matrix of the goals' gradients and the losses to K weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Given", "Rule", "State"]
+
+State: TypeAlias = Mapping[str, Tensor]
+"""What a rule remembers: float64 tensors of shape (), (K,) or (K, K), every axis one of goals."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a rule sees of one step; K goals in a fixed order.
+
+    Attributes:
+        losses: float64 (K,).
+        norms: |g_k|, float64 (K,); all 1 for a rule that needs only losses.
+        cosines: float64 (K, K), 1 on the diagonal; the identity for a rule that needs no angles.
+        preference: how much each goal is wanted, float64 (K,), positive, of mean 1.
+        generator: the balancer's own, on the CPU.
+    """
+
+    losses: Float[Tensor, " goals"]
+    norms: Float[Tensor, " goals"]
+    cosines: Float[Tensor, "goals goals"]
+    preference: Float[Tensor, " goals"]
+    generator: torch.Generator
+
+    @property
+    def gram(self) -> Float[Tensor, "goals goals"]:
+        """G = J J'."""
+        return self.norms[:, None] * self.cosines * self.norms
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """Weights w of one step, so that the step is along ``(1/K) sum_k w_k g_k``; w = 1 is the mean.
+
+    A rule is a frozen dataclass: what it was told are its fields, what it remembers is the state
+    that goes in and comes out.
+
+    Attributes:
+        needs: "losses", "norms" or "gram": what of `Given` it reads.
+        waits: True for a rule that decides on the CPU (it solves a program, or draws): it gets
+            CPU tensors and only goals whose gradient is not zero, all of it finite, at least two
+            of them. False for closed forms: tensors stay on their device, nothing may be read
+            (no ``if`` on a value), goals with norm 0 are among them and get their preference,
+            and what is not finite comes out as NaN.
+    """
+
+    needs: ClassVar[str]
+    waits: ClassVar[bool]
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """What it remembers before the first step, for so many goals; {} if nothing."""
+        ...
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """Weights, float64 (K,), and what to remember; changes nothing in place."""
+        ...

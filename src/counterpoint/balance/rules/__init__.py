@@ -1,0 +1,134 @@
+"""Rules of balancing: from losses, norms and angles of K gradients to K weights.
+
+In goes what a `Given` tells of one step, and what the rule remembers; out come weights w, so that
+the step is along ``(1/K) sum_k w_k g_k``, and what to remember. Rules differ in what they need:
+
+- losses alone: `Sum`, `Uncertainty`, `ImtlL`, `Dwa`, `GeometricMean`, `Stch`, `Famo`,
+  `SoftAdapt`, `Relobralo`, and `Alternate`, which takes one goal a step;
+- norms of the gradients: `Magnitude` (impartial by default), `GradNorm`, `DbMtl`;
+- the angles between them: `Mgda`, `PcGrad`, `UpGrad`, `CaGrad`, `ImtlG`, `NashMtl`,
+  `AlignedMtl`, `FairGrad`, `Config`, `Pamoo`, `Protect`.
+
+What each promises is in the table of the page "Balancing rules". All take a preference for each
+goal. None sees a gradient, none is changed by a step, none raises for what numbers it is given.
+
+Two gradients, (3, 0) and (-1, 1), conflict. Without its part along the other each is harmless:
+(3/2, 3/2) and (0, 1), and the mean of those is the step of UPGrad.
+
+>>> import torch
+>>> from counterpoint.balance.gram import Gram
+>>> from counterpoint.balance.rule import Given
+>>> rows = torch.tensor([[3.0, 0.0], [-1.0, 1.0]], dtype=torch.float64)
+>>> gram, ones = Gram.of(rows), torch.ones(2, dtype=torch.float64)
+>>> given = Given(ones, gram.norms, gram.cosines, ones, torch.Generator())
+>>> weights, _ = rule("upgrad").weights(given, {})
+>>> weights @ rows / 2
+tensor([0.7500, 1.2500], dtype=torch.float64)
+"""
+
+from collections.abc import Callable
+
+from counterpoint.balance.rule import Rule
+from counterpoint.balance.rules.aligned_mtl import AlignedMtl
+from counterpoint.balance.rules.alternate import Alternate
+from counterpoint.balance.rules.cagrad import CaGrad
+from counterpoint.balance.rules.config import Config
+from counterpoint.balance.rules.db_mtl import DbMtl
+from counterpoint.balance.rules.dwa import Dwa
+from counterpoint.balance.rules.fairgrad import FairGrad
+from counterpoint.balance.rules.famo import Famo
+from counterpoint.balance.rules.geometric_mean import GeometricMean
+from counterpoint.balance.rules.gradnorm import GradNorm
+from counterpoint.balance.rules.imtl_g import ImtlG
+from counterpoint.balance.rules.imtl_l import ImtlL
+from counterpoint.balance.rules.magnitude import Magnitude
+from counterpoint.balance.rules.mgda import Mgda
+from counterpoint.balance.rules.nash_mtl import NashMtl
+from counterpoint.balance.rules.pamoo import Pamoo
+from counterpoint.balance.rules.pcgrad import PcGrad
+from counterpoint.balance.rules.protect import Protect, Protected
+from counterpoint.balance.rules.relobralo import Relobralo
+from counterpoint.balance.rules.softadapt import SoftAdapt
+from counterpoint.balance.rules.stch import Stch
+from counterpoint.balance.rules.sum import Sum
+from counterpoint.balance.rules.uncertainty import Uncertainty
+from counterpoint.balance.rules.upgrad import UpGrad
+from counterpoint.errors import InputError, nearest
+
+__all__ = [
+    "RULES",
+    "AlignedMtl",
+    "Alternate",
+    "CaGrad",
+    "Config",
+    "DbMtl",
+    "Dwa",
+    "FairGrad",
+    "Famo",
+    "GeometricMean",
+    "GradNorm",
+    "ImtlG",
+    "ImtlL",
+    "Magnitude",
+    "Mgda",
+    "NashMtl",
+    "Pamoo",
+    "PcGrad",
+    "Protect",
+    "Protected",
+    "Relobralo",
+    "SoftAdapt",
+    "Stch",
+    "Sum",
+    "Uncertainty",
+    "UpGrad",
+    "rule",
+]
+
+RULES: dict[str, Callable[[], Rule]] = {
+    "sum": Sum,
+    "uncertainty": Uncertainty,
+    "imtl-l": ImtlL,
+    "dwa": Dwa,
+    "geometric-mean": GeometricMean,
+    "stch": Stch,
+    "famo": Famo,
+    "softadapt": SoftAdapt,
+    "relobralo": Relobralo,
+    "db-mtl": DbMtl,
+    "magnitude": Magnitude,
+    "impartial": Magnitude,
+    "gradnorm": GradNorm,
+    "mgda": Mgda,
+    "pcgrad": PcGrad,
+    "upgrad": UpGrad,
+    "cagrad": CaGrad,
+    "imtl-g": ImtlG,
+    "nash-mtl": NashMtl,
+    "aligned-mtl": AlignedMtl,
+    "fairgrad": FairGrad,
+    "config": Config,
+    "pamoo": Pamoo,
+    "alternate": Alternate,
+}
+"""Names that stand for a rule with its defaults."""
+
+
+def rule(chosen: str | Rule) -> Rule:
+    """The rule of a name, with its defaults; a rule itself passes through.
+
+    Raises:
+        InputError: no rule has this name, or it cannot be made from its name alone.
+
+    >>> rule("impartial")
+    Magnitude(power=-1.0, relative=False, decay=0.9, floor=1e-08)
+    """
+    if not isinstance(chosen, str):
+        return chosen
+    if chosen == "protect":
+        raise InputError(
+            "rule 'protect': must be told which goals; write Protect(('memory',)), with their names"
+        )
+    if chosen not in RULES:
+        raise InputError(f"rule: {chosen!r} is not one{nearest(chosen, RULES)}")
+    return RULES[chosen]()

@@ -1,0 +1,51 @@
+"""Conflict-averse gradient descent: the best worst case near the mean."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.program import farthest
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.checks import between
+from counterpoint.balance.rules.parts import arrays, tensor
+
+__all__ = ["CaGrad"]
+
+
+@dataclass(frozen=True)
+class CaGrad:
+    """The d that maximises ``min_k <g_k, d>`` over ``|d - g| <= c |g|``.
+
+    Around the mean ``g = (1/K) sum_k p_k g_k``. Liu et al., Conflict-Averse Gradient Descent for
+    Multi-Task Learning, NeurIPS 2021, equation 4 (the dual is their algorithm 1). c = 0 is the
+    mean; for c < 1 the stationary points are those of the mean. Where the ball holds a d that
+    harms nobody but none that helps all, the nearest such d is taken; where g = 0, d = 0. Not
+    divided by ``1 + c``. The preference is in g.
+
+    Attributes:
+        c: the radius of the ball relative to |g|, at least 0 and below 1; 0.5 in the paper.
+    """
+
+    c: float = 0.5
+    needs: ClassVar[str] = "gram"
+    waits: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        between("rule 'cagrad': c", self.c, 0.0, 1.0, example=0.5)
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Nothing to remember."""
+        del goals
+        return {}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """The mean, and what has to be added."""
+        del state
+        cosines, norms, preference = arrays(given)
+        middle = preference * norms / len(norms)
+        extra = farthest(cosines, norms, middle, self.c)
+        return tensor(preference + len(norms) * extra / norms), {}

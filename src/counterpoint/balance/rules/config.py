@@ -1,0 +1,48 @@
+"""Conflict-free inverse gradients."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.program import solved
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.parts import arrays, tensor
+
+__all__ = ["Config"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """``d = (sum_k <g_k, e>) e``, e the unit vector whose cosines with all g_k are equal.
+
+    Liu, Chu and Thuerey, ConFIG: Towards Conflict-Free Training of Physics Informed Neural
+    Networks, ICLR 2025, equations 2 and 3, with ``e ~ sum_k (C^+ p)_k g_k / |g_k|``: with a
+    preference the cosines are as p_k. A K x K solve gives what their pseudo-inverse of all
+    gradients does. Where no direction has such cosines, the nearest one; where there is none at
+    all, d = 0. The direction is that of `ImtlG`, the length another.
+    """
+
+    needs: ClassVar[str] = "gram"
+    waits: ClassVar[bool] = True
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Nothing to remember."""
+        del goals
+        return {}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """Equal cosines, solved for on the cosines between the goals."""
+        del state
+        cosines, norms, preference = arrays(given)
+        parts = solved(cosines, preference)
+        pull = cosines @ parts
+        square = float(parts @ pull)
+        if square <= 1e-20 * float(np.square(parts).sum()):
+            return tensor(0.0 * parts), {}
+        length = float(norms @ pull) / square
+        return tensor(len(norms) * length * parts / norms), {}

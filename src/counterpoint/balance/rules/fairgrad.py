@@ -1,0 +1,56 @@
+"""Alpha-fair sharing of progress."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.program import fair
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.checks import at_least
+from counterpoint.balance.rules.parts import arrays, tensor
+
+__all__ = ["FairGrad"]
+
+
+@dataclass(frozen=True)
+class FairGrad:
+    """``d = sum_k a_k g_k`` with ``a_k = p_k <d, g_k>^-alpha``; ``w = K a``.
+
+    Ban and Ji, Fair Resource Allocation in Multi-Task Learning, ICML 2024, equation 5: d maximises
+    ``sum_k p_k <d, g_k>^(1 - alpha) / (1 - alpha)`` at its length. alpha = 1 is `NashMtl` without
+    its limit; the larger, the more the goal that gains least counts. Every goal gains. Eigenvalues
+    of the cosines below 1e-8 count as 1e-8.
+
+    Attributes:
+        alpha: at least 0.1; 2 in the paper's experiments on images.
+    """
+
+    alpha: float = 2.0
+    needs: ClassVar[str] = "gram"
+    waits: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least("rule 'fairgrad': alpha", self.alpha, 0.1, example=2.0)
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Nothing to remember."""
+        del goals
+        return {}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """The fair program among unit gradients."""
+        del state
+        cosines, norms, preference = arrays(given)
+        power = 1.0 / self.alpha
+        # C u = b / u^power with u = n a. The common size of the norms is put back at the end.
+        logs = power * np.log(preference) + (power - 1.0) * np.log(norms)
+        highest = float(logs.max())
+        parts = fair(cosines, np.exp(np.maximum(logs - highest, -690.0)), power)
+        size = (highest + (power - 1.0) * np.log(float(given.norms.max()))) / (1.0 + power)
+        logs = np.log(len(parts) * parts) + size - np.log(given.norms.numpy())
+        return tensor(np.exp(logs)), {}

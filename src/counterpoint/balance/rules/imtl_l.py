@@ -1,0 +1,47 @@
+"""Impartial learning of the losses: every scaled loss becomes 1."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.checks import at_least
+from counterpoint.balance.rules.parts import adam, adam_start
+
+__all__ = ["ImtlL"]
+
+
+@dataclass(frozen=True)
+class ImtlL:
+    """``w_k = p_k exp(s_k)``, with s learned on ``sum_k exp(s_k) L_k - s_k``.
+
+    Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021, section 3.2 (IMTL-L). At rest
+    ``exp(s_k) L_k = 1``, so that no goal counts for the unit of its loss; the same rest as
+    `Uncertainty`, on the other side of the sign. For a loss that stays at or below 0 there is no
+    rest: s_k is then held at 20. The preference multiplies the weight.
+
+    Attributes:
+        rate: of Adam, the rule's own. The paper learns s with the network's optimiser.
+    """
+
+    rate: float = 0.001
+    needs: ClassVar[str] = "losses"
+    waits: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        at_least("rule 'imtl-l': rate", self.rate, 0.0, example=0.001)
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """S and the moments of Adam."""
+        return adam_start(goals)
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """The weights before this step of s, and s after it."""
+        scale = state["value"].exp()
+        state = adam(state, scale * given.losses - 1.0, self.rate)
+        state["value"] = state["value"].clamp(-20.0, 20.0)
+        return given.preference * scale + 0.0 * given.losses, state

@@ -1,0 +1,73 @@
+"""Weights by a power of the gradient's magnitude: from 'attend to who is awake' to impartial."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.checks import between, finite
+from counterpoint.balance.rules.parts import shared, zeros
+
+__all__ = ["Magnitude"]
+
+
+@dataclass(frozen=True)
+class Magnitude:
+    """``w_k ~ p_k n_k^a`` with ``sum_k w_k = K``; n_k is the running mean of the norm |g_k|.
+
+    a = -1 (the default) is impartial: every goal pulls equally, p_k times as much with a
+    preference, and no loss counts for its unit. a = 0 is the sum. a = +1 attends to who is awake,
+    and multiplies an imbalance of units; relative to each goal's own past it does not. Known
+    members: the loss balancer of Defossez et al., High Fidelity Neural Audio Compression, 2022,
+    equation 5, and the adaptive weight of Esser et al., Taming Transformers, CVPR 2021,
+    equation 7 (both a = -1).
+
+    Running means forget their start (they are divided by ``1 - decay^t``). With ``sum w = K`` and
+    a < 0 the length of the step follows the *smallest* norms; a floor keeps one goal that is
+    nearly at rest from stopping the others. A goal whose gradient is exactly zero has its
+    preference as its weight, and its mean waits.
+
+    Attributes:
+        power: a.
+        relative: take |g_k| / n_k to the power instead: now, compared with its own past.
+        decay: of the running mean; 0 takes the norm of this step alone.
+        floor: n_k counts as no less than this part of the largest; 0 for exact scale invariance.
+    """
+
+    power: float = -1.0
+    relative: bool = False
+    decay: float = 0.9
+    floor: float = 1e-8
+    needs: ClassVar[str] = "norms"
+    waits: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        finite("rule 'magnitude': power", self.power)
+        between("rule 'magnitude': decay", self.decay, 0.0, 1.0, example=0.9)
+        between("rule 'magnitude': floor", self.floor, 0.0, 1.0, example=1e-8)
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Running norms, and how many steps each has seen."""
+        return {"norms": zeros(goals), "count": zeros(goals)}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """Powers of the running norms, this step's included."""
+        awake = given.norms != 0
+        running = self.decay * state["norms"] + (1.0 - self.decay) * given.norms
+        count = state["count"] + awake
+        mean = torch.where(awake, running / (1.0 - self.decay ** count.clamp_min(1.0)), 1.0)
+        size = given.norms / mean if self.relative else mean
+        size = torch.where(awake, size, 0.0)
+        largest = torch.where(awake.any(), size.amax(), 1.0)
+        logs = torch.where(awake, (size / largest).clamp_min(self.floor).log(), 0.0)
+        powers = self.power * logs
+        # The largest power is 1: a high power of a small number would be lost.
+        highest = torch.where(awake, powers, -torch.inf).amax()
+        raw = given.preference * (powers - torch.where(awake.any(), highest, 0.0)).exp()
+        after = {"norms": torch.where(awake, running, state["norms"]), "count": count}
+        return shared(raw, given) + 0.0 * (given.losses + given.norms), after

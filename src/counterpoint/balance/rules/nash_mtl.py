@@ -1,0 +1,57 @@
+"""The Nash bargaining solution."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.program import fair
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.parts import arrays, tensor
+from counterpoint.errors import InputError
+
+__all__ = ["NashMtl"]
+
+
+@dataclass(frozen=True)
+class NashMtl:
+    """``d = sum_k a_k g_k`` with ``(G a)_k = p_k / a_k``, ``w = K a``.
+
+    d is shortened to ``|d| <= longest``. Navon et al., Multi-Task Learning as a Bargaining Game,
+    ICML 2022, equation 3 and claim 3.1. Every goal gains ``<d, g_k> = p_k / a_k > 0``. |d| is
+    sqrt(K) before it is shortened, whatever the gradients: the step does not shrink as they do.
+    Eigenvalues of the cosines below 1e-8 count as 1e-8 (at a Pareto-stationary point a would be
+    infinite).
+
+    Attributes:
+        longest: the largest length of d; 1 in the authors' code, infinity for the equation alone.
+    """
+
+    longest: float = 1.0
+    needs: ClassVar[str] = "gram"
+    waits: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.longest > 0:
+            raise InputError(
+                f"rule 'nash-mtl': longest must be above 0, found {self.longest}; "
+                "for example 1, or inf for no limit"
+            )
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Nothing to remember."""
+        del goals
+        return {}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """The bargain among unit gradients, divided by the norms."""
+        del state
+        cosines, _, preference = arrays(given)
+        parts = fair(cosines, preference)
+        length = np.sqrt(max(float(parts @ cosines @ parts), 0.0))
+        parts *= min(1.0, self.longest / max(length, 1e-300))
+        return tensor(len(parts) * parts) / given.norms, {}

@@ -1,0 +1,57 @@
+"""Polyak's step for goals that share a minimum."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.program import nonnegative
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.checks import finite
+from counterpoint.balance.rules.parts import arrays, tensor, zeros
+
+__all__ = ["Pamoo"]
+
+
+@dataclass(frozen=True)
+class Pamoo:
+    """``d = sum_k a_k g_k`` with a = argmax ``2 a' D - a' G a`` over ``a >= 0``; ``w = K a``.
+
+    ``D_k = p_k (L_k - L_k*)``, at least 0. Efroni et al., Aligned Multi Objective Optimization,
+    ICML 2025 (PAMOO): a step of length 1 along d comes nearest to a minimum that all goals share.
+    With one goal it is Polyak's step, ``D / |g|^2``: use it with a learning rate of 1 and plain
+    descent. Where a combination of the gradients is 0 while its losses are not at their ideal,
+    the goals share no minimum; that combination is then left out.
+
+    Attributes:
+        ideal: L*, the same for every goal; None takes each goal's lowest loss so far.
+    """
+
+    ideal: float | None = 0.0
+    needs: ClassVar[str] = "gram"
+    waits: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.ideal is not None:
+            finite("rule 'pamoo': ideal", self.ideal)
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """The lowest losses, and whether there are any."""
+        return {"lowest": zeros(goals), "seen": zeros(goals)} if self.ideal is None else {}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """The parabola's maximum, in units of the norms."""
+        cosines, _, preference = arrays(given)
+        after: dict[str, Tensor] = {}
+        ideal = given.losses.new_full((), self.ideal or 0.0)
+        if self.ideal is None:
+            lowest = torch.minimum(state["lowest"], given.losses)
+            ideal = torch.where(state["seen"] > 0, lowest, given.losses)
+            after = {"lowest": ideal, "seen": torch.ones_like(ideal)}
+        gaps = (given.losses - ideal).clamp_min(0.0) / given.norms
+        parts = nonnegative(cosines, preference * gaps.numpy()).x
+        return tensor(len(parts) * parts) / given.norms, after

@@ -1,0 +1,51 @@
+"""Gradient surgery: conflicts are projected away one after the other."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.parts import arrays, tensor
+
+__all__ = ["PcGrad"]
+
+
+@dataclass(frozen=True)
+class PcGrad:
+    """``d = sum_i p_i g_i'``: each g_i without its conflicts; ``w = K`` times its coefficients.
+
+    From g_i, ``<g_i', g_j> g_j / |g_j|^2`` is taken off whenever that product is negative, for
+    all j in an order drawn for each i. Yu et al., Gradient Surgery for Multi-Task Learning,
+    NeurIPS 2020, algorithm 1. Orders are drawn from the balancer's generator; with two goals
+    there is nothing to draw. The preference multiplies each g_i'.
+    """
+
+    needs: ClassVar[str] = "gram"
+    waits: ClassVar[bool] = True
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Nothing to remember."""
+        del goals
+        return {}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """Projections on unit gradients, in drawn orders."""
+        del state
+        cosines, norms, preference = arrays(given)
+        goals = len(norms)
+        draws = torch.rand(goals, goals, generator=given.generator, dtype=torch.float64)
+        orders = draws.argsort(1).numpy()
+        each = np.arange(goals)
+        # Row i: the coefficients of g_i' on the unit gradients; all rows take one step at a time.
+        rows = np.eye(goals)
+        for step in range(goals):
+            other = orders[:, step]
+            product = np.einsum("il,il->i", rows, cosines[other])
+            rows[each, other] -= np.where(other == each, 0.0, np.minimum(product, 0.0))
+        return tensor(goals * ((preference * norms) @ rows) / norms), {}

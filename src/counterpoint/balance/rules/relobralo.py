@@ -1,0 +1,71 @@
+"""Relative loss balancing with random lookback."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rules.checks import at_least, between
+from counterpoint.balance.rules.parts import shared, zeros
+
+__all__ = ["Relobralo"]
+
+
+@dataclass(frozen=True)
+class Relobralo:
+    """Weights follow ``K softmax(L(t) / (T L(t')))``, against the last losses or the first ones.
+
+    ``w(t) = a (rho w(t-1) + (1 - rho) bal(t, 0)) + (1 - a) bal(t, t-1)``, ``bal(t, t')`` the
+    softmax and rho 1 with probability `keep`, else 0: Bischof and Kraus, Multi-Objective Loss
+    Balancing for Physics-Informed Deep Learning, 2021 (ReLoBRaLo). rho is drawn from the
+    balancer's generator. Where an older loss is 0 its ratio counts as 1. The preference
+    multiplies the result.
+
+    Attributes:
+        smoothing: a; 0.999 in the authors' code.
+        temperature: T; 0.1 there. The larger, the more equal the weights.
+        keep: the expectation of rho; 0.999 there.
+    """
+
+    smoothing: float = 0.999
+    temperature: float = 0.1
+    keep: float = 0.999
+    needs: ClassVar[str] = "losses"
+    waits: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        between("rule 'relobralo': smoothing", self.smoothing, 0.0, 1.0, example=0.999)
+        between("rule 'relobralo': keep", self.keep, 0.0, 1.0, example=0.999)
+        at_least("rule 'relobralo': temperature", self.temperature, 1e-3, example=0.1)
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """First and last losses, and the weights without preference."""
+        names = ("first", "losses", "seen")
+        return {**{name: zeros(goals) for name in names}, "weights": zeros(goals) + 1.0}
+
+    def weights(
+        self, given: Given, state: State
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """An average over the past of shares by relative fall."""
+        seen = state["seen"] > 0
+        first = torch.where(seen, state["first"], given.losses)
+        last = torch.where(seen, state["losses"], given.losses)
+        draw = torch.rand((), generator=given.generator, dtype=torch.float64).item()
+        history = state["weights"] if draw < self.keep else self._shares(given.losses, first)
+        recent = self._shares(given.losses, last)
+        weights = self.smoothing * history + (1.0 - self.smoothing) * recent
+        after = {
+            "first": first,
+            "losses": given.losses,
+            "seen": torch.ones_like(first),
+            "weights": weights,
+        }
+        return shared(given.preference * weights, given) + 0.0 * given.losses, after
+
+    def _shares(self, now: Tensor, before: Tensor) -> Tensor:
+        """``K softmax(now / (T before))``."""
+        ratio = torch.where(before == 0, 1.0, now / torch.where(before == 0, 1.0, before))
+        return len(now) * torch.softmax(ratio / self.temperature, 0)

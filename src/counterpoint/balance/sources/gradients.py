@@ -1,0 +1,223 @@
+"""All goals' gradients of all leaves: asked for, multiplied into a Gram matrix, added up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node
+
+from counterpoint.balance.gram import Gram
+from counterpoint.balance.ranks import Ranks
+from counterpoint.balance.sources.plan import Plan
+
+__all__ = ["Gradients"]
+
+_Row = dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What K goals pull at, leaf by leaf.
+
+    Attributes:
+        plan: which leaves, and how each is used.
+        leaves: the leaves.
+        inputs: x of every matrix product, (n, in).
+        rows: for every goal its gradients by place: those of leaves first, then those of the
+            products' outputs, (n, out); a place is absent where the goal does not reach.
+    """
+
+    plan: Plan
+    leaves: Sequence[Tensor]
+    inputs: Sequence[Tensor]
+    rows: Sequence[_Row]
+    _stacked: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
+
+    @classmethod
+    def ask(
+        cls, plan: Plan, nodes: Sequence[Node], losses: Sequence[Tensor], *, whole: bool
+    ) -> "Gradients":
+        """Differentiate the losses.
+
+        Args:
+            plan: what is asked.
+            nodes: the nodes of the plan's route in this step's graph.
+            losses: the goals; their graph is kept.
+            whole: whether leaves that do not count are wanted too, and the graph will not be
+                needed again.
+        """
+        first, last = len(plan.reach), len(nodes) - len(plan.meeting)
+        uses = nodes[first:last]
+        leaves: list[Tensor] = [getattr(node, "variable") for node in nodes[:first]]  # noqa: B009
+        asked: dict[int, Tensor | GradientEdge] = {
+            place: leaf
+            for place, leaf in enumerate(leaves)
+            if plan.uses[place] is None and (whole or plan.counted[place])
+        }
+        asked |= {first + place: GradientEdge(node, 0) for place, node in enumerate(uses)}
+        meeting = [
+            GradientEdge(node, output)
+            for node, output in zip(nodes[last:], plan.meeting, strict=True)
+        ]
+        inputs = [_input(node) for node in uses]  # before the last pass lets go of them
+        if meeting:
+            rows = _together(plan, losses, asked, meeting, keep=not whole)
+        else:
+            rows = _apart(plan, losses, asked, keep=not whole)
+        return cls(plan, leaves, inputs, rows)
+
+    def gram(self, ranks: Ranks) -> Gram:
+        """G over the leaves that count, summed over leaves in float64."""
+        total: Tensor | None = None
+        for place, counts in enumerate(self.plan.counted):
+            if counts:
+                part = self._part(place, ranks).matrix
+                total = part if total is None else total + part
+        return Gram.from_matrix(torch.zeros(0, 0) if total is None else total)
+
+    def assemble(self, weights: Tensor, kept: Sequence[int]) -> None:
+        """Add ``(1/K) sum_k w_k g_k`` over the kept goals to every leaf's `.grad`."""
+        shares = (weights / len(kept)).unbind()
+        with torch.no_grad():
+            for place, leaf in enumerate(self.leaves):
+                found = self._sum(place, shares, kept)
+                if found is not None:
+                    found = found.to(leaf.dtype)
+                    leaf.grad = found if leaf.grad is None else leaf.grad + found
+
+    def _part(self, place: int, ranks: Ranks) -> Gram:
+        use = self.plan.uses[place]
+        if use is None:
+            found = [row.get(place) for row in self.rows]
+            flat = [_flat(value) for value in _filled(found, self.leaves[place])]
+            return Gram.of(ranks.mean(torch.stack(flat)))
+        outputs, inputs = self._outputs(use), _joined(self.inputs[slice(*use)])
+        count, goals, wide = outputs.shape
+        deep = inputs.shape[1]
+        if count * (deep + goals * wide) < goals * wide * deep:
+            among = inputs @ inputs.T
+
+            def product(values: Tensor) -> Tensor:
+                mixed = among.to(values) @ values.flatten(1)
+                return torch.bmm(values, mixed.view_as(values).mT).sum(0)
+
+            return Gram.of(outputs, product, axis=1)
+        return Gram.of(torch.einsum("nko,ni->koi", outputs, inputs).flatten(1))
+
+    def _outputs(self, use: tuple[int, int]) -> Tensor:
+        """D of all products with one weight, (n, K, out)."""
+        if use not in self._stacked:
+            first = len(self.leaves)
+            parts: list[Tensor] = []
+            for place in range(first + use[0], first + use[1]):
+                found = [row.get(place) for row in self.rows]
+                parts.append(torch.stack(_filled(found), 1))
+            self._stacked[use] = _joined(parts)
+        return self._stacked[use]
+
+    def _sum(self, place: int, shares: Sequence[Tensor], kept: Sequence[int]) -> Tensor | None:
+        use = self.plan.uses[place]
+        if use is None:
+            rows = [(self.rows[goal], shares[goal]) for goal in kept]
+            return _added([row[place] * s.to(row[place]) for row, s in rows if place in row])
+        outputs = self._outputs(use)
+        if len(kept) < len(self.rows):
+            outputs = outputs[:, list(kept)]
+        mixed = torch.stack([shares[goal] for goal in kept]).to(outputs) @ outputs
+        return mixed.T @ _joined(self.inputs[slice(*use)])
+
+
+def _apart(
+    plan: Plan,
+    losses: Sequence[Tensor],
+    asked: dict[int, Tensor | GradientEdge],
+    *,
+    keep: bool,
+) -> list[_Row]:
+    rows: list[_Row] = []
+    for goal, loss in enumerate(losses):
+        places = [
+            place for place in asked if place >= len(plan.reach) or plan.reach[place] >> goal & 1
+        ]
+        last = goal == len(losses) - 1
+        rows.append(_ask([loss], {place: asked[place] for place in places}, keep=keep or not last))
+    return rows
+
+
+def _together(
+    plan: Plan,
+    losses: Sequence[Tensor],
+    asked: dict[int, Tensor | GradientEdge],
+    meeting: Sequence[GradientEdge],
+    *,
+    keep: bool,
+) -> list[_Row]:
+    """Every goal down to the meeting point by itself; from there on all at once."""
+    everyone = (1 << len(losses)) - 1
+    common = {p: t for p, t in asked.items() if p >= len(plan.reach) or plan.reach[p] == everyone}
+    rows: list[_Row] = []
+    arrived: list[_Row] = []
+    for goal, loss in enumerate(losses):
+        own = {p: t for p, t in asked.items() if p not in common and plan.reach[p] >> goal & 1}
+        ways: dict[int, Tensor | GradientEdge] = {-1 - n: edge for n, edge in enumerate(meeting)}
+        found = _ask([loss], ways | own)
+        rows.append({place: found[place] for place in own if place in found})
+        arrived.append(found)
+    stacked = [
+        torch.stack(_filled([row.get(-1 - number) for row in arrived]))
+        for number in range(len(meeting))
+    ]
+    shared = _ask(list(meeting), common, stacked, keep=keep)
+    for goal, row in enumerate(rows):
+        row.update({place: value[goal] for place, value in shared.items()})
+    return rows
+
+
+def _ask(
+    outputs: Sequence[Tensor | GradientEdge],
+    asked: dict[int, Tensor | GradientEdge],
+    batch: Sequence[Tensor] | None = None,
+    *,
+    keep: bool = True,
+) -> _Row:
+    differentiate: Any = torch.autograd.grad  # its annotations do not know mixed sequences
+    found = differentiate(
+        list(outputs),
+        list(asked.values()),
+        grad_outputs=batch,
+        retain_graph=keep,
+        allow_unused=True,
+        is_grads_batched=batch is not None,
+    )
+    return {place: value for place, value in zip(asked, found, strict=True) if value is not None}
+
+
+def _input(node: Node) -> Tensor:
+    saved = "_saved_mat1" if node.name() == "AddmmBackward0" else "_saved_self"
+    return getattr(node, saved).detach()
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _filled(values: Sequence[Tensor | None], like: Tensor | None = None) -> list[Tensor]:
+    """Zeros where a goal does not reach; at least one value, or `like`, is known."""
+    known = next((value for value in values if value is not None), like)
+    nothing = None if known is None or None not in values else torch.zeros_like(known)
+    return [value if value is not None else nothing for value in values]  # type: ignore[misc]
+
+
+def _flat(value: Tensor) -> Tensor:
+    return (value.to_dense() if value.is_sparse else value).flatten()
+
+
+def _added(parts: Sequence[Tensor]) -> Tensor | None:
+    if not parts:
+        return None
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

@@ -1,0 +1,54 @@
+"""The layer nearest to the losses that every goal depends on."""
+
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+
+from counterpoint.balance.graph import walk
+from counterpoint.balance.sources.source import Scene
+from counterpoint.errors import InputError
+
+__all__ = ["last_layer"]
+
+
+def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
+    """The module whose weights are used last among those that all goals reach.
+
+    Where GradNorm (Chen et al., ICML 2018) measures, and the adaptive weight of VQGAN.
+
+    Returns:
+        The module's name and its weights that all goals reach.
+
+    Raises:
+        InputError: no weight of the model is reached by all goals.
+    """
+    graph = walk(scene.losses)
+    below = graph.consumers()
+    reached = {
+        id(leaf): node
+        for node, leaf in graph.leaves().items()
+        if graph.reach[node] == graph.everyone
+    }
+    best: tuple[int, str, list[Tensor]] | None = None
+    for name, module in scene.model.named_modules():
+        own = [p for p in module.parameters(recurse=False) if id(p) in reached]
+        if own and not isinstance(module, nn.ModuleList):
+            when = max(_last_use(reached[id(p)], below) for p in own)
+            if best is None or when > best[0]:
+                best = (when, name or "the model itself", [*own])
+    if best is None:
+        raise InputError(
+            "gram='last': no weight of the model is reached by all goals; use gram='parameters'"
+        )
+    return best[1], best[2]
+
+
+def _last_use(leaf: Node, below: dict[Node, list[tuple[Node, int]]]) -> int:
+    """The sequence number of the last operation that used a weight (through casts and turns)."""
+    queue, best = [leaf], -1
+    while queue:
+        for user, _ in below[queue.pop()]:
+            if user.name() in ("TBackward0", "ToCopyBackward0", "PermuteBackward0"):
+                queue.append(user)
+            else:
+                best = max(best, int(user._sequence_nr()))  # pyright: ignore[reportPrivateUsage]
+    return best

@@ -1,0 +1,77 @@
+"""Gradients at the weights themselves: exact."""
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from counterpoint.balance.sources.gradients import Gradients
+from counterpoint.balance.sources.plain import plain
+from counterpoint.balance.sources.plan import Plan, askable, make_plan
+from counterpoint.balance.sources.source import Measured, Scene
+from counterpoint.errors import InputError
+
+__all__ = ["Parameters"]
+
+
+class Parameters:
+    """G_kl = <dL_k/dtheta, dL_l/dtheta> over weights, exact.
+
+    A weight that only enters matrix products ``y = x W'`` is never differentiated: from the
+    gradients D_k of y, ``dL_k/dW = D_k' x`` and ``G_kl += <D_k, (x x') D_l>``, with products over
+    rows instead of over weights; several products with one weight are one product of their rows
+    put under one another. All other weights are differentiated goal by goal. Where everything
+    below the meeting point of the goals allows it, the goals go through it together.
+
+    Over ranks every goal's gradient travels: K messages as large as the weights that count.
+
+    Args:
+        chosen: the weights that count; none: all that at least two goals reach.
+        why: why this source, for the record.
+    """
+
+    def __init__(
+        self, chosen: Callable[[Scene], Sequence[Tensor]] | None = None, why: str = ""
+    ) -> None:
+        self._chosen = chosen
+        self._why = why
+        self._plan: Plan | None = None
+
+    @property
+    def text(self) -> str:
+        """Where it measures."""
+        return f"parameters{self._why}"
+
+    def measure(self, scene: Scene) -> Measured:
+        """See `Source`.
+
+        Raises:
+            InputError: no weight is shared; or a part of the graph cannot be asked goal by goal.
+        """
+        structured = scene.ranks.count == 1  # products of rows do not add over ranks
+        plan, nodes = self._nodes(scene, structured)
+        # all gradients are worth keeping only where all of them are computed anyway
+        whole = self._chosen is None and plain(scene.model, scene.ranks)
+        try:
+            found = Gradients.ask(plan, nodes, scene.scaled, whole=whole)
+        except RuntimeError as error:
+            if "donated buffer" not in str(error):
+                raise
+            raise InputError(
+                "gram: this compiled model gives its backward pass once only; compile trunk and"
+                " heads apart and use gram='features', or set"
+                " torch._functorch.config.donated_buffer = False before it is compiled"
+            ) from error
+        gram = scene.unscaled(found.gram(scene.ranks))
+        return Measured(gram, assemble=found.assemble if whole else None)
+
+    def _nodes(self, scene: Scene, structured: bool) -> tuple[Plan, list[Node]]:
+        if self._plan is not None and self._plan.names == scene.names:
+            nodes = self._plan.route.follow(scene.losses)
+            if nodes is not None:
+                return self._plan, nodes
+        askable(scene.losses)
+        chosen = () if self._chosen is None else self._chosen(scene)
+        self._plan = make_plan(scene.names, scene.losses, chosen, structured=structured)
+        return self._plan, cast("list[Node]", self._plan.route.follow(scene.losses))

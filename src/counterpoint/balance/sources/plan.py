@@ -1,0 +1,156 @@
+"""What must be asked of a graph to have every goal's gradient of every weight."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.autograd.graph import Node
+
+from counterpoint.balance.graph import Graph, Route, leaf_of, walk
+from counterpoint.errors import InputError
+
+__all__ = ["Plan", "askable", "make_plan"]
+
+_PASSED_ON = ("TBackward0", "ToCopyBackward0")
+_PRODUCTS = {"AddmmBackward0": 2, "MmBackward0": 1}  # which edge leads to the weight
+_BATCHED = {
+    *_PASSED_ON, *_PRODUCTS, "torch::autograd::AccumulateGrad", "AddBackward0", "SubBackward0",
+    "MulBackward0", "DivBackward0", "NegBackward0", "ReluBackward0", "GeluBackward0",
+    "SiluBackward0", "TanhBackward0", "SigmoidBackward0", "SoftplusBackward0", "ViewBackward0",
+    "UnsafeViewBackward0", "ReshapeAliasBackward0", "NativeLayerNormBackward0", "MulBackward1",
+    "LeakyReluBackward0", "EluBackward0", "ExpBackward0", "CatBackward0", "NativeDropoutBackward0",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which nodes of the graph to look at; places in `Route.places`.
+
+    Attributes:
+        names: the goals it was made for.
+        route: to all nodes below, in the order: leaves, uses, meeting.
+        reach: for every leaf the goals that reach it, as bits.
+        uses: for every leaf that is the weight of matrix products alone, the range of its products
+            among the uses; None for a leaf whose gradient is asked for itself.
+        counted: which leaves enter the Gram matrix.
+        meeting: outputs of the nodes where all goals meet, if everything below them can be
+            differentiated for all goals at once; empty: one goal after the other.
+    """
+
+    names: tuple[str, ...]
+    route: Route
+    reach: tuple[int, ...]
+    uses: tuple[tuple[int, int] | None, ...]
+    counted: tuple[bool, ...]
+    meeting: tuple[int, ...]
+
+
+def make_plan(
+    names: Sequence[str], losses: Sequence[Tensor], chosen: Sequence[Tensor], *, structured: bool
+) -> Plan:
+    """Read the graph of one step.
+
+    Args:
+        names: the goals.
+        losses: their scalars.
+        chosen: the weights that count; none: those that at least two goals reach.
+        structured: whether gradients of matrix products may be kept as their factors.
+
+    Raises:
+        InputError: no weight counts.
+    """
+    graph = walk(losses)
+    leaves = graph.leaves()
+    counted = _counted(graph, leaves, chosen)
+    below = graph.consumers()
+    found = [_products(node, below) if structured and counted[node] else None for node in leaves]
+    uses: list[tuple[int, int] | None] = []
+    nodes: list[Node] = []
+    for some in found:
+        uses.append(None if some is None else (len(nodes), len(nodes) + len(some)))
+        nodes += some or []
+    meeting = _together(graph, leaves, counted) if structured else []
+    places = [edge[0] for edge in meeting]
+    return Plan(
+        names=tuple(names),
+        route=Route.to(graph, [*leaves, *nodes, *places]),
+        reach=tuple(graph.reach[node] for node in leaves),
+        uses=tuple(uses),
+        counted=tuple(counted.values()),
+        meeting=tuple(edge[1] for edge in meeting),
+    )
+
+
+def askable(losses: Sequence[Tensor]) -> None:
+    """See that a graph can be differentiated one goal at a time.
+
+    Raises:
+        InputError: it cannot: a part of it is a reentrant checkpoint.
+    """
+    if any("CheckpointFunctionBackward" in node.name() for node in walk(losses).nodes):
+        raise InputError(
+            "gram='parameters': checkpoints with use_reentrant=True cannot be differentiated one"
+            " goal at a time; use use_reentrant=False, or gram='features'"
+        )
+
+
+def _counted(
+    graph: Graph, leaves: dict[Node, Tensor], chosen: Sequence[Tensor]
+) -> dict[Node, bool]:
+    wanted = {id(tensor) for tensor in chosen}
+    if wanted:
+        counted = {node: id(leaf) in wanted for node, leaf in leaves.items()}
+    else:
+        counted = {node: graph.reach[node].bit_count() > 1 for node in leaves}
+    if not any(counted.values()):
+        raise InputError(
+            "gram: no weight is shared: no two goals depend on the same one; train them apart, or"
+            " use gram='loss'"
+        )
+    return counted
+
+
+def _products(leaf: Node, below: dict[Node, list[tuple[Node, int]]]) -> list[Node] | None:
+    """The matrix products with this weight, transposed; None if it is used in any other way."""
+    found: list[Node] = []
+    queue = [(*consumer, False) for consumer in below[leaf]]
+    while queue:
+        node, number, turned = queue.pop()
+        name = node.name()
+        if name in _PASSED_ON:
+            turned = turned != (name == "TBackward0")
+            queue += [(*consumer, turned) for consumer in below[node]]
+        elif turned and _PRODUCTS.get(name) == number and _plain_product(node):
+            found.append(node)
+        else:
+            return None
+    return found or None
+
+
+def _plain_product(node: Node) -> bool:
+    return getattr(node, "_saved_alpha", 1) == 1
+
+
+def _together(
+    graph: Graph, leaves: dict[Node, Tensor], counted: dict[Node, bool]
+) -> list[tuple[Node, int]]:
+    """Where the goals meet, if what lies below may be differentiated for all of them at once.
+
+    Only operations whose backward pass is as fast for a batch of gradients as for one: not
+    convolutions, which take two to three times as long so, and nothing unknown. One value alone:
+    of two, what arrives at the lower one may have come through the upper one already.
+    """
+    meeting = graph.meeting()
+    if meeting is None or len(meeting) > 1:
+        return []
+    shared = [node for node in graph.nodes if graph.reach[node] == graph.everyone]
+    known = all(node.name() in _BATCHED for node in shared)
+    apart = any(graph.reach[node] not in (graph.everyone, _single(graph, node)) for node in leaves)
+    if not known or apart or any(leaf_of(edge.node) is not None for edge in meeting):
+        return []
+    whole = all(graph.reach[node] == graph.everyone for node in leaves if counted[node])
+    return [(edge.node, edge.output_nr) for edge in meeting] if whole else []
+
+
+def _single(graph: Graph, node: Node) -> int:
+    return graph.reach[node] if graph.reach[node].bit_count() == 1 else 0

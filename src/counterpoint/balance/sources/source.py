@@ -1,0 +1,82 @@
+"""What a source of the Gram matrix is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.balance.gram import Gram
+from counterpoint.balance.ranks import Ranks
+
+__all__ = ["Assemble", "Measured", "Scene", "Source"]
+
+Assemble: TypeAlias = Callable[[Tensor, Sequence[int]], None]
+"""Adds ``(1/K) sum_k w_k g_k`` to the leaves' `.grad`, given w and the goals that take part."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One step, as a source sees it.
+
+    Attributes:
+        names: the goals.
+        losses: their scalars, with graphs.
+        model: the model.
+        ranks: who trains it.
+        features: values that were named as the shared representation; none if not told.
+    """
+
+    names: tuple[str, ...]
+    losses: Sequence[Tensor]
+    model: nn.Module
+    ranks: Ranks
+    features: tuple[Tensor, ...] = ()
+    scale: Tensor | None = None
+
+    @property
+    def scaled(self) -> Sequence[Tensor]:
+        """The losses to differentiate."""
+        return self.losses if self.scale is None else [loss * self.scale for loss in self.losses]
+
+    def unscaled(self, gram: Gram) -> Gram:
+        """The Gram matrix of the losses from that of the scaled losses."""
+        return gram if self.scale is None else Gram(gram.norms / self.scale, gram.cosines)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a source found.
+
+    Attributes:
+        gram: of the goals' gradients, summed over ranks.
+        known: False if nothing was measured: norms and cosines are NaN.
+        assemble: where the gradients themselves are at hand, what adds them up; else None, and
+            an ordinary backward pass does it.
+    """
+
+    gram: Gram
+    known: bool = True
+    assemble: Assemble | None = field(default=None)
+
+    @classmethod
+    def nothing(cls, scene: Scene) -> "Measured":
+        """For a step of which nothing is measured."""
+        count, device = len(scene.names), scene.losses[0].device
+        unknown = torch.full((count, count), float("nan"), dtype=torch.float64, device=device)
+        return cls(Gram(unknown[0], unknown), known=False)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Measures the Gram matrix of the goals' gradients; the graph is kept for what follows."""
+
+    @property
+    def text(self) -> str:
+        """Where it measures, and why there."""
+        ...
+
+    def measure(self, scene: Scene) -> Measured:
+        """The Gram matrix of one step, the same on every rank."""
+        ...

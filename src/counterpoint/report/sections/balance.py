@@ -1,0 +1,215 @@
+"""How several goals shared the steps: who pulled where, how much each counted, what was odd."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import fmean
+
+from counterpoint.report.figures import Axis, Cells, Figure, Rule, finite
+from counterpoint.report.figures.text import shorten
+from counterpoint.report.markup import Markup, join, tag
+from counterpoint.report.parts import Heading, Section, card, grid, plain, sized, table
+from counterpoint.report.sections.timeline import Curves, short, timeline
+from counterpoint.report.words import amount, listing, number, percent
+from counterpoint.table.findings import BalanceFindings, Findings
+
+__all__ = ["balance"]
+
+_MOST_GOALS = 8
+_MOST_PAIRS = 6
+_MOST_CELLS = 100
+_MOST_ALARMS = 12
+_HALF_NAME = 11
+
+
+def balance(findings: Findings) -> Section | None:
+    """Timelines of losses, weights and control, the cosines, the alarms; None without a balancer.
+
+    Control and cosines are left out where the rule measured no gradient.
+    """
+    found = findings.balance
+    if found is None or not found.goals or not found.step:
+        return None
+    cards = [_losses(found), _weights(found), _control(found), _pairs(found), _matrices(found)]
+    body = [grid([made for made in cards if made is not None]), _alarms(found)]
+    return Section("balance", "How the goals shared the steps", join(body), _lead(found))
+
+
+def _lead(found: BalanceFindings) -> str:
+    text = (
+        "A step goes along the mean of the goals' gradients, each times its weight; weights of 1"
+        f" are the plain mean. The rule {plain(found.rule)} chose the weights"
+    )
+    text += f" (gradients: {plain(found.source)})." if found.source else "."
+    text += f" {amount(len(found.step), 'step')} of {max(found.step):,} are recorded."
+    if len(found.goals) > _MOST_GOALS:
+        text += f" The first {_MOST_GOALS} of {len(found.goals):,} goals are drawn."
+    return text
+
+
+def _curves(found: BalanceFindings, values: Mapping[str, Sequence[float | None]]) -> Curves:
+    return Curves.of(found.step, {name: values.get(name, []) for name in found.goals[:_MOST_GOALS]})
+
+
+def _events(found: BalanceFindings) -> list[tuple[int, str]]:
+    return [(alarm.step, alarm.kind) for alarm in found.alarms]
+
+
+def _means(curves: Curves) -> dict[str, float]:
+    return {name: fmean(values) for name, values in curves.known().items()}
+
+
+def _losses(found: BalanceFindings) -> Markup | None:
+    curves = _curves(found, found.losses)
+    ends = [
+        f"{short(name)} went from {number(values[0], 3)} to {number(values[-1], 3)}"
+        for name, values in curves.known().items()
+    ]
+    told = f"Each goal on the batches of its steps, noisy as batches are: {listing(ends, 4)}."
+    axis = Axis("loss", log=curves.spans)
+    return timeline("balance-losses", "Losses", curves, axis, told, events=_events(found))
+
+
+def _weights(found: BalanceFindings) -> Markup | None:
+    curves = _curves(found, found.weights)
+    means = [f"{short(name)} {number(mean, 3)}" for name, mean in _means(curves).items()]
+    told = f"How much each goal counted, on average: {listing(means, 4)}."
+    reading = "At the dotted line a goal counts as in the plain mean, above it more."
+    return timeline(
+        "balance-weights",
+        "Weights",
+        curves,
+        Axis("weight", log=curves.spans),
+        told,
+        reading,
+        marks=[Rule(y=1.0)],
+        events=_events(found),
+    )
+
+
+def _control(found: BalanceFindings) -> Markup | None:
+    curves = _curves(found, found.control)
+    means = _means(curves)
+    leader = max(means, key=lambda name: means[name], default="")
+    told = (
+        "The share of each goal in the step: the length of its weighted gradient over the sum of"
+        f" all. {plain(leader)} had most, {percent(means.get(leader))} on average."
+    )
+    return timeline(
+        "balance-control",
+        "Control",
+        curves,
+        Axis("share of the step", 0.0, 1.0, kind="percent"),
+        told,
+        "The dotted line is an equal share.",
+        marks=[Rule(y=1 / len(found.goals))],
+        events=_events(found),
+        text=percent,
+    )
+
+
+def _pairs(found: BalanceFindings) -> Markup | None:
+    """The cosines of the most opposed pairs over the steps."""
+    matrices = found.cosines[: len(found.cosine_step)]
+    pairs = list(combinations(range(min(len(found.goals), _MOST_GOALS)), 2))
+    values = {pair: [_entry(matrix, *pair) for matrix in matrices] for pair in pairs}
+    means = {pair: mean for pair in pairs if (mean := _mean(values[pair])) is not None}
+    if not means:
+        return None
+    order = sorted(means, key=lambda pair: means[pair])
+    worst = order[0]
+    names = [plain(found.goals[place]) for place in worst]
+    known = [value for value in values[worst] if value is not None]
+    told = (
+        f"The cosine between two goals' gradients. Most opposed: {names[0]} and {names[1]},"
+        f" {number(means[worst], 2)} on average, below zero in"
+        f" {percent(sum(value < 0 for value in known) / len(known))} of the records."
+    )
+    reading = "At 1 two goals pull the same way, at −1 against each other."
+    rest = len(order) - _MOST_PAIRS
+    more = f"{amount(rest, 'less opposed pair')} are not drawn." if rest > 0 else ""
+    halves = [shorten(name, _HALF_NAME) for name in found.goals]
+    drawn = {f"{halves[i]}, {halves[j]}": values[i, j] for i, j in order[:_MOST_PAIRS]}
+    return timeline(
+        "balance-pairs",
+        "Who pulls with whom",
+        Curves.of(found.cosine_step[: len(matrices)], drawn),
+        Axis("cosine", -1.0, 1.0),
+        told,
+        reading,
+        more,
+        marks=[Rule(y=0.0)],
+        events=_events(found),
+    )
+
+
+def _entry(matrix: Sequence[Sequence[float | None]], row: int, column: int) -> float | None:
+    if row >= len(matrix) or column >= len(matrix[row]):
+        return None
+    value = finite(matrix[row][column])
+    return None if value is None else min(max(value, -1.0), 1.0)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _matrices(found: BalanceFindings) -> Markup | None:
+    """All cosines at the start, in the middle and at the end; of many goals only at the end."""
+    size = min(len(found.goals), _MOST_GOALS)
+    pairs = list(combinations(range(size), 2))
+    places = [
+        place
+        for place, matrix in enumerate(found.cosines[: len(found.cosine_step)])
+        if any(_entry(matrix, *pair) is not None for pair in pairs)
+    ]
+    if not places:
+        return None
+    chosen = sorted({places[0], places[len(places) // 2], places[-1]})
+    chosen = chosen[-max(_MOST_CELLS // size**2, 1) :]
+    figures = [(f"balance-cosines-{place}", _matrix(found, place, size)) for place in chosen]
+    steps = listing([f"{found.cosine_step[place]:,}" for place in chosen])
+    told = f"The cosines between all goals' gradients at step {steps}."
+    reading = "A stronger colour is further from 0; the second colour is below 0."
+    return card("All goals against all", figures, told, reading)
+
+
+def _matrix(found: BalanceFindings, place: int, size: int) -> Figure:
+    names = [short(name) for name in found.goals[:size]]
+    shade = [[_entry(found.cosines[place], i, j) for j in range(size)] for i in range(size)]
+    texts = [[number(value and round(value, 2), 2) for value in row] for row in shade]
+    step = f"step {found.cosine_step[place]:,}"
+    return Figure(
+        f"Cosines at {step}",
+        [Cells(shade, texts)],
+        Axis(step, names=names),
+        Axis(names=names),
+        description=f"The cosines between the goals' gradients at {step}.",
+        height=105 + 24 * size,
+    )
+
+
+def _alarms(found: BalanceFindings) -> Markup:
+    if not found.alarms:
+        return tag("p", None, "The monitor raised no alarm.")
+    headings = [
+        Heading("step", "amount"),
+        Heading("alarm", "name"),
+        Heading("goals", "text"),
+        Heading("what it means", "text"),
+        Heading("what helps", "text"),
+    ]
+    rows = [
+        [
+            sized(f"{alarm.step:,}", alarm.step),
+            plain(alarm.kind),
+            listing([short(name) for name in alarm.goals], 4),
+            alarm.sentence[:300],
+            alarm.remedy[:300],
+        ]
+        for alarm in found.alarms[:_MOST_ALARMS]
+    ]
+    told = f"{amount(len(found.alarms), 'alarm')} of the monitor, marked in the figures."
+    if len(found.alarms) > _MOST_ALARMS:
+        told += f" The first {_MOST_ALARMS} are listed."
+    return table(told, headings, rows)

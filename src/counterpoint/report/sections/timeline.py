@@ -1,0 +1,128 @@
+"""Several named curves over the steps of a training, with marks at steps worth a look."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from counterpoint.report.figures import Axis, Bands, Figure, Line, Rule, every, finite
+from counterpoint.report.figures.mark import Mark, Tone
+from counterpoint.report.figures.text import shorten
+from counterpoint.report.markup import Markup
+from counterpoint.report.parts import card
+from counterpoint.report.words import number
+
+__all__ = ["Curves", "short", "timeline"]
+
+_MOST_STEPS = 100
+_MOST_POINTS = 250
+_MOST_TIPS = 20
+_MOST_LINES_IN_TIP = 4
+_MOST_MARKS = 12
+_NAME = 24
+_TONES: tuple[Tone, ...] = ("one", "two", "three", "four", "five", "six")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Named values over steps; absent ones are None."""
+
+    step: Sequence[float]
+    values: Mapping[str, Sequence[float | None]]
+
+    @classmethod
+    def of(cls, step: Sequence[int], values: Mapping[str, Sequence[float | None]]) -> "Curves":
+        """Thinned to what a figure can show, the last step kept; what cannot be drawn is absent."""
+        places = every(len(step), min(_MOST_STEPS, _MOST_POINTS // max(len(values), 1)))
+        if step and places[-1] != len(step) - 1:
+            places.append(len(step) - 1)
+        thinned = {
+            name: [finite(curve[place]) if place < len(curve) else None for place in places]
+            for name, curve in values.items()
+        }
+        return cls([float(step[place]) for place in places], thinned)
+
+    def known(self) -> dict[str, list[float]]:
+        """The values that are there, of the curves that have one."""
+        found = {
+            name: [value for value in curve if value is not None]
+            for name, curve in self.values.items()
+        }
+        return {name: values for name, values in found.items() if values}
+
+    @property
+    def spans(self) -> bool:
+        """Whether a logarithmic axis shows more: all positive, over more than a factor of 20."""
+        known = [value for values in self.known().values() for value in values]
+        return bool(known) and min(known) > 1e-140 and max(known) / min(known) > 20
+
+
+def short(name: str) -> str:
+    """A name where many stand side by side: in a legend, under the pointer, in a list."""
+    return shorten(name, _NAME)
+
+
+def timeline(
+    identifier: str,
+    title: str,
+    curves: Curves,
+    axis: Axis,
+    *sentences: str,
+    marks: Sequence[Rule] = (),
+    events: Sequence[tuple[int, str]] = (),
+    text: Callable[[float | None], str] = number,
+) -> Markup | None:
+    """A card with one line a curve; None where no value is there.
+
+    Args:
+        identifier: unique in the page.
+        title: the heading.
+        curves: what to draw; six colours, dashed from the seventh on.
+        axis: upward.
+        sentences: how to read it; the first also describes the figure.
+        marks: rules to draw behind the lines.
+        events: steps and what happened there; the first ones are drawn.
+        text: how a value is written under the pointer.
+    """
+    if not curves.known():
+        return None
+    drawn: list[Mark] = [_tips(curves, text), *marks, *_rules(curves, events)]
+    for place, (name, values) in enumerate(curves.values.items()):
+        tone, dashed = _TONES[place % len(_TONES)], place >= len(_TONES)
+        drawn.append(Line(curves.step, values, short(name), tone, dashed))
+    figure = Figure(
+        f"{title} by step",
+        drawn,
+        Axis("step", kind="whole"),
+        axis,
+        description=sentences[0] if sentences else "",
+        height=235 + 14 * len(curves.values),
+        margin=0.06,
+    )
+    scale = "The vertical axis is logarithmic." if axis.log else ""
+    return card(title, [(identifier, figure)], *sentences, scale)
+
+
+def _tips(curves: Curves, text: Callable[[float | None], str]) -> Bands:
+    places = every(len(curves.step), _MOST_TIPS)
+    few = list(curves.values.items())[:_MOST_LINES_IN_TIP]
+    tips = [
+        "\n".join(
+            [
+                f"step {curves.step[place]:,.0f}",
+                *(f"{short(name)} {text(values[place])}" for name, values in few),
+            ]
+        )
+        for place in places
+    ]
+    return Bands([curves.step[place] for place in places], tips)
+
+
+def _rules(curves: Curves, events: Sequence[tuple[int, str]]) -> list[Rule]:
+    """An upright line an event; its name where the one before is far enough away."""
+    apart = 0.3 * (max(curves.step) - min(curves.step))
+    rules: list[Rule] = []
+    last: float | None = None
+    for step, kind in sorted(set(events))[:_MOST_MARKS]:
+        named = last is None or step - last > apart
+        rules.append(Rule(x=float(step), text=short(kind) if named else "", tone="six"))
+        last = step if named else last
+    return rules

@@ -1,0 +1,185 @@
+"""What cannot be used is named before any gradient is touched."""
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import nn
+
+from balance_models import goals_of, gradient, make
+from counterpoint.balance import Balancer, Status
+from counterpoint.balance.checks import check_features, check_losses, check_model
+from counterpoint.errors import InputError
+
+
+@pytest.fixture
+def model():
+    return make("mlp")[0]
+
+
+def losses(model):
+    return goals_of(model, {"x": make("mlp")[1]})
+
+
+class Twice(Mapping):
+    """A mapping that gives a name twice."""
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def __getitem__(self, name):
+        return self._inner[name]
+
+    def __iter__(self):
+        return iter([*self._inner, "a"])
+
+    def __len__(self):
+        return len(self._inner) + 1
+
+
+BAD = {
+    "empty": (lambda found: {}, "goals: expected at least one goal"),
+    "twice": (Twice, "goal 'a': given twice"),
+    "number": (lambda found: {**found, 3: found["a"]}, "a name must be text, found 3"),
+    "float": (lambda found: {**found, "x": 1.0}, "goal 'x': expected a tensor, found float"),
+    "shape": (
+        lambda found: {**found, "x": torch.zeros(64, requires_grad=True)},
+        "goal 'x': expected a scalar, found shape \\(64,\\)",
+    ),
+    "graph": (lambda found: {**found, "x": found["a"].detach()}, "goal 'x': .*with a graph"),
+    "whole": (lambda found: {**found, "x": torch.tensor(3)}, "goal 'x': .*floating-point"),
+    "device": (
+        lambda found: {**found, "x": torch.zeros((), device="meta", requires_grad=True)},
+        "goal 'x': is on meta, goal 'a' on cpu",
+    ),
+    "nul": (lambda found: {"a\0b": found["a"]}, "must not contain the character NUL"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_losses(model, case):
+    change, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        Balancer().backward(change(losses(model)), model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("gram", ["features", "parameters", "last", "loss"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_goal_that_is_not_finite_is_named(model, value, gram):
+    found = losses(model)
+    found["b"] = found["b"] * value
+    with pytest.raises(InputError, match="goal 'b': not finite"):
+        Balancer("sum", gram=gram).backward(found, model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_a_gradient_that_is_not_finite_is_named(model):
+    found = losses(model)
+    found["b"] = (0.0 * found["b"]).sqrt()
+    with pytest.raises(InputError, match="goal 'b': its value is finite \\(0\\), its gradient"):
+        Balancer().backward(found, model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("gram", ["features", "parameters", "loss"])
+def test_it_may_be_dropped(model, gram):
+    found = losses(model)
+    wanted = torch.autograd.grad(
+        (found["a"] + found["c"]) / 2, [*model.trunk.parameters()], retain_graph=True
+    )
+    found["b"] = found["b"] * float("nan")
+    step = Balancer("sum", gram=gram, nonfinite="drop").backward(found, model)
+    assert step.dropped == ("b",)
+    assert step.status is Status.DROPPED
+    assert step.weights.tolist() == [1.0, 0.0, 1.0]
+    assert step.score.item() == pytest.approx(float((found["a"] + found["c"]).detach()) / 2)
+    torch.testing.assert_close(
+        gradient([*model.trunk.parameters()]), torch.cat([g.flatten() for g in wanted])
+    )
+
+
+def test_all_dropped_is_skipped(model):
+    found = {name: loss * float("nan") for name, loss in losses(model).items()}
+    step = Balancer(nonfinite="drop").backward(found, model)
+    assert step.status is Status.SKIPPED
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_it_may_skip_the_step(model):
+    found = losses(model)
+    found["b"] = found["b"] * float("nan")
+    step = Balancer(nonfinite="skip").backward(found, model)
+    assert step.status is Status.SKIPPED
+    assert step.dropped == ("b",)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_it_may_be_passed_on_without_waiting(model):
+    found = losses(model)
+    found["b"] = found["b"] * float("nan")
+    step = Balancer(nonfinite="pass").backward(found, model)
+    assert step.status is Status.OVERFLOWED
+    assert not torch.isfinite(gradient([*model.parameters()])).all()
+
+
+ARGUMENTS = {
+    "rule": ({"rule": "magnitud"}, "did you mean 'magnitude'"),
+    "gram": ({"gram": "feature"}, "no source is called 'feature'; did you mean 'features'"),
+    "every": ({"every": 0}, "every: expected a whole number of at least 1, found 0"),
+    "nonfinite": ({"nonfinite": "ignore"}, "nonfinite: expected one of raise, skip, drop, pass"),
+    "alarm": ({"on_alarm": "log"}, "on_alarm: expected 'warn', 'remedy' or a function"),
+    "preference": ({"preference": {"a": -1.0}}, "preference: goal 'a': expected above 0"),
+    "nan": ({"preference": {"a": float("nan")}}, "preference: goal 'a': expected above 0"),
+}
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_bad_arguments(case):
+    told, message = ARGUMENTS[case]
+    with pytest.raises(InputError, match=message):
+        Balancer(**told)
+
+
+def test_a_preference_for_no_goal(model):
+    balancer = Balancer(preference={"aa": 2.0})
+    with pytest.raises(InputError, match="preference: no goal is called 'aa'"):
+        balancer.backward(losses(model), model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_a_part_that_is_not_there(model):
+    balancer = Balancer(at="trunck")
+    with pytest.raises(InputError, match="no part 'trunck'; did you mean 'trunk'"):
+        balancer.step(goals_of, model, {"x": make("mlp")[1]})
+
+
+def test_a_part_that_nobody_watched(model):
+    with pytest.raises(InputError, match="with balancer.watching"):
+        Balancer(at="trunk").backward(losses(model), model)
+
+
+def test_a_sketch_needs_the_goals(model):
+    with pytest.raises(InputError, match="call balancer.step"):
+        Balancer(gram="sketch").backward(losses(model), model)
+
+
+def test_features_without_a_graph(model):
+    with pytest.raises(InputError, match="features: expected tensors with a graph"):
+        Balancer().backward(losses(model), model, features=torch.zeros(3))
+
+
+def test_features_that_no_goal_knows(model):
+    other = nn.Parameter(torch.zeros(3))
+    with pytest.raises(InputError, match="no goal depends on them"):
+        Balancer("upgrad").backward(losses(model), model, features=other)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_things_of_another_type():
+    with pytest.raises(InputError, match="goals: expected a mapping .*, found list"):
+        check_losses([torch.zeros((), requires_grad=True)])
+    with pytest.raises(InputError, match="model: expected a torch module, found list"):
+        check_model([])
+    with pytest.raises(InputError, match="features: expected tensors, found dict"):
+        check_features({})

@@ -1,0 +1,96 @@
+"""A run that stops and goes on is the same run, to the bit."""
+
+import copy
+import io
+
+import pytest
+import torch
+
+from balance_models import goals_of, make, numbers
+from counterpoint.balance import Balancer
+from counterpoint.balance.rules import RULES
+from counterpoint.errors import InputError
+
+
+def batches(count):
+    return [{"x": numbers(6, 5, seed=seed)} for seed in range(count)]
+
+
+def some_goals(model, batch):
+    """Goal b is absent now and then."""
+    found = goals_of(model, batch)
+    if float(batch["x"][0, 0]) > 0.5:
+        del found["b"]
+    return found
+
+
+def run(model, optimiser, balancer, data):
+    steps = []
+    for batch in data:
+        optimiser.zero_grad()
+        steps.append(balancer.step(some_goals, model, batch))
+        optimiser.step()
+    return steps
+
+
+def same(rule, **told):
+    data = batches(12)
+    model, _ = make("mlp")
+    optimiser = torch.optim.Adam(model.parameters(), 0.01)
+    balancer = Balancer(rule, **told)
+    run(model, optimiser, balancer, data[:5])
+    file = io.BytesIO()
+    torch.save(balancer.state_dict(), file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    other, resumed = copy.deepcopy(model), Balancer(rule, **told)
+    theirs = torch.optim.Adam(other.parameters(), 0.01)
+    theirs.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    resumed.load_state_dict(saved)
+    one = run(model, optimiser, balancer, data[5:])
+    two = run(other, theirs, resumed, data[5:])
+    for a, b in zip(one, two, strict=True):
+        assert a.names == b.names
+        assert torch.equal(a.weights, b.weights)
+        assert a.source == b.source
+        assert a.fresh == b.fresh
+    for a, b in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_goes_on(rule):
+    same(rule)
+
+
+@pytest.mark.parametrize("gram", ["features", "parameters", "last", "sketch"])
+def test_every_source_goes_on(gram):
+    same("pcgrad", gram=gram)
+
+
+def test_weights_kept_between_measurements_go_on():
+    same("magnitude", every=4)
+
+
+def test_the_state_of_another_rule_is_refused():
+    model, x = make("mlp")
+    one = Balancer("dwa")
+    one.step(goals_of, model, {"x": x})
+    with pytest.raises(InputError, match="make it with the same rule"):
+        Balancer("magnitude").load_state_dict(one.state_dict())
+
+
+def test_something_else_is_refused():
+    with pytest.raises(InputError, match="not a state of a balancer"):
+        Balancer().load_state_dict({"weight": torch.zeros(1)})
+
+
+def test_a_seed_decides_what_is_drawn():
+    model, x = make("mlp")
+
+    def drawn(seed):
+        balancer = Balancer("alternate", seed=seed)
+        return [balancer.step(goals_of, model, {"x": x}).weights.tolist() for _ in range(8)]
+
+    assert drawn(0) == drawn(0)
+    assert drawn(0) != drawn(1)
