@@ -202,6 +202,21 @@ def test_an_overflow_skips_the_step_and_never_raises(rule, gram):
     assert after.status is Status.BALANCED
 
 
+@pytest.mark.parametrize("gram", SOURCES)
+def test_somebody_elses_backward(gram):
+    model, x = make("mlp")
+    wanted = expected(goals_of(model, {"x": x}), model)
+    seen = []
+
+    def backward(loss):
+        seen.append(loss.item())
+        loss.backward()
+
+    step = Balancer(Spy(), gram=gram).step(goals_of, model, {"x": x}, backward=backward)
+    assert seen == [step.score.item()]
+    close(gradient([*model.parameters()]), wanted)
+
+
 def test_the_optimiser_reads_the_plain_score():
     model, x = make("mlp")
     optimiser = torch.optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe", max_iter=3)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from counterpoint.balance.catch import Catch, unwrapped
 from counterpoint.balance.checks import check_features, check_losses, check_model
-from counterpoint.balance.fill import fill
+from counterpoint.balance.fill import fill, scale_of
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.judge import POLICIES, Verdict, judge
 from counterpoint.balance.monitor import Alarm, remedied
@@ -142,6 +142,7 @@ class Balancer:
         features: Tensor | Sequence[Tensor] | None = None,
         scaler: torch.amp.GradScaler | None = None,
         refresh: bool = True,
+        backward: Callable[[Tensor], object] | None = None,
     ) -> Step:
         """Add the balanced gradient to `.grad`, as ``loss.backward()`` would.
 
@@ -158,6 +159,8 @@ class Balancer:
                 the record is not.
             refresh: False for the further parts of an accumulated step: the weights of the part
                 before are used, and nothing is measured or counted.
+            backward: what is called with F in place of ``F.backward()``: ``fabric.backward``, or
+                a LightningModule's ``self.manual_backward``.
 
         Raises:
             InputError: names the goal, the rule and what was found; `.grad` is as it was.
@@ -167,7 +170,18 @@ class Balancer:
         passed = check_features(features)
         if self._catch is not None and not passed and self._measures(tuple(found), refresh):
             passed = self._catch.take()
-        return self._go(found, model, passed, scaler, refresh)
+        scale = None if scaler is None else scale_of(scaler, next(iter(found.values())))
+        self._ranks.agree(tuple(found), next(iter(found.values())).device)
+        scene = Scene(
+            names=tuple(found),
+            losses=[*found.values()],
+            model=model,
+            ranks=self._ranks,
+            features=passed,
+            scale=scale,
+            backward=backward,
+        )
+        return self._go(scene, refresh)
 
     def step(
         self,
@@ -177,6 +191,7 @@ class Balancer:
         *,
         scaler: torch.amp.GradScaler | None = None,
         refresh: bool = True,
+        backward: Callable[[Tensor], object] | None = None,
     ) -> Step:
         """Evaluate the goals and add the balanced gradient to `.grad`.
 
@@ -188,6 +203,7 @@ class Balancer:
             batch: what the goals are evaluated on.
             scaler: see `backward`.
             refresh: see `backward`.
+            backward: see `backward`.
 
         Raises:
             InputError: see `backward`.
@@ -197,7 +213,7 @@ class Balancer:
             self._source.look(goals, model, batch, self._moved(model), self._ranks)
         with self.watching(model):
             losses = goals(model, batch)
-        return self.backward(losses, model, scaler=scaler, refresh=refresh)
+        return self.backward(losses, model, scaler=scaler, refresh=refresh, backward=backward)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
@@ -240,31 +256,15 @@ class Balancer:
             self._choice = (gram, why)
             self._source = made_source(gram, why)
 
-    def _go(
-        self,
-        losses: dict[str, Tensor],
-        model: nn.Module,
-        features: tuple[Tensor, ...],
-        scaler: torch.amp.GradScaler | None,
-        refresh: bool,
-    ) -> Step:
-        names, first = tuple(losses), next(iter(losses.values()))
-        self._ranks.agree(names, first.device)
-        scale = None if scaler is None else scaler.scale(first.new_ones((), dtype=torch.float32))
-        scene = Scene(
-            names=names,
-            losses=[*losses.values()],
-            model=model,
-            ranks=self._ranks,
-            features=features,
-            scale=None if scale is None else scale.detach(),
-        )
+    def _go(self, scene: Scene, refresh: bool) -> Step:
         values = self._ranks.mean(torch.stack([loss.detach().double() for loss in scene.losses]))
-        fresh = self._measures(names, refresh)
+        fresh = self._measures(scene.names, refresh)
         measured = self._measure(scene) if fresh else None
         verdict = judge(self._nonfinite, scene, values, measured)
         counted = refresh or not self._count
-        position = self._watch.position(model, self._ranks) if self._watch and counted else None
+        position = (
+            self._watch.position(scene.model, self._ranks) if self._watch and counted else None
+        )
         step = self._weighed(scene, values, measured, verdict)
         if not verdict.skipped:
             fill(scene, step.weights, verdict.kept, measured)

@@ -8,7 +8,7 @@ from torch import Tensor
 from counterpoint.balance.objective import modulated
 from counterpoint.balance.sources import Measured, Scene
 
-__all__ = ["fill"]
+__all__ = ["fill", "scale_of"]
 
 
 def fill(
@@ -34,4 +34,12 @@ def fill(
         # other ranks wait for the gradient of every weight, also of those that only a dropped
         # goal depends on
         value = value + sum(0.0 * p.sum() for p in scene.model.parameters() if p.requires_grad)
-    value.backward()
+    if scene.backward is None:
+        value.backward()
+    else:
+        scene.backward(value)
+
+
+def scale_of(scaler: torch.amp.GradScaler, like: Tensor) -> Tensor:
+    """What a scaler multiplies losses by, (); it is not waited for."""
+    return scaler.scale(like.new_ones((), dtype=torch.float32)).detach()

@@ -18,11 +18,18 @@ from balance.monitor.runs import (
 
 
 def desert_waves(seeds, steps=900):
+    return _waves(seeds, steps, 4.5, 6.0)
+
+
+def desert_caught(seeds, steps=900):
+    """At a lower rate some of the walks are caught by one basin, and jitter there."""
+    return _waves(seeds, steps, 3.0, 4.5)
+
+
+def _waves(seeds, steps, low, high):
     g = mixed(seeds)
-    rate = uniform(g, 3.0, 4.5, len(seeds), 1)
-    return descend(
-        waves(len(seeds), 4, 2, 6, g), random_start(g, len(seeds), 2, 3), one, rate, steps, g
-    )
+    rate, start = uniform(g, low, high, len(seeds), 1), random_start(g, len(seeds), 2, 3)
+    return descend(waves(len(seeds), 4, 2, 6, g), start, one, rate, steps, g)
 
 
 def desert_perlin(seeds, steps=900):
@@ -162,3 +169,6 @@ FAILURES = {
     "oscillation": (oscillation_rivals, oscillation_three, oscillation_step),
     "standoff": (standoff_rivals, standoff_impartial, standoff_trap),
 }
+
+# No measure of the monitor: whether these have failed is a matter of opinion. Rates in the docs.
+BORDERLINE = (desert_caught, oscillation_networks)

@@ -1,10 +1,21 @@
 """Gradients and what rules are given of them: families for Hypothesis, and one step."""
 
+import os
+
 import torch
+from hypothesis import settings
 from hypothesis import strategies as some
 
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.rule import Given
+
+
+LOOKS = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 1
+
+
+def tried(count):
+    """So many examples with every change, and ten times as many where the tests look further."""
+    return settings(max_examples=count * LOOKS)
 
 
 def rows(*values):

@@ -47,7 +47,7 @@ class Row:
         unitless: goals k measured in units c_k (loss and gradient) give the same direction.
         degree: losses and gradients times c give c^degree d; None if no power does.
         symmetric: permutation equivariant.
-        linear: linear under scaling: c -> d(diag(c) J) is linear, for c > 0.
+        linear: linear under scaling: goals k times c_k (loss and gradient) -> d is linear in c > 0.
         rests: if a positive combination of all the gradients is zero, d = 0.
         note: where the row needs a word.
     """
@@ -67,12 +67,12 @@ TABLE = [
     Row("sum", Sum(), degree=1, linear="yes"),
     Row("uncertainty", Uncertainty(), note="at rest, the unit of a loss does not matter"),
     Row("imtl-l", ImtlL(), note="at rest, the unit of a loss does not matter"),
-    Row("dwa", Dwa(window=1), degree=1, note="weights do not depend on units"),
+    Row("dwa", Dwa(window=1), degree=1, linear="yes", note="weights do not depend on units"),
     Row("geometric-mean", GeometricMean(), unitless="yes", degree=1, note="for positive losses"),
     Row("stch", Stch()),
     Row("famo", Famo(), unitless="yes", degree=1, note="for positive losses"),
     Row("softadapt", SoftAdapt()),
-    Row("relobralo", Relobralo(), degree=1, note="weights do not depend on units"),
+    Row("relobralo", Relobralo(), degree=1, linear="yes", note="weights do not depend on units"),
     Row("db-mtl", DbMtl(), unitless="yes", degree=0),
     Row(
         "magnitude",
@@ -87,11 +87,25 @@ TABLE = [
     Row("upgrad", UpGrad(), harmless="yes", degree=1, linear="yes", rests="yes"),
     Row("cagrad", CaGrad(), degree=1),
     Row("imtl-g", ImtlG(), harmless="independent", unitless="yes", degree=1),
-    Row("nash-mtl", NashMtl(), harmless="independent", unitless="yes", degree=0),
+    Row(
+        "nash-mtl",
+        NashMtl(),
+        harmless="independent",
+        unitless="yes",
+        degree=0,
+        note="about 1e-3 long, not 0, where a combination of the gradients is 0",
+    ),
     Row("aligned-mtl", AlignedMtl(), degree=1, note="d is never 0 unless J is"),
-    Row("fairgrad", FairGrad(), harmless="independent", degree=-1 / 3, note="alpha 2"),
+    Row("fairgrad", FairGrad(), harmless="independent", degree=-1 / 3, note="for alpha 2"),
     Row("config", Config(), harmless="independent", unitless="yes", degree=1, linear="yes"),
-    Row("pamoo", Pamoo(), harmless="independent", unitless="yes", degree=0),
+    Row(
+        "pamoo",
+        Pamoo(),
+        harmless="independent",
+        unitless="yes",
+        degree=0,
+        note="takes goals to share a minimum",
+    ),
     Row("alternate", Alternate(), degree=1, symmetric="drawn", linear="yes"),
     Row(
         "protect",

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given as examples
-from hypothesis import settings
 from hypothesis import strategies as some
 
 from balance.rules import cases
-from balance.rules.cases import given, pull, rows, step_of, weights_of
+from balance.rules.cases import given, pull, rows, step_of, tried, weights_of
 from balance.rules.table import TABLE, page
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.rules import RULES
@@ -28,18 +27,22 @@ def where(**wanted):
 every = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 
 
+def draws(row):
+    """Seeds over which a rule that draws is judged by its mean."""
+    return range(100 if row.symmetric == "drawn" else 1)
+
+
 def losses_of(jacobian, seed):
     return 0.1 + cases.normal(seed, len(jacobian)).abs()
 
 
-def three_steps(rule, jacobian, losses, scale=1.0):
-    """Directions of three steps with other losses and lengths each, the state carried along."""
+def three_steps(rule, jacobian, losses, scale=1.0, seed=0):
+    """Weights and gradients of three steps, of other losses and lengths each, and one state."""
     state, steps = rule.start(len(jacobian)), []
     for turn in range(3):
         bent = jacobian * (1.0 + 0.5 * turn * losses[:, None])
-        known = given(
-            bent * scale, losses=losses * (1.0 + losses * turn) * torch.as_tensor(scale).flatten()
-        )
+        found = losses * (1.0 + losses * turn) * torch.as_tensor(scale).flatten()
+        known = given(bent * scale, losses=found, seed=seed)
         weights, state = rule.weights(known, state)
         steps.append((weights, bent * scale))
     return steps
@@ -61,7 +64,7 @@ def test_a_rule_is_a_rule(row):
 
 
 @every
-@settings(max_examples=25)
+@tried(10)
 @examples(cases.any_rows(decades=25), cases.seeds)
 def test_weights_are_finite_and_the_state_keeps_its_shape(row, jacobian, seed):
     state = row.rule.start(len(jacobian))
@@ -88,21 +91,21 @@ def check_harmless(rule, jacobian):
 
 
 @where(harmless=("yes",))
-@settings(max_examples=25)
+@tried(25)
 @examples(jacobian=cases.any_rows(decades=25))
 def test_harms_no_goal(row, jacobian):
     check_harmless(row.rule, jacobian)
 
 
 @where(harmless=("independent",))
-@settings(max_examples=25)
+@tried(25)
 @examples(jacobian=cases.independent(decades=6))
 def test_harms_no_goal_where_gradients_are_independent(row, jacobian):
     check_harmless(row.rule, jacobian)
 
 
 @where(harmless=("two",))
-@settings(max_examples=25)
+@tried(25)
 @examples(seed=cases.seeds, far=some.floats(-25, 25))
 def test_harms_neither_of_two(row, seed, far):
     jacobian = cases.normal(seed, 2, 4) * rows([1.0], [10.0**far])
@@ -121,13 +124,15 @@ def test_one_that_is_harmed(row):
     assert any(harmed)
 
 
-def directions(rule, jacobian, losses, scale=1.0):
-    found = [w @ j for w, j in three_steps(rule, jacobian, losses, scale)]
-    return torch.stack([d / d.norm() for d in found])
+def directions(rule, jacobian, losses, scale=1.0, seeds=(0,)):
+    """Of three steps, in the mean over what is drawn."""
+    runs = [three_steps(rule, jacobian, losses, scale, seed) for seed in seeds]
+    steps = [torch.stack([w @ j for w, j in turn]).mean(0) for turn in zip(*runs, strict=True)]
+    return torch.stack([d / d.norm() for d in steps])
 
 
 @where(unitless=("yes",))
-@settings(max_examples=25)
+@tried(8)
 @examples(cases.independent(), cases.seeds, some.integers(-20, 20))
 def test_the_unit_of_a_goal_does_not_matter(row, jacobian, seed, far):
     scale = 10.0 ** torch.linspace(0.0, float(far), len(jacobian), dtype=torch.float64)[:, None]
@@ -140,17 +145,14 @@ def test_the_unit_of_a_goal_does_not_matter(row, jacobian, seed, far):
 @where(unitless=("no",))
 def test_a_unit_that_matters(row):
     jacobian = rows([1.0, 0.2, 0.0], [-0.3, 1.0, 0.1], [0.1, -0.5, 0.8])
-    losses = rows(1.0, 0.5, 0.7)
-    scale = rows([1.0], [100.0], [0.01])
-    plain = directions(row.rule, jacobian, losses)
-    assert (directions(row.rule, jacobian, losses, scale) - plain).abs().max() > 1e-3 or (
-        # One goal a step has one goal's direction.
-        row.name == "alternate"
-    )
+    losses, scale = rows(1.0, 0.5, 0.7), rows([1.0], [100.0], [0.01])
+    plain = directions(row.rule, jacobian, losses, seeds=draws(row))
+    found = directions(row.rule, jacobian, losses, scale, draws(row))
+    assert (found - plain).abs().max() > 1e-3
 
 
 @every
-@settings(max_examples=25)
+@tried(8)
 @examples(cases.independent(), cases.seeds, some.floats(-12, 12))
 def test_degree(row, jacobian, seed, far):
     if row.degree is None:
@@ -173,7 +175,7 @@ def test_no_degree(row):
 
 
 @where(symmetric=("yes",))
-@settings(max_examples=25)
+@tried(8)
 @examples(cases.any_rows(), cases.seeds)
 def test_the_order_of_goals_does_not_matter(row, jacobian, seed):
     order = torch.randperm(len(jacobian), generator=torch.Generator().manual_seed(seed))
@@ -184,31 +186,35 @@ def test_the_order_of_goals_does_not_matter(row, jacobian, seed):
         assert abs(v @ i - w @ j).max() <= 2e-5 * max(pull(w, j), pull(v, i)) * len(j)
 
 
+def excess(rule, jacobian, losses, first, second):
+    """How far the step of both scales together is from the sum of the steps, three times."""
+    parts = [
+        three_steps(rule, jacobian, losses, scale) for scale in (first + second, first, second)
+    ]
+    both, one, other = (torch.stack([w @ j for w, j in steps]) for steps in parts)
+    size = torch.tensor([pull(w, j) * len(j) for w, j in parts[0]])
+    return (both - one - other).abs().amax(1) / size
+
+
 @where(linear=("yes",))
-@settings(max_examples=25)
+@tried(8)
 @examples(cases.any_rows(), cases.seeds)
 def test_linear_in_sizes(row, jacobian, seed):
     first = (1e-3 + cases.normal(seed, len(jacobian)).abs())[:, None]
     second = (1e-3 + cases.normal(seed + 1, len(jacobian)).abs())[:, None]
-    both = step_of(row.rule, (2.0 * first + 3.0 * second) * jacobian)
-    apart = 2.0 * step_of(row.rule, first * jacobian) + 3.0 * step_of(row.rule, second * jacobian)
-    close(both, apart, rtol=0, atol=1e-8)
+    assert excess(row.rule, jacobian, losses_of(jacobian, seed), first, second).max() <= 1e-8
 
 
 @where(linear=("no",))
 def test_not_linear_in_sizes(row):
-    # Weights of a first step may not depend on sizes at all; those of rules that learn do later.
-    if row.rule.needs == "losses" or row.name in ("gradnorm", "protect"):
-        pytest.skip("the first step is the mean, or a projection of it")
-    jacobian = rows([1.0, 0.2, 0.0], [-0.3, 1.0, 0.1], [0.1, -0.5, 0.8])
+    # Of the second and third goal now one, now the other opposes the first.
+    jacobian = rows([1.0, 0.2, 0.0], [-0.3, 1.0, 0.1], [0.5, -0.5, 0.8])
     first, second = rows([1.0], [5.0], [0.3]), rows([2.0], [0.1], [1.0])
-    both = step_of(row.rule, (first + second) * jacobian)
-    apart = step_of(row.rule, first * jacobian) + step_of(row.rule, second * jacobian)
-    assert (both - apart).abs().max() > 1e-4
+    assert excess(row.rule, jacobian, rows(1.0, 0.5, 0.7), first, second).max() > 1e-4
 
 
 @where(rests=("yes",))
-@settings(max_examples=25)
+@tried(25)
 @examples(jacobian=cases.at_rest())
 def test_rests_where_a_combination_of_all_is_zero(row, jacobian):
     weights = weights_of(row.rule, jacobian)
@@ -222,20 +228,21 @@ def test_does_not_rest(row):
     for seed in range(10):
         jacobian = cases.normal(seed, 3, 4)
         jacobian[2] = -0.3 * jacobian[0] - 2.0 * jacobian[1]
-        weights = weights_of(row.rule, jacobian, seed=seed)
-        moved.append((weights @ jacobian).norm() > 1e-3 * pull(weights, jacobian))
-    # The bargain among opposed goals: nothing adds up, at weights as large as can be.
-    assert any(moved) or row.name in ("nash-mtl", "fairgrad", "pamoo")
+        jacobian, losses = cases.unit(jacobian), 0.1 + cases.normal(seed + 9, 3).abs()
+        d = step_of(row.rule, jacobian, losses=losses, seed=seed)
+        # The bargains' weights are large there, as 1 over the step: it is short, but a step.
+        moved.append(d.norm() > (1e-4 if row.name in ("nash-mtl", "fairgrad") else 1e-1))
+    assert any(moved)
 
 
 @every
 def test_preference_counts(row):
     """Who is wanted more pulls more, or gains more."""
     jacobian = rows([1.0, 0.1, 0.0], [0.0, 1.0, 0.2], [0.1, 0.0, 1.0])
-    plain = torch.stack([step_of(row.rule, jacobian, seed=s) for s in range(200)]).mean(0)
-    wanted = rows(1.0, 4.0, 1.0)
-    more = torch.stack(
-        [step_of(row.rule, jacobian, preference=wanted, seed=s) for s in range(200)]
-    ).mean(0)
-    gain = lambda d: (jacobian[1] @ d) / d.norm()  # noqa: E731
-    assert gain(more) > gain(plain) + 0.01
+
+    def gain(wanted):
+        steps = [step_of(row.rule, jacobian, preference=wanted, seed=s) for s in draws(row)]
+        d = torch.stack(steps).mean(0)
+        return jacobian[1] @ d / d.norm()
+
+    assert gain(rows(1.0, 4.0, 1.0)) > gain(None) + 0.01

@@ -1,14 +1,17 @@
 """Gradients at the values through which all goals reach what they share."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.graph import Route, walk
+from counterpoint.balance.graph import Graph, Route, walk
+from counterpoint.balance.sources.add import add
+from counterpoint.balance.sources.plain import plain
 from counterpoint.balance.sources.source import Measured, Scene
 from counterpoint.errors import InputError
 
@@ -24,14 +27,17 @@ class Features:
     examples are disjoint: exact for the mean of the ranks' losses.
 
     z is what was passed (`Scene.features`); else it is found in the graph: the values through
-    which every goal reaches the part of the graph that all goals have in common.
+    which every goal reaches the part of the graph that all goals have in common. Where that is one
+    value, and no hook waits for a backward pass, the heads are differentiated once only: their
+    gradients are weighted as they are, and one backward pass of ``sum_k w_k dL_k/dz`` follows
+    through the trunk.
 
     Source: Sener & Koltun, NeurIPS 2018 (arXiv 1810.04650), equation 5: MGDA's upper bound.
     """
 
     def __init__(self, why: str = "") -> None:
         self._why = why
-        self._route: tuple[tuple[str, ...], Route, tuple[int, ...]] | None = None
+        self._way: _Way | None = None
 
     @property
     def text(self) -> str:
@@ -45,50 +51,156 @@ class Features:
             InputError: no goal depends on the features that were passed; or none were passed and
                 the goals meet in weights only.
         """
-        places: Sequence[Tensor | GradientEdge] = scene.features or self._find(scene)
+        way, nodes = self._follow(scene)
+        places: Sequence[Tensor | GradientEdge] = scene.features or way.edges(nodes)
+        heads = _Heads.of(way, nodes) if way.single(nodes, scene.features) else None
+        if heads is not None and not plain(scene, heads.leaves):
+            heads = None
         before = [value.grad if value.retains_grad else None for value in scene.features]
-        rows = [_gradients(loss, places) for loss in scene.scaled]
+        found = [
+            _gradients(loss, places, heads.below(goal) if heads else ())
+            for goal, loss in enumerate(scene.scaled)
+        ]
         for value, kept in zip(scene.features, before, strict=True):
             if value.retains_grad:
                 value.grad = kept  # these short passes are none of the caller's business
+        rows = [row[: len(places)] for row in found]
         if scene.features and all(part is None for row in rows for part in row):
             raise InputError(
                 "features: no goal depends on them; pass the tensor that the heads were given"
             )
-        gram = Gram.of(_table(rows))
+        columns = _columns(rows)
+        flat = [column.reshape(len(column), -1) for column in columns]
+        gram = Gram.of(flat[0] if len(flat) == 1 else torch.cat(flat, 1))
         if scene.ranks.count > 1:
             gram = Gram.from_matrix(scene.ranks.mean(gram.matrix) / scene.ranks.count)
-        return Measured(scene.unscaled(gram))
+        if heads is None:
+            return Measured(scene.unscaled(gram))
+        heads.take(found, columns[0], places[0])
+        return Measured(scene.unscaled(gram), assemble=heads.assemble)
 
-    def _find(self, scene: Scene) -> list[GradientEdge]:
-        if self._route is not None and self._route[0] == scene.names:
-            nodes = self._route[1].follow(scene.losses)
+    def _follow(self, scene: Scene) -> tuple["_Way", list[Node]]:
+        if self._way is not None and self._way.names == scene.names:
+            nodes = self._way.route.follow(scene.losses)
             if nodes is not None:
-                outputs = self._route[2]
-                return [GradientEdge(n, output) for n, output in zip(nodes, outputs, strict=True)]
+                return self._way, nodes
         graph = walk(scene.losses)
-        places = graph.meeting()
-        if places is None:
+        self._way = _Way.through(graph, scene.names)
+        if not self._way.outputs and not scene.features:
             raise InputError(
                 "features: the goals meet in weights, not in a value that was computed from them;"
                 " pass features=, or use gram='parameters'"
             )
-        route = Route.to(graph, [place.node for place in places])
-        self._route = scene.names, route, tuple(place.output_nr for place in places)
-        return places
+        return self._way, self._way.route.follow(scene.losses) or []
 
 
-def _gradients(loss: Tensor, places: Sequence[Tensor | GradientEdge]) -> list[Tensor | None]:
+@dataclass(frozen=True)
+class _Way:
+    """Where the goals meet, and the leaves above.
+
+    Attributes:
+        names: the goals.
+        route: to the nodes where they meet, then to the leaves that not all goals reach.
+        outputs: which output of each meeting node; empty where goals meet in weights.
+        reach: the goals that reach each leaf, as bits.
+    """
+
+    names: tuple[str, ...]
+    route: Route
+    outputs: tuple[int, ...]
+    reach: tuple[int, ...]
+
+    @classmethod
+    def through(cls, graph: Graph, names: tuple[str, ...]) -> "_Way":
+        meeting = graph.meeting() or []
+        own = [node for node in graph.leaves() if graph.reach[node] != graph.everyone]
+        route = Route.to(graph, [*(edge.node for edge in meeting), *own])
+        outputs = tuple(edge.output_nr for edge in meeting)
+        return cls(names, route, outputs, tuple(graph.reach[node] for node in own))
+
+    def edges(self, nodes: Sequence[Node]) -> list[GradientEdge]:
+        pairs = zip(nodes[: len(self.outputs)], self.outputs, strict=True)
+        return [GradientEdge(node, output) for node, output in pairs]
+
+    def single(self, nodes: Sequence[Node], features: Sequence[Tensor]) -> bool:
+        """Whether the goals meet in one value, and it is the one that was passed, if one was.
+
+        Of two values, what arrives at the lower one may have come through the upper one already.
+        """
+        if len(self.outputs) != 1:
+            return False
+        return not features or (
+            len(features) == 1
+            and features[0].grad_fn is nodes[0]
+            and features[0].output_nr == self.outputs[0]
+        )
+
+
+@dataclass
+class _Heads:
+    """What lies above the meeting point, differentiated once.
+
+    Attributes:
+        leaves: the weights there.
+        reach: the goals that reach each, as bits.
+    """
+
+    leaves: Sequence[Tensor]
+    reach: Sequence[int]
+    rows: list[dict[int, Tensor]] = field(default_factory=list[dict[int, Tensor]])
+    arrived: Tensor | None = None
+    meeting: Any = None
+
+    @classmethod
+    def of(cls, way: _Way, nodes: Sequence[Node]) -> "_Heads":
+        own = nodes[len(way.outputs) :]
+        return cls([getattr(node, "variable") for node in own], way.reach)  # noqa: B009
+
+    def below(self, goal: int) -> list[Tensor]:
+        """The leaves that a goal reaches."""
+        return [self.leaves[place] for place in self._places(goal)]
+
+    def take(self, found: Sequence[Sequence[Tensor | None]], arrived: Tensor, meeting: Any) -> None:
+        """Keep the gradients of the leaves, what arrived at the meeting point, and that point."""
+        for goal, row in enumerate(found):
+            pairs = zip(self._places(goal), row[1:], strict=True)
+            self.rows.append({place: value for place, value in pairs if value is not None})
+        self.arrived, self.meeting = arrived, meeting
+
+    def assemble(self, weights: Tensor, kept: Sequence[int]) -> None:
+        """Weigh the heads' gradients, and go on through the trunk."""
+        if self.arrived is None:
+            return
+        arrived, shares = self.arrived, weights / len(kept)
+        each = shares.to(arrived).unbind()
+        with torch.no_grad():
+            for place, leaf in enumerate(self.leaves):
+                pairs = [(self.rows[k], each[k]) for k in kept if place in self.rows[k]]
+                add(leaf, [row[place] * share for row, share in pairs])
+            if len(kept) < len(each):
+                arrived, shares = arrived[list(kept)], shares[list(kept)]
+            mixed = shares.to(arrived) @ arrived.reshape(len(kept), -1)
+            mixed = mixed.view(self.arrived.shape[1:])
+        torch.autograd.backward(self.meeting, mixed)
+
+    def _places(self, goal: int) -> list[int]:
+        return [place for place, bits in enumerate(self.reach) if bits >> goal & 1]
+
+
+def _gradients(
+    loss: Tensor, places: Sequence[Tensor | GradientEdge], leaves: Sequence[Tensor]
+) -> list[Tensor | None]:
     differentiate: Any = torch.autograd.grad  # its annotations do not know mixed sequences
-    return list(differentiate(loss, places, retain_graph=True, allow_unused=True))
+    asked = [*places, *leaves]
+    return list(differentiate(loss, asked, retain_graph=True, allow_unused=True))
 
 
-def _table(rows: Sequence[Sequence[Tensor | None]]) -> Tensor:
-    """All gradients of a goal as one row, (K, N); zeros where a goal does not reach."""
+def _columns(rows: Sequence[Sequence[Tensor | None]]) -> list[Tensor]:
+    """For every place all goals' gradients, (K, N); zeros where a goal does not reach."""
     columns: list[Tensor] = []
     for column in zip(*rows, strict=True):
         known = next((part for part in column if part is not None), None)
         if known is not None:
             full = [torch.zeros_like(known) if part is None else part for part in column]
-            columns.append(torch.stack(full).reshape(len(full), -1))
-    return columns[0] if len(columns) == 1 else torch.cat(columns, 1)
+            columns.append(torch.stack(full))
+    return columns

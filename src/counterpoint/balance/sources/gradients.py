@@ -10,6 +10,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.ranks import Ranks
+from counterpoint.balance.sources.add import add
 from counterpoint.balance.sources.plan import Plan
 
 __all__ = ["Gradients"]
@@ -82,10 +83,7 @@ class Gradients:
         shares = (weights / len(kept)).unbind()
         with torch.no_grad():
             for place, leaf in enumerate(self.leaves):
-                found = self._sum(place, shares, kept)
-                if found is not None:
-                    found = found.to(leaf.dtype)
-                    leaf.grad = found if leaf.grad is None else leaf.grad + found
+                add(leaf, self._shared(place, shares, kept))
 
     def _part(self, place: int, ranks: Ranks) -> Gram:
         use = self.plan.uses[place]
@@ -117,16 +115,17 @@ class Gradients:
             self._stacked[use] = _joined(parts)
         return self._stacked[use]
 
-    def _sum(self, place: int, shares: Sequence[Tensor], kept: Sequence[int]) -> Tensor | None:
+    def _shared(self, place: int, shares: Sequence[Tensor], kept: Sequence[int]) -> list[Tensor]:
+        """Weighted gradients of one leaf, to be added up."""
         use = self.plan.uses[place]
         if use is None:
             rows = [(self.rows[goal], shares[goal]) for goal in kept]
-            return _added([row[place] * s.to(row[place]) for row, s in rows if place in row])
+            return [row[place] * s.to(row[place]) for row, s in rows if place in row]
         outputs = self._outputs(use)
         if len(kept) < len(self.rows):
             outputs = outputs[:, list(kept)]
         mixed = torch.stack([shares[goal] for goal in kept]).to(outputs) @ outputs
-        return mixed.T @ _joined(self.inputs[slice(*use)])
+        return [mixed.T @ _joined(self.inputs[slice(*use)])]
 
 
 def _apart(
@@ -212,12 +211,3 @@ def _filled(values: Sequence[Tensor | None], like: Tensor | None = None) -> list
 
 def _flat(value: Tensor) -> Tensor:
     return (value.to_dense() if value.is_sparse else value).flatten()
-
-
-def _added(parts: Sequence[Tensor]) -> Tensor | None:
-    if not parts:
-        return None
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total

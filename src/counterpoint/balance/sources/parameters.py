@@ -52,7 +52,8 @@ class Parameters:
         structured = scene.ranks.count == 1  # products of rows do not add over ranks
         plan, nodes = self._nodes(scene, structured)
         # all gradients are worth keeping only where all of them are computed anyway
-        whole = self._chosen is None and plain(scene.model, scene.ranks)
+        leaves = [getattr(node, "variable") for node in nodes[: len(plan.reach)]]  # noqa: B009
+        whole = self._chosen is None and plain(scene, leaves)
         try:
             found = Gradients.ask(plan, nodes, scene.scaled, whole=whole)
         except RuntimeError as error:

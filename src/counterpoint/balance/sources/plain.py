@@ -1,28 +1,27 @@
-"""When a source that has computed all gradients may put them into `.grad` itself."""
+"""When a source that has computed gradients may put them into `.grad` itself."""
 
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from counterpoint.balance.ranks import Ranks
+from counterpoint.balance.sources.source import Scene
 
 __all__ = ["plain"]
 
 
-def plain(model: nn.Module, ranks: Ranks) -> bool:
-    """Whether nothing but `.grad` depends on a backward pass through the model.
+def plain(scene: Scene, leaves: Sequence[Tensor]) -> bool:
+    """Whether nothing but `.grad` depends on what a backward pass does to some leaves.
 
-    Not with other ranks, wrappers, sharded weights, or hooks of weights or modules.
+    Not with other ranks, wrappers, sharded weights, hooks of the leaves, or somebody else's way
+    to go backward.
     """
-    if ranks.count > 1 or isinstance(model, DistributedDataParallel | DataParallel):
+    wrapped = isinstance(scene.model, DistributedDataParallel | DataParallel)
+    if scene.ranks.count > 1 or wrapped or scene.backward is not None:
         return False
-    for module in model.modules():
-        if _has(module, "_backward_hooks", "_backward_pre_hooks"):
-            return False
-        for weight in module.parameters(recurse=False):
-            if _has(weight, "_backward_hooks", "_post_accumulate_grad_hooks", "to_local"):
-                return False
-    return True
-
-
-def _has(thing: object, *names: str) -> bool:
-    return any(getattr(thing, name, None) for name in names)
+    return not any(
+        leaf._backward_hooks
+        or getattr(leaf, "_post_accumulate_grad_hooks", None)
+        or hasattr(leaf, "to_local")
+        for leaf in leaves
+    )

@@ -34,6 +34,7 @@ class Scene:
     ranks: Ranks
     features: tuple[Tensor, ...] = ()
     scale: Tensor | None = None
+    backward: Callable[[Tensor], object] | None = None
 
     @property
     def scaled(self) -> Sequence[Tensor]:
