@@ -156,6 +156,18 @@ def test_autocast(gram):
 
 
 @pytest.mark.parametrize("gram", SOURCES)
+@pytest.mark.parametrize("rule", ["upgrad", "magnitude"])
+def test_weights_in_bfloat16(rule, gram):
+    torch.manual_seed(0)
+    model = Heads(nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 6)), 6, 3).bfloat16()
+    losses = goals_of(model, {"x": numbers(9, 5).bfloat16()})
+    step = Balancer(rule, gram=gram).backward(losses, model)
+    assert all(weight.grad.dtype is torch.bfloat16 for weight in model.parameters())
+    assert step.weights.dtype is torch.float64
+    assert torch.isfinite(gradient([*model.parameters()])).all()
+
+
+@pytest.mark.parametrize("gram", SOURCES)
 def test_a_scaler_scales_gradients_and_not_the_record(gram):
     model, x = make("mlp")
     model.float()

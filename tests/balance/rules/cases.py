@@ -9,7 +9,6 @@ from hypothesis import strategies as some
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.rule import Given
 
-
 LOOKS = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 1
 
 

@@ -29,7 +29,7 @@ every = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 
 def draws(row):
     """Seeds over which a rule that draws is judged by its mean."""
-    return range(100 if row.symmetric == "drawn" else 1)
+    return range(30 if row.symmetric == "drawn" else 1)
 
 
 def losses_of(jacobian, seed):
@@ -231,7 +231,7 @@ def test_does_not_rest(row):
         jacobian, losses = cases.unit(jacobian), 0.1 + cases.normal(seed + 9, 3).abs()
         d = step_of(row.rule, jacobian, losses=losses, seed=seed)
         # The bargains' weights are large there, as 1 over the step: it is short, but a step.
-        moved.append(d.norm() > (1e-4 if row.name in ("nash-mtl", "fairgrad") else 1e-1))
+        moved.append(d.norm() > (1e-4 if row.name in ("nash-mtl", "fairgrad") else 1e-2))
     assert any(moved)
 
 

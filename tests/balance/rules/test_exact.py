@@ -7,11 +7,10 @@ import pytest
 import scipy.optimize
 import torch
 from hypothesis import given as examples
-from hypothesis import settings
 from hypothesis import strategies as some
 
 from balance.rules import cases
-from balance.rules.cases import given, rows, step_of, weights_of
+from balance.rules.cases import given, rows, step_of, tried, weights_of
 from counterpoint.balance.rules import (
     AlignedMtl,
     CaGrad,
@@ -60,7 +59,7 @@ def test_upgrad_of_two_by_hand():
     close(step_of(PcGrad(), TWO), parts[0] + parts[1], rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=50)
+@tried(20)
 @examples(cases.any_rows(decades=1))
 def test_mgda_is_the_best_of_all_faces_of_the_hull(jacobian):
     goals = len(jacobian)
@@ -81,7 +80,7 @@ def test_mgda_is_the_best_of_all_faces_of_the_hull(jacobian):
     assert abs(found - best) <= 1e-10 * (jacobian**2).sum()
 
 
-@settings(max_examples=50)
+@tried(25)
 @examples(cases.any_rows(decades=2))
 def test_upgrad_is_the_mean_of_projections_by_another_solver(jacobian):
     unit = cases.unit(jacobian).numpy()
@@ -93,7 +92,7 @@ def test_upgrad_is_the_mean_of_projections_by_another_solver(jacobian):
     np.testing.assert_allclose(found, np.mean(parts, 0), atol=1e-7 * jacobian.norm().item())
 
 
-@settings(max_examples=50)
+@tried(25)
 @examples(cases.any_rows(), cases.seeds)
 def test_pcgrad_is_its_algorithm_on_vectors(jacobian, seed):
     goals = len(jacobian)
@@ -114,7 +113,7 @@ def test_pcgrad_is_its_algorithm_on_vectors(jacobian, seed):
         close(found, d, rtol=0, atol=1e-8)
 
 
-@settings(max_examples=40)
+@tried(20)
 @examples(cases.independent(decades=1), some.floats(0.05, 0.95))
 def test_cagrad_is_the_best_of_the_ball(jacobian, c):
     d = step_of(CaGrad(c), jacobian)
@@ -134,6 +133,7 @@ def test_cagrad_is_the_best_of_the_ball(jacobian, c):
     assert abs(found - bound) <= 1e-6 * float(jacobian.norm() * d.norm())
 
 
+@tried(25)
 @examples(cases.independent(decades=10))
 def test_nash_solves_its_equation(jacobian):
     weights = weights_of(NashMtl(longest=float("inf")), jacobian) / len(jacobian)
@@ -142,6 +142,7 @@ def test_nash_solves_its_equation(jacobian):
     close(step_of(NashMtl(), jacobian).norm().item(), 1.0)
 
 
+@tried(25)
 @examples(cases.independent(decades=3), some.floats(0.3, 5.0))
 def test_fairgrad_solves_its_equation(jacobian, alpha):
     parts = weights_of(FairGrad(alpha), jacobian) / len(jacobian)
@@ -154,6 +155,7 @@ def test_fairgrad_at_one_is_the_bargain():
     close(weights_of(FairGrad(1.0), TWO), weights_of(NashMtl(longest=10.0), TWO))
 
 
+@tried(25)
 @examples(cases.independent(decades=1))
 def test_aligned_mtl_is_its_singular_vectors(jacobian):
     left, sizes, right = torch.linalg.svd(jacobian, full_matrices=False)
@@ -161,6 +163,7 @@ def test_aligned_mtl_is_its_singular_vectors(jacobian):
     close(step_of(AlignedMtl(), jacobian), aligned.mean(0), rtol=1e-6, atol=1e-9)
 
 
+@tried(25)
 @examples(cases.independent(decades=2))
 def test_config_is_the_pseudo_inverse_of_all_gradients(jacobian):
     direction = torch.linalg.pinv(cases.unit(jacobian)).sum(1)
@@ -170,6 +173,7 @@ def test_config_is_the_pseudo_inverse_of_all_gradients(jacobian):
     )
 
 
+@tried(25)
 @examples(cases.independent(decades=2))
 def test_imtl_g_projects_equally_and_sums_to_one(jacobian):
     weights = weights_of(ImtlG(), jacobian)
@@ -187,6 +191,7 @@ def test_pamoo_is_polyaks_step_where_goals_do_not_meet():
     close(at_ideal, rows(0.0, 0.0))
 
 
+@tried(25)
 @examples(cases.independent(decades=2), cases.seeds)
 def test_pamoo_meets_its_conditions(jacobian, seed):
     losses = cases.normal(seed, len(jacobian)).abs()
@@ -205,6 +210,7 @@ def test_pamoo_remembers_the_lowest_losses():
     close(weights, 2 * rows(0.5, 0.5))
 
 
+@tried(25)
 @examples(jacobian=cases.independent(decades=20))
 def test_protect_takes_no_more_away_than_does_harm(jacobian):
     d, kept = step_of(Protected((0,)), jacobian), jacobian[0] / jacobian[0].norm()
@@ -213,6 +219,7 @@ def test_protect_takes_no_more_away_than_does_harm(jacobian):
     close(d, wanted, rtol=0, atol=1e-9 * others.norm().item())
 
 
+@tried(25)
 @examples(jacobian=cases.any_rows(decades=3))
 def test_protect_each_is_the_nearest_that_harms_none(jacobian):
     d = step_of(Protected((0, 1), each=True), jacobian)
@@ -232,7 +239,7 @@ def test_protect_on_the_mean_of_several():
     close(step_of(Protected(()), jacobian), jacobian.mean(0))
 
 
-@settings(max_examples=25)
+@tried(5)
 @examples(cases.seeds)
 def test_one_precision_of_products_is_enough(seed):
     """Cosines that err by 1e-7, as from float32: no rule fails, or leaves its direction."""

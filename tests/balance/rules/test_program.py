@@ -2,10 +2,11 @@
 
 import numpy as np
 import scipy.optimize
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from balance.rules import cases
+from balance.rules.cases import tried
 from counterpoint.balance.program import (
     fair,
     farthest,
@@ -23,6 +24,7 @@ def cosines(jacobian):
     return semidefinite(matrix)
 
 
+@tried(30)
 @given(cases.any_rows(), cases.seeds, some.floats(-20, 20))
 def test_nonnegative_meets_its_conditions_or_gives_the_ray(jacobian, seed, far):
     matrix = cosines(jacobian)
@@ -41,6 +43,7 @@ def test_nonnegative_meets_its_conditions_or_gives_the_ray(jacobian, seed, far):
     assert abs(excess[answer.x > 0]).max(initial=0.0) <= size
 
 
+@tried(30)
 @given(cases.any_rows(), cases.seeds)
 def test_nonnegative_finds_what_scipy_finds(jacobian, seed):
     unit, target = cases.unit(jacobian).numpy(), cases.normal(seed, jacobian.shape[1]).numpy()
@@ -50,7 +53,7 @@ def test_nonnegative_finds_what_scipy_finds(jacobian, seed):
     np.testing.assert_allclose(np.linalg.norm(answer.x @ unit - target), distance, atol=1e-7)
 
 
-@settings(max_examples=25)
+@tried(15)
 @given(some.integers(2, 64), some.integers(1, 80), cases.seeds)
 def test_projections_of_many(goals, weights, seed):
     jacobian = cases.unit(cases.normal(seed, goals, weights)).numpy()
@@ -61,6 +64,7 @@ def test_projections_of_many(goals, weights, seed):
     np.testing.assert_allclose(((d - jacobian) * d).sum(1), 0.0, atol=1e-7)
 
 
+@tried(30)
 @given(cases.independent(), cases.seeds, some.floats(0.2, 5.0))
 def test_fair_solves_its_equation(jacobian, seed, power):
     matrix = cosines(jacobian)

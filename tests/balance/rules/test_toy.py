@@ -1,44 +1,62 @@
-"""The problem of two crossing valleys (Liu et al. 2021; Navon et al. 2022), first loss times 0.1.
+"""The problem of two crossing valleys, with what is published of it; `crossing.py` has its formulas."""
 
-The front is b = -8.3552, a in [-7, 7].
-"""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
-from balance.rules.cases import step_of
-from counterpoint.balance.rules import Mgda, Sum
-
-START = (-7.5, -0.5)
+from balance.rules.crossing import arrived, crossing
 
 
-def toy(x, scale=0.1):
-    a, b = x[0], x[1]
-    high, low = torch.tanh(b / 2).clamp_min(0.0), torch.tanh(-b / 2).clamp_min(0.0)
-    first = (0.5 * (-a - 7) - torch.tanh(-b)).abs().clamp_min(5e-6).log() + 6
-    second = (0.5 * (-a + 3) + torch.tanh(-b) + 2).abs().clamp_min(5e-6).log() + 6
-    left = ((7 - a) ** 2 + 0.1 * (-b - 8) ** 2) / 10 - 20
-    right = ((-a - 7) ** 2 + 0.1 * (-b - 8) ** 2) / 10 - 20
-    return torch.stack([scale * (first * high + left * low), second * high + right * low])
+def ends_of(name):
+    """Where a rule ends from each start, found in a process whose functions are not checked."""
+    here = Path(__file__)
+    done = subprocess.run(
+        [sys.executable, str(here.with_name("crossing.py")), name],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(here.parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    return np.array(json.loads(done.stdout))
 
 
-def run(rule, start, steps):
-    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([x], lr=1e-2)
-    for _ in range(steps):
-        losses = toy(x)
-        pulls = [torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in losses]
-        x.grad = step_of(rule, torch.stack(pulls), losses=losses.detach())
-        optimizer.step()
-    return x.tolist()
+def test_gradients_are_those_of_the_losses():
+    points = np.random.default_rng(0).uniform(-9.0, 9.0, (40, 2))
+    _, gradients = crossing(points)
+    for axis, step in enumerate(np.eye(2) * 1e-6):
+        slope = (crossing(points + step)[0] - crossing(points - step)[0]) / 2e-6
+        np.testing.assert_allclose(gradients[:, :, axis], slope, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow
-def test_mgda_arrives_where_the_mean_is_still_on_its_way():
-    """From the fourth start, in 2,000 steps ten times as long as published: not every rule, nor
-    every start, arrives in so few."""
-    a, b = run(Mgda(), START, 2000)
-    assert abs(b + 8.3552) < 0.1
-    assert abs(a + 4.26) < 0.1  # published end point, after 35,000 steps
-    _, b = run(Sum(), START, 2000)
-    assert b > -7.0
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("name", "reach", "stuck"),
+    [
+        ("sum", {1, 3, 4}, {0, 2}),
+        ("attentive", {1, 3, 4}, {0, 2}),  # w ~ |g|
+        ("cagrad", {1, 3, 4}, {0, 2}),
+        # Its direction is that of IMTL-G; its length is not, and Adam remembers lengths. How far
+        # it comes from the first start depends on rounding.
+        ("config", {1, 3, 4}, {2}),
+        ("pcgrad", {0, 1, 3, 4}, {2}),
+        ("upgrad", {0, 1, 3, 4}, {2}),
+        ("mgda", {0, 1, 2, 3, 4}, set()),
+        ("imtl-g", {0, 1, 2, 3, 4}, set()),
+        ("nash-mtl", {0, 1, 2, 3, 4}, set()),
+        ("famo", {0, 1, 2, 3, 4}, set()),
+    ],
+)
+def test_starts_from_which_the_front_is_reached(name, reach, stuck):
+    ends = ends_of(name)
+    there = set(np.flatnonzero(arrived(ends)).tolist())
+    assert reach <= there
+    assert not stuck & there
+    for start, (a, tolerance) in ENDS.get(name, {}).items():
+        assert abs(ends[start, 0] - a) < tolerance, (start, ends)

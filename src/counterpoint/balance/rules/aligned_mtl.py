@@ -19,7 +19,7 @@ class AlignedMtl:
     """``d = (1/K) sum_k p_k h_k``: h = ``s_min U V'`` for the gradients' ``J = U S V'``.
 
     Senushkin et al., Independent Component Alignment for Multi-Task Learning, CVPR 2023,
-    equation 12: among all sets of orthogonal vectors of one length s_min (the least singular value
+    algorithm 1: among all sets of orthogonal vectors of one length s_min (the least singular value
     that is not 0) the nearest to J. ``w = s_min U S^-1 U' p``. Eigenvalues of the cosines
     below 1e-12 and singular values below 1e-12 of the largest count as 0.
     """

@@ -19,13 +19,13 @@ class CaGrad:
     """The d that maximises ``min_k <g_k, d>`` over ``|d - g| <= c |g|``.
 
     Around the mean ``g = (1/K) sum_k p_k g_k``. Liu et al., Conflict-Averse Gradient Descent for
-    Multi-Task Learning, NeurIPS 2021, equation 4 (the dual is their algorithm 1). c = 0 is the
-    mean; for c < 1 the stationary points are those of the mean. Where the ball holds a d that
-    harms nobody but none that helps all, the nearest such d is taken; where g = 0, d = 0. Not
-    divided by ``1 + c``. The preference is in g.
+    Multi-Task Learning, NeurIPS 2021 (its algorithm 1 solves the dual). c = 0 is the mean; for
+    c < 1 the stationary points are those of the mean. Where the ball holds a d that harms nobody
+    but none that helps all, the nearest such d is taken; where g = 0, d = 0. Not divided by
+    ``1 + c``. The preference is in g.
 
     Attributes:
-        c: the radius of the ball relative to |g|, at least 0 and below 1; 0.5 in the paper.
+        c: the radius of the ball relative to |g|, at least 0 and below 1; 0.5 as in LibMTL.
     """
 
     c: float = 0.5

@@ -19,10 +19,11 @@ class Config:
     """``d = (sum_k <g_k, e>) e``, e the unit vector whose cosines with all g_k are equal.
 
     Liu, Chu and Thuerey, ConFIG: Towards Conflict-Free Training of Physics Informed Neural
-    Networks, ICLR 2025, equations 2 and 3, with ``e ~ sum_k (C^+ p)_k g_k / |g_k|``: with a
+    Networks, ICLR 2025, equation 2, with ``e ~ sum_k (C^+ p)_k g_k / |g_k|``: with a
     preference the cosines are as p_k. A K x K solve gives what their pseudo-inverse of all
     gradients does. Where no direction has such cosines, the nearest one; where there is none at
-    all, d = 0. The direction is that of `ImtlG`, the length another.
+    all, d = 0. The direction is that of `ImtlG`, the length another, and small where goals
+    conflict: an optimiser that remembers lengths, such as Adam, takes another way.
     """
 
     needs: ClassVar[str] = "gram"

@@ -25,7 +25,8 @@ class DbMtl:
     zero has its preference and does not take part.
 
     Attributes:
-        decay: of the average over steps; the paper's beta is tuned, 0.9 there to begin with.
+        decay: of the average over steps; beta, 0.9 in the authors' LibMTL, where it may also fall
+            over the steps.
     """
 
     decay: float = 0.9

@@ -20,8 +20,8 @@ class Famo:
 
     After a step, x moves by Adam against ``J' (log D(before) - log D(after))``, J the Jacobian of
     z: goals that fell less, relatively, get more. Liu et al., FAMO: Fast Adaptive Multitask
-    Optimization, NeurIPS 2023, algorithm 1. "After" is the loss of the next call; the paper
-    evaluates the same batch once more, so small batches make x noisier here.
+    Optimization, NeurIPS 2023, algorithm 2 (appendix C). "After" is the loss of the next
+    call; the paper evaluates the same batch once more, so small batches make x noisier here.
 
     The bound b_k is 0, as in the paper, for a goal whose losses are positive, and twice the
     lowest loss seen for one that has been below 0, so that D is positive and never small by
@@ -29,7 +29,8 @@ class Famo:
 
     Attributes:
         rate: of Adam on x; 0.025 in the authors' code.
-        decay: gamma, the pull of x to 0; 0.001 in the paper.
+        decay: gamma, the pull of x to 0; 0.001 in algorithm 2, 0.01 in the authors' module, 0 for
+            their toy problem.
     """
 
     rate: float = 0.025

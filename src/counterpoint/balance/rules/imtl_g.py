@@ -18,10 +18,10 @@ __all__ = ["ImtlG"]
 class ImtlG:
     """``d = sum_k a_k g_k`` with one ``<d, g_k> / |g_k|`` for all k, ``sum a = 1``, ``w = K a``.
 
-    Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021, equation 5 (IMTL-G), as ``a_k ~
-    (C^+ p)_k / |g_k|``: with a preference, the projections are as p_k. Where no combination makes
-    them so, the nearest one. Where the a sum to nothing or less (the paper's d would then raise
-    every loss), their absolute values sum to 1 instead; where all are 0, d = 0.
+    Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021 (IMTL-G), as
+    ``a_k ~ (C^+ p)_k / |g_k|``: with a preference, the projections are as p_k. Where no combination
+    makes them so, the nearest one. Where the a sum to nothing or less (the paper's d would then
+    raise every loss), their absolute values sum to 1 instead; where all are 0, d = 0.
     """
 
     needs: ClassVar[str] = "gram"

@@ -17,7 +17,7 @@ __all__ = ["ImtlL"]
 class ImtlL:
     """``w_k = p_k exp(s_k)``, with s learned on ``sum_k exp(s_k) L_k - s_k``.
 
-    Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021, section 3.2 (IMTL-L). At rest
+    Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021 (IMTL-L). At rest
     ``exp(s_k) L_k = 1``, so that no goal counts for the unit of its loss; the same rest as
     `Uncertainty`, on the other side of the sign. For a loss that stays at or below 0 there is no
     rest: s_k is then held at 20. The preference multiplies the weight.

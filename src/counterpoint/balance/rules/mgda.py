@@ -19,10 +19,11 @@ class Mgda:
     """``d = sum_k a_k g_k`` with a = argmin ``a' G a`` over ``a >= 0``, ``sum a = 1``; ``w = K a``.
 
     Desideri, Multiple-Gradient Descent Algorithm for Multiobjective Optimization, Comptes Rendus
-    Mathematique 350, 2012; Sener and Koltun, NeurIPS 2018, equation 3. d lowers every goal, and
-    is 0 exactly at a Pareto-stationary point. Solved by an active set, not by Frank-Wolfe: to the
-    last digits. With a preference the hull is that of ``g_k / p_k``: goals that are not satisfied
-    anyway fall in proportion to p_k.
+    Mathematique 350, 2012; Sener and Koltun, NeurIPS 2018. d lowers every goal, and is 0 exactly
+    at a Pareto-stationary point; a point where one gradient is 0 is such, too, though others may
+    still fall. Solved by an active set, not by Frank-Wolfe (their algorithm 2): to the last digits.
+    With a preference the hull is that of ``g_k / p_k``: goals that are not satisfied anyway fall in
+    proportion to p_k.
     """
 
     needs: ClassVar[str] = "gram"

@@ -20,10 +20,10 @@ class Pamoo:
     """``d = sum_k a_k g_k`` with a = argmax ``2 a' D - a' G a`` over ``a >= 0``; ``w = K a``.
 
     ``D_k = p_k (L_k - L_k*)``, at least 0. Efroni et al., Aligned Multi Objective Optimization,
-    ICML 2025 (PAMOO): a step of length 1 along d comes nearest to a minimum that all goals share.
-    With one goal it is Polyak's step, ``D / |g|^2``: use it with a learning rate of 1 and plain
-    descent. Where a combination of the gradients is 0 while its losses are not at their ideal,
-    the goals share no minimum; that combination is then left out.
+    ICML 2025, algorithm 3 (PAMOO): a step of length 1 along d comes nearest to a minimum that all
+    goals share. With one goal it is Polyak's step, ``D / |g|^2``: use it with a learning rate of 1
+    and plain descent. Where a combination of the gradients is 0 while its losses are not at their
+    ideal, the goals share no minimum, and there is no largest a: then a is that of a part of them.
 
     Attributes:
         ideal: L*, the same for every goal; None takes each goal's lowest loss so far.

@@ -21,24 +21,25 @@ class Relobralo:
     ``w(t) = a (rho w(t-1) + (1 - rho) bal(t, 0)) + (1 - a) bal(t, t-1)``, ``bal(t, t')`` the
     softmax and rho 1 with probability `keep`, else 0: Bischof and Kraus, Multi-Objective Loss
     Balancing for Physics-Informed Deep Learning, 2021 (ReLoBRaLo). rho is drawn from the
-    balancer's generator. Where an older loss is 0 its ratio counts as 1. The preference
-    multiplies the result.
+    balancer's generator. All weights start at 1; the authors' code takes its second step at a = 0.
+    Where an older loss is 0 its ratio counts as 1. The preference multiplies the result.
 
     Attributes:
         smoothing: a; 0.999 in the authors' code.
-        temperature: T; 0.1 there. The larger, the more equal the weights.
-        keep: the expectation of rho; 0.999 there.
+        temperature: T; 0.1 in their Keras example, 1 in their script. The larger, the more equal
+            the weights.
+        keep: the expectation of rho; 0.99 in their Keras example, 1 in their script.
     """
 
     smoothing: float = 0.999
     temperature: float = 0.1
-    keep: float = 0.999
+    keep: float = 0.99
     needs: ClassVar[str] = "losses"
     waits: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         between("rule 'relobralo': smoothing", self.smoothing, 0.0, 1.0, example=0.999)
-        between("rule 'relobralo': keep", self.keep, 0.0, 1.0, example=0.999)
+        between("rule 'relobralo': keep", self.keep, 0.0, 1.0, example=0.99)
         at_least("rule 'relobralo': temperature", self.temperature, 1e-3, example=0.1)
 
     def start(self, goals: int) -> dict[str, Tensor]:

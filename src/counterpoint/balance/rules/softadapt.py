@@ -23,10 +23,11 @@ class SoftAdapt:
     multiplies the exponential.
 
     Attributes:
-        sharpness: b; 0.1 in the paper. Below 0 the goal that falls fastest gets more.
+        sharpness: b; 0.1 in the authors' code. Below 0 the goal that falls fastest gets more.
         weighted: also multiply by L_k(t) (the paper's "loss weighted" form), where L_k > 0.
-        normalized: divide the s_k by ``sum_j |s_j|`` first (the paper's "normalized" form), so
-            that the unit of all losses does not matter.
+        normalized: divide the s_k by ``sum_j |s_j|`` first (the paper's "normalized" form; the
+            authors' code divides by their sum, which may be 0), so that the unit of all losses
+            does not matter.
     """
 
     sharpness: float = 0.1

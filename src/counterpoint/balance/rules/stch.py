@@ -19,12 +19,12 @@ class Stch:
     """``F = mu log sum_k exp(p_k (L_k - z_k) / mu)``, so ``w_k = K p_k softmax_k(...)``.
 
     Lin et al., Smooth Tchebycheff Scalarization for Multi-Objective Optimization, ICML 2024,
-    definition of g^STCH. Its preference vector has sum 1, ours mean 1, which only measures mu in
-    other units. Every point of the front is the minimum for some preference, also where the
-    front is not convex.
+    equation 9. Its preference vector has sum 1, ours mean 1, which only measures mu in other units.
+    Every point of the front is the minimum for some preference, also where the front is not convex.
 
     Attributes:
-        smoothness: mu; the smaller, the more the largest loss counts alone.
+        smoothness: mu; the smaller, the more the largest loss counts alone. The paper tries 0.01,
+            0.1, 0.5 and 1, and finds none best for all problems.
         ideal: z, the same for every goal; None takes each goal's lowest loss so far.
     """
 

@@ -17,10 +17,10 @@ __all__ = ["UpGrad"]
 class UpGrad:
     """``d = (1/K) sum_k p_k pi(g_k)``, pi the projection onto ``{x: <x, g_l> >= 0 for all l}``.
 
-    Quinton and Rey, Jacobian Descent for Multi-Objective Optimization, 2024, equation 6 and
-    proposition 1: ``pi(g_k) = sum_l v_l g_l`` with v = argmin ``v' G v`` over ``v >= e_k``. No
-    goal is harmed, and the step is linear in the size of each gradient. Solved on cosines, with
-    nothing added to G, so that a small gradient is not harmed by a large one either.
+    Quinton and Rey, Jacobian Descent for Multi-Objective Optimization, 2024, proposition 1:
+    ``pi(g_k) = sum_l v_l g_l`` with v = argmin ``v' G v`` over ``v >= e_k``. No goal is harmed, and
+    the step is linear in the size of each gradient. Solved on cosines, with nothing added to G, so
+    that a small gradient is not harmed by a large one either.
     """
 
     needs: ClassVar[str] = "gram"
