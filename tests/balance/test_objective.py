@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.balance import modulated
-from counterpoint.balance.objective import score_of
+from counterpoint.balance.objective import stacked
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
 WEIGHTS = st.floats(0.0, 1e3, width=32)
@@ -17,7 +17,7 @@ def test_the_value_is_the_plain_mean_and_the_gradient_the_weighted_one(pairs):
     weights = torch.tensor([weight for _, weight in pairs], dtype=torch.float64)
     losses = list(x.unbind())
     value = modulated(losses, weights)
-    assert value.item() == score_of(losses).item()
+    assert value.item() == stacked(losses).mean().item()
     found = torch.autograd.grad(value, x)[0]
     torch.testing.assert_close(found.double(), weights / len(pairs))
 
@@ -31,4 +31,4 @@ def test_weights_are_outside_the_graph():
 
 def test_low_precision_losses_are_averaged_in_float32():
     losses = [torch.tensor(3.0, dtype=torch.bfloat16), torch.tensor(1.0)]
-    assert score_of(losses).dtype is torch.float32
+    assert stacked(losses).mean().dtype is torch.float32

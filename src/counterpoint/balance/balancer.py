@@ -16,7 +16,7 @@ from counterpoint.balance.fill import fill, scale_of
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.judge import POLICIES, Verdict, judge
 from counterpoint.balance.monitor import Alarm, remedied
-from counterpoint.balance.objective import score_of
+from counterpoint.balance.objective import stacked
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.record import Step
 from counterpoint.balance.rule import Rule
@@ -257,7 +257,7 @@ class Balancer:
             self._source = made_source(gram, why)
 
     def _go(self, scene: Scene, refresh: bool) -> Step:
-        values = self._ranks.mean(torch.stack([loss.detach().double() for loss in scene.losses]))
+        values = self._ranks.mean(stacked(scene.losses).detach().double())
         fresh = self._measures(scene.names, refresh)
         measured = self._measure(scene) if fresh else None
         verdict = judge(self._nonfinite, scene, values, measured)
@@ -294,7 +294,9 @@ class Balancer:
         elif len(verdict.kept) < len(values):
             score = values[list(verdict.kept)].mean()
         else:
-            score = score_of(scene.losses).detach() if self._ranks.count == 1 else values.mean()
+            score = (
+                stacked(scene.losses).detach().mean() if self._ranks.count == 1 else values.mean()
+            )
         return Step(
             names=scene.names,
             losses=values,

@@ -50,10 +50,11 @@ def judge(policy: str, scene: Scene, losses: Tensor, measured: Measured | None) 
     everyone = tuple(range(len(scene.names)))
     if policy == "pass" or scene.scale is not None:
         return Verdict(everyone)
-    fine = torch.isfinite(losses)
+    numbers = losses
     if measured is not None and measured.known:
-        fine = fine & torch.isfinite(measured.gram.norms)
-    right: list[bool] = fine.tolist()
+        # a sum of two numbers is finite if both are (neither is near the largest float64)
+        numbers = losses + measured.gram.norms
+    right: list[bool] = torch.isfinite(numbers).tolist()
     if all(right):
         return Verdict(everyone)
     dropped = tuple(name for name, good in zip(scene.names, right, strict=True) if not good)

@@ -6,12 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["modulated", "score_of"]
-
-
-def score_of(losses: Sequence[Tensor]) -> Float[Tensor, ""]:
-    """T, the mean of the losses, in float32 at least."""
-    return _stack(losses).mean()
+__all__ = ["modulated", "stacked"]
 
 
 def modulated(losses: Sequence[Tensor], weights: Float[Tensor, " goals"]) -> Float[Tensor, ""]:
@@ -30,14 +25,18 @@ def modulated(losses: Sequence[Tensor], weights: Float[Tensor, " goals"]) -> Flo
     >>> value.item(), torch.autograd.grad(value, x)[0].item()  # (3 + 9) / 2, (1.5 + 0.5 * 6) / 2
     (6.0, 2.25)
     """
-    values = _stack(losses)
+    values = stacked(losses)
     share = (values * weights.detach().to(values)).mean()
     # a - a is 0 unless it overflows, and then the gradient is not finite either
     return values.detach().mean() + (share - share.detach())
 
 
-def _stack(losses: Sequence[Tensor]) -> Tensor:
+def stacked(losses: Sequence[Tensor]) -> Float[Tensor, " goals"]:
+    """The losses as one tensor, (K,), in float32 at least."""
+    kinds = {loss.dtype for loss in losses}
+    if len(kinds) == 1 and kinds <= {torch.float32, torch.float64}:
+        return torch.stack(list(losses))
     kind = torch.float32
-    for loss in losses:
-        kind = torch.promote_types(kind, loss.dtype)
+    for other in kinds:
+        kind = torch.promote_types(kind, other)
     return torch.stack([loss.to(kind) for loss in losses])

@@ -31,6 +31,7 @@ class Weigher:
         self._generator = generator(seed, 5)
         self._memory = Memory(rule.start)
         self._known: dict[str, None] = {}
+        self._wanted: tuple[Sequence[str], Tensor] | None = None
 
     def weigh(self, names: Sequence[str], losses: Tensor, gram: Gram) -> Tensor:
         """Weights of one step, float64 (K,), on the losses' device.
@@ -53,8 +54,10 @@ class Weigher:
 
     def preference(self, names: Sequence[str]) -> Tensor:
         """How much each goal is wanted, (K,), of mean 1."""
-        self._known |= dict.fromkeys(names)
-        return preferences(self._preference, names, list(self._known))
+        if self._wanted is None or self._wanted[0] != names:
+            self._known |= dict.fromkeys(names)
+            self._wanted = names, preferences(self._preference, names, list(self._known))
+        return self._wanted[1]
 
     def state(self) -> dict[str, Tensor]:
         """What the rule remembers, and the generator."""

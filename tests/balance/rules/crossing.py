@@ -45,7 +45,7 @@ def crossing(points):
 
 
 def run(chosen, steps=STEPS, *, lift=False):
-    """Where Adam ends from the five starts; a start that moves no more is left where it is."""
+    """Where Adam ends from the five starts; one that rests on the front is left there."""
     ends, seen = np.array(STARTS), np.array(STARTS)
     mean, square = np.zeros_like(ends), np.zeros_like(ends)
     states = [chosen.start(2) for _ in ends]
@@ -64,8 +64,9 @@ def run(chosen, steps=STEPS, *, lift=False):
         length = np.sqrt(square[going] / (1 - 0.999**step)) + 1e-8
         ends[going] -= RATE * mean[going] / (1 - 0.9**step) / length
         if step % WATCH == 0:
-            going = going[np.abs(ends - seen)[going].max(1) > STILL]
-            seen = ends.copy()
+            # Off the front a start may linger for thousands of steps, and go on.
+            rests = arrived(ends) & (np.abs(ends - seen).max(1) < STILL)
+            going, seen = np.flatnonzero(~rests), ends.copy()
         if not len(going):
             break
     return ends

@@ -1,5 +1,6 @@
 """Weights by a power of the gradient's magnitude: from 'attend to who is awake' to impartial."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.balance.rule import Given, State
 from counterpoint.balance.rules.checks import between, finite
-from counterpoint.balance.rules.parts import shared, zeros
+from counterpoint.balance.rules.parts import zeros
 
 __all__ = ["Magnitude"]
 
@@ -57,17 +58,22 @@ class Magnitude:
         self, given: Given, state: State
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """Powers of the running norms, this step's included."""
-        awake = given.norms != 0
-        running = self.decay * state["norms"] + (1.0 - self.decay) * given.norms
+        norms, wanted = given.norms, given.preference
+        awake = norms != 0
+        running = torch.lerp(norms, state["norms"], self.decay)
         count = state["count"] + awake
-        mean = torch.where(awake, running / (1.0 - self.decay ** count.clamp_min(1.0)), 1.0)
-        size = given.norms / mean if self.relative else mean
-        size = torch.where(awake, size, 0.0)
-        largest = torch.where(awake.any(), size.amax(), 1.0)
-        logs = torch.where(awake, (size / largest).clamp_min(self.floor).log(), 0.0)
-        powers = self.power * logs
-        # The largest power is 1: a high power of a small number would be lost.
+        mean = running / (1.0 - self.decay**count)
+        logs = (norms / mean if self.relative else mean).log()
+        # Among logarithms: a high power of a small number would be lost.
+        logs = torch.where(awake, logs, -torch.inf)
+        powers = self.power * (logs - logs.amax()).clamp_min(self._lowest)
         highest = torch.where(awake, powers, -torch.inf).amax()
-        raw = given.preference * (powers - torch.where(awake.any(), highest, 0.0)).exp()
+        raw = torch.where(awake, wanted * (powers - highest).exp(), 0.0)
+        total = torch.where(awake, wanted, 0.0).sum()
+        weights = torch.where(awake, raw / raw.sum() * total, wanted)
         after = {"norms": torch.where(awake, running, state["norms"]), "count": count}
-        return shared(raw, given) + 0.0 * (given.losses + given.norms), after
+        return weights + 0.0 * (given.losses + norms), after
+
+    @property
+    def _lowest(self) -> float:
+        return math.log(self.floor) if self.floor > 0 else -math.inf

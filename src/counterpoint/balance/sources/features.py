@@ -102,13 +102,13 @@ class _Way:
         names: the goals.
         route: to the nodes where they meet, then to the leaves that not all goals reach.
         outputs: which output of each meeting node; empty where goals meet in weights.
-        reach: the goals that reach each leaf, as bits.
+        own: for every goal the places of the leaves that it reaches.
     """
 
     names: tuple[str, ...]
     route: Route
     outputs: tuple[int, ...]
-    reach: tuple[int, ...]
+    own: tuple[tuple[int, ...], ...]
 
     @classmethod
     def through(cls, graph: Graph, names: tuple[str, ...]) -> "_Way":
@@ -116,7 +116,11 @@ class _Way:
         own = [node for node in graph.leaves() if graph.reach[node] != graph.everyone]
         route = Route.to(graph, [*(edge.node for edge in meeting), *own])
         outputs = tuple(edge.output_nr for edge in meeting)
-        return cls(names, route, outputs, tuple(graph.reach[node] for node in own))
+        places = (
+            tuple(place for place, node in enumerate(own) if graph.reach[node] >> goal & 1)
+            for goal in range(len(names))
+        )
+        return cls(names, route, outputs, tuple(places))
 
     def edges(self, nodes: Sequence[Node]) -> list[GradientEdge]:
         pairs = zip(nodes[: len(self.outputs)], self.outputs, strict=True)
@@ -142,11 +146,11 @@ class _Heads:
 
     Attributes:
         leaves: the weights there.
-        reach: the goals that reach each, as bits.
+        own: for every goal the places of those that it reaches.
     """
 
     leaves: Sequence[Tensor]
-    reach: Sequence[int]
+    own: Sequence[Sequence[int]]
     rows: list[dict[int, Tensor]] = field(default_factory=list[dict[int, Tensor]])
     arrived: Tensor | None = None
     meeting: Any = None
@@ -154,16 +158,16 @@ class _Heads:
     @classmethod
     def of(cls, way: _Way, nodes: Sequence[Node]) -> "_Heads":
         own = nodes[len(way.outputs) :]
-        return cls([getattr(node, "variable") for node in own], way.reach)  # noqa: B009
+        return cls([getattr(node, "variable") for node in own], way.own)  # noqa: B009
 
     def below(self, goal: int) -> list[Tensor]:
         """The leaves that a goal reaches."""
-        return [self.leaves[place] for place in self._places(goal)]
+        return [self.leaves[place] for place in self.own[goal]]
 
     def take(self, found: Sequence[Sequence[Tensor | None]], arrived: Tensor, meeting: Any) -> None:
         """Keep the gradients of the leaves, what arrived at the meeting point, and that point."""
         for goal, row in enumerate(found):
-            pairs = zip(self._places(goal), row[1:], strict=True)
+            pairs = zip(self.own[goal], row[1:], strict=True)
             self.rows.append({place: value for place, value in pairs if value is not None})
         self.arrived, self.meeting = arrived, meeting
 
@@ -182,9 +186,6 @@ class _Heads:
             mixed = shares.to(arrived) @ arrived.reshape(len(kept), -1)
             mixed = mixed.view(self.arrived.shape[1:])
         torch.autograd.backward(self.meeting, mixed)
-
-    def _places(self, goal: int) -> list[int]:
-        return [place for place, bits in enumerate(self.reach) if bits >> goal & 1]
 
 
 def _gradients(
