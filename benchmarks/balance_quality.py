@@ -17,7 +17,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,15 +34,13 @@ from counterpoint.balance.rules import Alternate, Magnitude, Sum, rule
 from counterpoint.datasets import adult
 from counterpoint.seeding import generator, seeded
 
-Run = dict[str, Any]
-Runs = dict[str, list[Run]]
+Runs = dict[str, list[dict[str, Any]]]
 Weights = Mapping[str, float]
 
 TUNED = "static, tuned"
+RATES = {f"{TUNED}, rate x {factor:g}": factor for factor in (0.3, 3.0)}  # is it the step alone?
 LOSSES = "famo geometric-mean imtl-l uncertainty alternate"
 MANY = f"impartial upgrad mgda nash-mtl config db-mtl {LOSSES}"
-
-
 STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
 NUMBERS = ("age", "capital-gain", "capital-loss")
 TARGETS = ("hours-per-week", "education-num")
@@ -67,7 +65,7 @@ class Problem:
     rate: float  # at the start; it falls to 0 along a cosine
 
 
-def fit(problem: Problem, chosen: Rule | Weights, seed: int) -> Run:
+def fit(problem: Problem, chosen: Rule | Weights, seed: int) -> dict[str, Any]:
     """Train with one rule, or with fixed weights, and measure."""
     with seeded(seed):
         model = problem.model()
@@ -81,10 +79,9 @@ def fit(problem: Problem, chosen: Rule | Weights, seed: int) -> Run:
         optimiser.zero_grad()
         balancer.backward(problem.losses(model, step), model)
         optimiser.step()
-    seconds = time.process_time() - begin
+    about = {"seconds": time.process_time() - begin, "source": balancer.source}
     with torch.no_grad():
-        found = problem.measure(model)
-    return found | {"seconds": seconds, "source": balancer.source}
+        return problem.measure(model) | about
 
 
 def compare(
@@ -92,13 +89,16 @@ def compare(
 ) -> dict[str, Any]:
     """Every case and the grid on every seed; a row each, and one of what validation rows choose."""
     static = {"static " + ":".join(f"{w:g}" for w in each.values()): each for each in grid}
-    runs: Runs = {name: [] for name in (*cases, TUNED, *static)}
+    runs: Runs = {name: [] for name in (*cases, TUNED, *RATES, *static)}
     for seed, problem in enumerate(problems):
         for name, chosen in {**cases, **static}.items():
             runs[name].append(fit(problem, chosen, seed))
         best = max(static, key=lambda name: runs[name][seed]["validation"])
         cost = sum(runs[name][seed]["seconds"] for name in static)
         runs[TUNED].append(runs[best][seed] | {"chosen": best, "seconds": cost})
+        for name, factor in RATES.items():
+            other = replace(problem, rate=factor * problem.rate)
+            runs[name].append(fit(other, static[best], seed))
     rows = {name: summary(each, runs) for name, each in runs.items()}
     head(f"{title} ({len(problems)} seeds)", [*rows[TUNED]])
     for name, row in rows.items():
@@ -108,7 +108,7 @@ def compare(
     return {"rows": rows, "runs": runs}
 
 
-def summary(each: list[Run], runs: Runs) -> dict[str, tuple[float, float]]:
+def summary(each: list[dict[str, Any]], runs: Runs) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation over seeds; and of the difference to the tuned, seed by seed."""
     hidden = ("validation", "seconds", "source", "chosen")
     columns = [column for column in each[0] if column not in hidden]
@@ -171,8 +171,8 @@ def digits_problem(seed: int, scale: float, steps: int) -> Problem:
 
     def measure(net: Heads) -> dict[str, float]:
         left, right = accuracies(net, *test)
-        found = {"both": (left + right) / 2, "left": left, "right": right}
-        return found | {"validation": sum(accuracies(net, *held))}
+        validation, both = sum(accuracies(net, *held)), (left + right) / 2
+        return {"both": both, "left": left, "right": right, "validation": validation}
 
     model = partial(Heads, 128, {"left": 10, "right": 10})
     return Problem(model, losses, measure, steps, 3e-3)
@@ -183,9 +183,9 @@ def digits(seeds: int, steps: int) -> dict[str, Any]:
     grid = [{"left": 1.0, "right": w} for w in (0.01, 0.1, 1.0, 10.0, 100.0)]
     found = {}
     for scale in (1.0, 0.01):
-        title = f"Two digits, second loss x {scale:g}"
+        name = f"Two digits, second loss x {scale:g}"
         problems = [digits_problem(seed, scale, steps) for seed in range(seeds)]
-        found[title] = compare(title, problems, rules(MANY), grid)
+        found[name] = compare(name, problems, rules(MANY), grid)
     return found
 
 
@@ -235,8 +235,8 @@ def toy(seeds: int, steps: int) -> dict[str, Any]:
         norms = rows.norm(dim=-1)
         cosines = rows @ rows.mT / (norms[..., None] * norms[..., None, :]).clamp_min(1e-300)
         for k, case in enumerate(cases.values()):
-            fixed = isinstance(case, Tensor)
-            weights[k] = case if fixed else case(losses[k], norms[k], cosines[k])
+            given = losses[k], norms[k], cosines[k]
+            weights[k] = case if isinstance(case, Tensor) else case(*given)
         x.grad = (weights[..., None] * rows).mean(-2)
         optimiser.step()
     a, b = x.detach().unbind(-1)
@@ -316,7 +316,7 @@ def adult_goals(seeds: int, steps: int) -> dict[str, Any]:
 
 
 def solution(x: Tensor) -> Tensor:
-    """u on the unit square, with -Laplace u = f, the source."""
+    """The u of -Laplace u = f on the unit square; f is the source."""
     return torch.sin(math.pi * x[:, 0]) * torch.sin(2 * math.pi * x[:, 1]) + x.prod(1)
 
 
@@ -372,7 +372,7 @@ def poisson(seeds: int, steps: int) -> dict[str, Any]:
     return compare("Poisson, per cent", problems, cases, grid)
 
 
-STEPS = {"digits": 600, "toy": 35_000, "adult": 600, "poisson": 2000}
+STEPS = {"digits": 600, "toy": 35_000, "adult": 400, "poisson": 1000}
 PROBLEMS = {"digits": digits, "toy": toy, "adult": adult_goals, "poisson": poisson}
 
 
@@ -384,7 +384,6 @@ def main() -> None:
     told = parser.parse_args()
     torch.set_num_threads(1)
     path = RESULTS / "balance_quality.json"
-    content = json.loads(path.read_text()) if path.exists() else {}
     for name in told.only:
         measured, steps = PROBLEMS[name], STEPS[name]
         about = {"environment": environment("scikit-learn"), "seeds": told.seeds, "steps": steps}
@@ -392,8 +391,9 @@ def main() -> None:
         found = measured(1, 10) if told.smoke else measured(told.seeds, steps)
         seconds = round(time.process_time() - begin, 1)
         print(f"\n{name}: {seconds} processor seconds", flush=True)
-        content[name] = about | {"seconds": seconds, "found": found}
         if not told.smoke:
+            content = json.loads(path.read_text()) if path.exists() else {}
+            content[name] = about | {"seconds": seconds, "found": found}
             record("balance_quality", content)
 
 

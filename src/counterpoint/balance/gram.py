@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Gram"]
+__all__ = ["Gram", "products"]
 
 _SMALL = 1e-24
 
@@ -32,53 +32,56 @@ class Gram:
     cosines: Float[Tensor, "goals goals"]
 
     @classmethod
-    def of(
-        cls,
-        gradients: Float[Tensor, "..."],
-        product: Callable[[Tensor], Tensor] | None = None,
-        axis: int = 0,
-    ) -> "Gram":
-        """From the gradients themselves; one that is not finite gives NaN in its row and column.
-
-        Products are summed in the gradients' own type, float32 at least: relative errors of about
-        1e-7. Gradients whose squares float32 cannot hold are divided by their largest entry first;
-        on an accelerator all are, since looking would mean to wait.
-
-        Args:
-            gradients: one a row, (K, N); or of any shape, with a product of their own.
-            product: from gradients to G, quadratic in each goal's; rows times rows if None.
-            axis: which axis is that of the goals.
-        """
-        if gradients.dtype in (torch.float16, torch.bfloat16):
-            gradients = gradients.float()
-        times = product or _product
-        if _may_look(gradients):
-            matrix = times(gradients)
-            squares = matrix.diagonal()
-            if bool(((squares > _SMALL) & (squares < 1 / _SMALL)).all()):
-                return cls.from_matrix(matrix)
-        others = [other for other in range(gradients.ndim) if other != axis]
-        wide = gradients.abs().amax(others, keepdim=True) if gradients.numel() else gradients
-        unit = gradients / torch.where(wide > 0, wide, 1.0)
-        return cls.from_matrix(times(unit), wide.flatten())
+    def of(cls, rows: Float[Tensor, "goals weights"]) -> "Gram":
+        """From the gradients themselves; one that is not finite gives NaN in its row and column."""
+        return cls.from_matrix(products(rows))
 
     @classmethod
-    def from_matrix(
-        cls, matrix: Float[Tensor, "goals goals"], scale: Float[Tensor, " goals"] | None = None
-    ) -> "Gram":
-        """From G, or from the G of gradients that were divided by `scale`."""
+    def from_matrix(cls, matrix: Float[Tensor, "goals goals"]) -> "Gram":
+        """From G."""
         matrix = matrix.double()
         norms = matrix.diagonal().clamp_min(0.0).sqrt()
         inverse = torch.where(norms > 0, 1.0 / norms, norms)
         cosines = inverse[:, None] * matrix * inverse
         cosines = (cosines + cosines.T) / 2
         cosines.diagonal().copy_((norms > 0) + 0.0 * norms)  # 1, 0, or NaN
-        return cls(norms if scale is None else norms * scale.double(), cosines)
+        return cls(norms, cosines)
 
     @property
     def matrix(self) -> Float[Tensor, "goals goals"]:
         """G itself."""
         return self.norms[:, None] * self.cosines * self.norms
+
+
+def products(
+    gradients: Float[Tensor, "..."],
+    product: Callable[[Tensor], Tensor] | None = None,
+    axis: int = 0,
+) -> Float[Tensor, "goals goals"]:
+    """G of gradients, float64 (K, K).
+
+    Products are summed in the gradients' own type, float32 at least: relative errors of about
+    1e-7. Gradients whose squares float32 cannot hold are divided by their largest entry first; on
+    an accelerator all are, since looking would mean to wait.
+
+    Args:
+        gradients: one a row, (K, N); or of any shape, with a product of their own.
+        product: from gradients to G, quadratic in each goal's; rows times rows if None.
+        axis: which axis is that of the goals.
+    """
+    if gradients.dtype in (torch.float16, torch.bfloat16):
+        gradients = gradients.float()
+    times = product or _product
+    if _may_look(gradients):
+        matrix = times(gradients)
+        squares = matrix.diagonal()
+        if bool(((squares > _SMALL) & (squares < 1 / _SMALL)).all()):
+            return matrix.double()
+    others = [other for other in range(gradients.ndim) if other != axis]
+    wide = gradients.abs().amax(others, keepdim=True) if gradients.numel() else gradients
+    unit = times(gradients / torch.where(wide > 0, wide, 1.0)).double()
+    scale = wide.flatten().double()
+    return scale[:, None] * unit * scale
 
 
 def _may_look(tensor: Tensor) -> bool:

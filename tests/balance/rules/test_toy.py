@@ -1,4 +1,4 @@
-"""The problem of two crossing valleys, with what is published of it; `crossing.py` has its formulas."""
+"""Two crossing valleys, against what is published of them; the formulas are in `crossing.py`."""
 
 import json
 import os
@@ -10,6 +10,16 @@ import numpy as np
 import pytest
 
 from balance.rules.crossing import arrived, crossing
+
+ENDS = {
+    # From the first start along a ridge, where the last digit decides: published -2.17, here
+    # -2.25, and -2.33 by the published program with a start moved by 1e-8.
+    "imtl-g": {0: (-2.17, 0.3), 1: (0.0, 0.02), 2: (2.43, 0.02), 3: (-3.39, 0.02), 4: (5.30, 0.02)},
+    "mgda": {0: (-1.98, 0.1), 1: (6.10, 0.02), 2: (6.98, 0.02), 3: (-4.26, 0.02), 4: (7.00, 0.02)},
+    "sum": {1: (-5.73, 0.02), 3: (-5.73, 0.02), 4: (-5.73, 0.02)},
+    "famo": {0: (-0.64, 0.4), 1: (0.06, 0.1), 2: (0.40, 0.1), 3: (-1.20, 0.1), 4: (2.15, 0.1)},
+}
+"""Published a, by start, and how near to it."""
 
 
 def ends_of(name):
@@ -39,7 +49,8 @@ def test_gradients_are_those_of_the_losses():
 @pytest.mark.parametrize(
     ("name", "reach", "stuck"),
     [
-        ("sum", {1, 3, 4}, {0, 2}),
+        # On its way from the first start, too, at b = -8.07.
+        ("sum", {1, 3, 4}, {2}),
         ("attentive", {1, 3, 4}, {0, 2}),  # w ~ |g|
         ("cagrad", {1, 3, 4}, {0, 2}),
         # Its direction is that of IMTL-G; its length is not, and Adam remembers lengths. How far

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
-from counterpoint.balance.gram import Gram
+from counterpoint.balance.gram import Gram, products
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.sources.add import add
 from counterpoint.balance.sources.plan import Plan
@@ -71,10 +71,13 @@ class Gradients:
 
     def gram(self, ranks: Ranks) -> Gram:
         """G over the leaves that count, summed over leaves in float64."""
-        total: Tensor | None = None
-        for place, counts in enumerate(self.plan.counted):
-            if counts:
-                part = self._part(place, ranks).matrix
+        counted = [place for place, counts in enumerate(self.plan.counted) if counts]
+        whole = [place for place in counted if self.plan.uses[place] is None]
+        total = self._table(whole, ranks) if whole else None
+        for place in counted:
+            use = self.plan.uses[place]
+            if use is not None:
+                part = self._factored(use)
                 total = part if total is None else total + part
         return Gram.from_matrix(torch.zeros(0, 0) if total is None else total)
 
@@ -85,12 +88,18 @@ class Gradients:
             for place, leaf in enumerate(self.leaves):
                 add(leaf, self._shared(place, shares, kept))
 
-    def _part(self, place: int, ranks: Ranks) -> Gram:
-        use = self.plan.uses[place]
-        if use is None:
-            found = [row.get(place) for row in self.rows]
-            flat = [_flat(value) for value in _filled(found, self.leaves[place])]
-            return Gram.of(ranks.mean(torch.stack(flat)))
+    def _table(self, places: Sequence[int], ranks: Ranks) -> Tensor:
+        """G of leaves whose gradients are at hand."""
+        columns = [
+            torch.stack([_flat(v) for v in _filled([r.get(p) for r in self.rows], self.leaves[p])])
+            for p in places
+        ]
+        if len({column.dtype for column in columns}) > 1:
+            columns = [column.float() for column in columns]
+        return products(ranks.mean(columns[0] if len(columns) == 1 else torch.cat(columns, 1)))
+
+    def _factored(self, use: tuple[int, int]) -> Tensor:
+        """G of the weight of matrix products, from their inputs and the gradients of outputs."""
         outputs, inputs = self._outputs(use), _joined(self.inputs[slice(*use)])
         count, goals, wide = outputs.shape
         deep = inputs.shape[1]
@@ -101,8 +110,8 @@ class Gradients:
                 mixed = among.to(values) @ values.flatten(1)
                 return torch.bmm(values, mixed.view_as(values).mT).sum(0)
 
-            return Gram.of(outputs, product, axis=1)
-        return Gram.of(torch.einsum("nko,ni->koi", outputs, inputs).flatten(1))
+            return products(outputs, product, axis=1)
+        return products(torch.einsum("nko,ni->koi", outputs, inputs).flatten(1))
 
     def _outputs(self, use: tuple[int, int]) -> Tensor:
         """D of all products with one weight, (n, K, out)."""
