@@ -5,22 +5,11 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from balance_models import Heads, Spy, goals_of, gradient, jacobian, make, numbers
+from balance_models import Heads, Spy, close, expected, goals_of, gradient, jacobian, make, numbers
 from counterpoint.balance import Balancer, Status
 from counterpoint.errors import InputError
 
 SOURCES = ["features", "parameters", "last", "auto"]
-
-
-def expected(losses, model):
-    """The gradient with weights 1, 2, 3, ..."""
-    weights = [*model.parameters()]
-    rows = jacobian(losses, weights)
-    return torch.arange(1.0, len(rows) + 1.0, dtype=torch.float64).to(rows) @ rows / len(rows)
-
-
-def close(found, wanted, tolerance=1e-12):
-    assert (found - wanted).abs().max() <= tolerance * wanted.abs().max()
 
 
 @pytest.mark.parametrize("gram", SOURCES)
@@ -291,3 +280,94 @@ def test_double_backward_goals():
         Balancer(Spy(), gram=gram).backward(losses(), model)
         close(gradient([*model.parameters()]), wanted)
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("policy", ["skip", "drop"])
+def test_a_skipped_measurement_is_made_up_for(policy):
+    model, x = make("mlp")
+    balancer = Balancer("magnitude", every=10, nonfinite=policy)
+    broken = goals_of(model, {"x": x})
+    broken["b"] = broken["b"] * float("nan")
+    balancer.backward(broken, model)
+    step = balancer.backward(goals_of(model, {"x": x}), model)
+    assert step.fresh
+    assert (step.weights > 0).all()
+
+
+def test_a_scaler_that_is_switched_off_is_none():
+    model, x = make("mlp")
+    losses = goals_of(model, {"x": x})
+    losses["b"] = losses["b"] * float("nan")
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    with pytest.raises(InputError, match="goal 'b': not finite"):
+        Balancer().backward(losses, model, scaler=scaler)
+
+
+@pytest.mark.parametrize("gram", SOURCES)
+def test_shares_of_an_accumulated_step(gram):
+    """Four equal parts are the whole batch, whatever the rule makes of the losses' sizes."""
+    model, x = make("mlp")
+    for rule in ("nash-mtl", "fairgrad", "db-mtl", "uncertainty", "stch", "magnitude"):
+        model.zero_grad()
+        Balancer(rule, gram=gram).backward(goals_of(model, {"x": x}), model)
+        wanted = gradient([*model.parameters()])
+        model.zero_grad()
+        balancer = Balancer(rule, gram=gram)
+        for part in range(4):
+            balancer.backward(goals_of(model, {"x": x}), model, share=0.25, refresh=part == 0)
+        close(gradient([*model.parameters()]), wanted, 1e-10)
+
+
+def test_products_are_exact_inside_an_autocast():
+    torch.manual_seed(0)
+    model = Heads(nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 6)), 6, 3)
+    x = numbers(9, 5).float()
+    for gram in ("features", "parameters"):
+        plain = Balancer("sum", gram=gram).backward(goals_of(model, {"x": x}), model)
+        losses = goals_of(model, {"x": x})
+        with torch.autocast("cpu", torch.bfloat16):
+            inside = Balancer("sum", gram=gram).backward(losses, model)
+        close(inside.norms, plain.norms, 1e-6)
+
+
+def test_auto_chooses_again_when_the_goals_are_others():
+    model, x = make("mlp")
+    balancer = Balancer("magnitude")
+    first = balancer.backward(goals_of(model, {"x": x}), model)
+    assert first.source.startswith("features")
+    losses = {**goals_of(model, {"x": x}), "decay": model.trunk[0].weight.square().sum()}
+    second = balancer.backward(losses, model)
+    assert second.source.startswith("parameters")
+
+
+def test_a_sketch_that_did_not_look_takes_the_preferences():
+    model, x = make("mlp")
+    balancer = Balancer("magnitude", gram="sketch", every=5)
+    balancer.step(goals_of, model, {"x": x})
+    some = balancer.step(
+        lambda m, b: {"a": goals_of(m, b)["a"], "c": goals_of(m, b)["c"]}, model, {"x": x}
+    )
+    assert some.weights.tolist() == [1.0, 1.0]
+    assert balancer.step(goals_of, model, {"x": x}).fresh
+
+
+def test_a_penalty_that_the_features_do_not_see_is_said():
+    model, x = make("mlp")
+    z = model.trunk(x)
+    losses = {n: (head(z) - 1).square().mean() for n, head in model.heads.items()}
+    losses["decay"] = model.trunk[0].weight.square().sum()
+    step = Balancer("magnitude").backward(losses, model, features=z)
+    assert step.source.endswith("not seen there: decay")
+
+
+@pytest.mark.parametrize("rule", ["pcgrad", "nash-mtl", "mgda", "imtl-g", "config", "pamoo"])
+def test_a_goal_at_rest_does_not_shorten_a_sum(rule):
+    model, x = make("mlp", goals=2)
+    one = Balancer(rule, gram="parameters").backward(goals_of(model, {"x": x}), model)
+    wanted = gradient([*model.trunk.parameters()])
+    model.zero_grad()
+    losses = goals_of(model, {"x": x})
+    losses["still"] = 0.0 * model.trunk[0].weight.sum()
+    Balancer(rule, gram="parameters").backward(losses, model)
+    assert one.weights.shape == (2,)
+    close(gradient([*model.trunk.parameters()]), wanted, 1e-9)

@@ -21,11 +21,13 @@ which goals fail each other (`counterpoint.balance.monitor`).
 [0.5, 0.5]
 """
 
-from counterpoint.balance.balancer import Balancer, BalanceWarning
+from counterpoint.balance.balancer import Balancer
+from counterpoint.balance.checks import BalanceWarning
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.objective import modulated
 from counterpoint.balance.record import Status, Step
 from counterpoint.balance.rule import Given, Rule, State
+from counterpoint.balance.sources import Sketch
 
 __all__ = [
     "BalanceWarning",
@@ -33,6 +35,7 @@ __all__ = [
     "Given",
     "Gram",
     "Rule",
+    "Sketch",
     "State",
     "Status",
     "Step",

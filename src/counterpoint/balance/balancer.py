@@ -1,6 +1,5 @@
 """The balancer: named losses in, `.grad` filled, a record out."""
 
-import math
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,10 +10,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from counterpoint.balance.catch import Catch, unwrapped
-from counterpoint.balance.checks import check_features, check_losses, check_model
-from counterpoint.balance.fill import fill, scale_of
+from counterpoint.balance.checks import (
+    BalanceWarning,
+    check_arguments,
+    check_features,
+    check_losses,
+    check_model,
+)
+from counterpoint.balance.fill import exactly, fill, scale_of
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.judge import POLICIES, Verdict, judge
+from counterpoint.balance.judge import Verdict, judge
+from counterpoint.balance.kept import Kept
 from counterpoint.balance.monitor import Alarm, remedied
 from counterpoint.balance.objective import stacked
 from counterpoint.balance.ranks import Ranks
@@ -22,18 +28,14 @@ from counterpoint.balance.record import Step
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.rules import rule as named_rule
 from counterpoint.balance.saved import Saved, pack, unpack
-from counterpoint.balance.sources import Measured, Scene, Sketch, choose, made_source
+from counterpoint.balance.sources import Measured, Scene, Sketch, Source, Unfit, choose, made_source
 from counterpoint.balance.watch import Watch
 from counterpoint.balance.weigh import Weigher
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern, select
 
-__all__ = ["BalanceWarning", "Balancer"]
-
-
-class BalanceWarning(UserWarning):
-    """The monitor of a balancer has something to say."""
+__all__ = ["Balancer"]
 
 
 class Balancer:
@@ -48,7 +50,8 @@ class Balancer:
     Args:
         rule: a rule, or its name; see `counterpoint.balance.rules`.
         gram: where the Gram matrix comes from: "features", "parameters", "last", "sketch",
-            "loss", or "auto", which looks at rule and model and says in the record what it chose.
+            "loss", a source with settings of its own such as ``Sketch(probes=4)``, or "auto", which
+            looks at rule and model and says in the record what it chose.
         at: for "features" the part of the model that returns them (its name, or itself); for the
             others the weights that count; see `counterpoint.parameters.Pattern`.
         every: steps from one measurement to the next; weights are kept in between.
@@ -79,7 +82,7 @@ class Balancer:
         self,
         rule: str | Rule = "magnitude",
         *,
-        gram: str = "auto",
+        gram: str | Source = "auto",
         at: Pattern | None = None,
         every: int = 1,
         preference: Mapping[str, float] | None = None,
@@ -89,35 +92,21 @@ class Balancer:
         seed: int = 0,
         group: dist.ProcessGroup | None = None,
     ) -> None:
-        if isinstance(every, bool) or every < 1:
-            raise InputError(f"every: expected a whole number of at least 1, found {every!r}")
-        if nonfinite not in POLICIES:
-            raise InputError(
-                f"nonfinite: expected one of {', '.join(POLICIES)}, found {nonfinite!r}"
-                f"{nearest(nonfinite, POLICIES)}"
-            )
-        if isinstance(on_alarm, str) and on_alarm not in ("warn", "remedy"):
-            raise InputError(
-                f"on_alarm: expected 'warn', 'remedy' or a function, found {on_alarm!r}"
-            )
-        for name, wanted in (preference or {}).items():
-            if not (wanted > 0 and math.isfinite(wanted)):
-                raise InputError(f"preference: goal {name!r}: expected above 0, found {wanted!r}")
+        check_arguments(every, nonfinite, on_alarm, preference)
         self._weigher = Weigher(named_rule(rule), preference or {}, seed)
         self._catch: Catch | None = None
         if at is not None and gram in ("auto", "features"):
             if not isinstance(at, str | nn.Module):
                 raise InputError("at: features come from one part of the model; give its name")
             gram, self._catch = "features", Catch(at)
-        self._source = None if gram == "auto" else made_source(gram, at=at, seed=seed)
+        self._source = _told(gram, at, seed)
         self._choice: tuple[str, str] | None = None
         self._at = at
         self._every, self._nonfinite, self._on_alarm = every, nonfinite, on_alarm
         self._ranks = Ranks(group)
         self._watch = Watch(seed) if monitor else None
         self._count = 0
-        self._of: tuple[str, ...] = ()  # the goals of what is kept between measurements
-        self._kept = (torch.zeros(0), torch.zeros(0), torch.zeros(0, 0))
+        self._kept = Kept()
 
     @property
     def rule(self) -> Rule:
@@ -142,6 +131,7 @@ class Balancer:
         features: Tensor | Sequence[Tensor] | None = None,
         scaler: torch.amp.GradScaler | None = None,
         refresh: bool = True,
+        share: float = 1.0,
         backward: Callable[[Tensor], object] | None = None,
     ) -> Step:
         """Add the balanced gradient to `.grad`, as ``loss.backward()`` would.
@@ -159,6 +149,8 @@ class Balancer:
                 the record is not.
             refresh: False for the further parts of an accumulated step: the weights of the part
                 before are used, and nothing is measured or counted.
+            share: the part's share of an accumulated step (its rows over those of the step): what
+                the gradient is multiplied by. Rule and record see the losses as they are.
             backward: what is called with F in place of ``F.backward()``: ``fabric.backward``, or
                 a LightningModule's ``self.manual_backward``.
 
@@ -168,20 +160,19 @@ class Balancer:
         found = check_losses(losses)
         check_model(model)
         passed = check_features(features)
-        if self._catch is not None and not passed and self._measures(tuple(found), refresh):
-            passed = self._catch.take()
-        scale = None if scaler is None else scale_of(scaler, next(iter(found.values())))
-        self._ranks.agree(tuple(found), next(iter(found.values())).device)
-        scene = Scene(
-            names=tuple(found),
-            losses=[*found.values()],
-            model=model,
-            ranks=self._ranks,
-            features=passed,
-            scale=scale,
-            backward=backward,
+        return self._go(
+            Scene(
+                names=tuple(found),
+                losses=[*found.values()],
+                model=model,
+                ranks=self._ranks,
+                features=passed or self._caught(tuple(found), refresh),
+                scale=scale_of(scaler, next(iter(found.values()))),
+                share=share,
+                backward=backward,
+            ),
+            refresh,
         )
-        return self._go(scene, refresh)
 
     def step(
         self,
@@ -191,6 +182,7 @@ class Balancer:
         *,
         scaler: torch.amp.GradScaler | None = None,
         refresh: bool = True,
+        share: float = 1.0,
         backward: Callable[[Tensor], object] | None = None,
     ) -> Step:
         """Evaluate the goals and add the balanced gradient to `.grad`.
@@ -203,17 +195,31 @@ class Balancer:
             batch: what the goals are evaluated on.
             scaler: see `backward`.
             refresh: see `backward`.
+            share: see `backward`.
             backward: see `backward`.
 
         Raises:
             InputError: see `backward`.
         """
         check_model(model)
-        if isinstance(self._source, Sketch) and self._measures(None, refresh):
+        looks = isinstance(self._source, Sketch) and self._measures(None, refresh)
+        if isinstance(self._source, Sketch) and looks:
             self._source.look(goals, model, batch, self._moved(model), self._ranks)
         with self.watching(model):
-            losses = goals(model, batch)
-        return self.backward(losses, model, scaler=scaler, refresh=refresh, backward=backward)
+            found = check_losses(goals(model, batch))
+        scene = Scene(
+            names=tuple(found),
+            losses=[*found.values()],
+            model=model,
+            ranks=self._ranks,
+            features=self._caught(tuple(found), refresh),
+            scale=scale_of(scaler, next(iter(found.values()))),
+            share=share,
+            backward=backward,
+            # other goals than before, between two looks: nothing is known of them yet
+            blind=isinstance(self._source, Sketch) and not looks,
+        )
+        return self._go(scene, refresh)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
@@ -226,14 +232,13 @@ class Balancer:
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the steps to come depend on, as tensors on the CPU; may wait for the device."""
-        weights, norms, cosines = self._kept
         return pack(
             Saved(
-                {"count": self._count, "choice": self._choice, "of": self._of},
+                {"count": self._count, "choice": self._choice, "of": self._kept.names},
                 weigher=self._weigher.state(),
                 source=self._source.state() if isinstance(self._source, Sketch) else {},
                 watch={} if self._watch is None else self._watch.state(),
-                kept={"weights": weights, "norms": norms, "cosines": cosines},
+                kept=self._kept.state(),
             )
         )
 
@@ -249,46 +254,62 @@ class Balancer:
             self._source.restore(saved.source)
         if self._watch is not None and saved.watch:
             self._watch.restore(saved.watch)
-        self._count, self._of = saved.values["count"], tuple(saved.values["of"])
-        self._kept = saved.kept["weights"], saved.kept["norms"], saved.kept["cosines"]
+        self._count = saved.values["count"]
+        self._kept.restore(saved.values["of"], saved.kept)
         if saved.values["choice"] is not None:
             gram, why = saved.values["choice"]
-            self._choice = (gram, why)
-            self._source = made_source(gram, why)
+            self._choice, self._source = (gram, why), made_source(gram, why)
+        elif self._choice is not None:
+            self._choice = self._source = None
 
     def _go(self, scene: Scene, refresh: bool) -> Step:
+        self._ranks.agree(scene.names, scene.losses[0].device)
         values = self._ranks.mean(stacked(scene.losses).detach().double())
         fresh = self._measures(scene.names, refresh)
-        measured = self._measure(scene) if fresh else None
-        verdict = judge(self._nonfinite, scene, values, measured)
-        counted = refresh or not self._count
-        position = (
-            self._watch.position(scene.model, self._ranks) if self._watch and counted else None
-        )
-        step = self._weighed(scene, values, measured, verdict)
-        if not verdict.skipped:
-            fill(scene, step.weights, verdict.kept, measured)
+        with exactly(values.device.type):
+            measured = self._measure(scene) if fresh else None
+            verdict = judge(self._nonfinite, scene, values, measured)
+            counted = refresh or not self._count
+            position = None
+            if self._watch is not None and counted:
+                position = self._watch.position(scene.model, self._ranks)
+            step = self._weighed(scene, values, measured, verdict)
+            if not verdict.skipped:
+                fill(scene, step.weights, verdict.kept, measured)
         return self._noted(step, position, counted)
+
+    def _caught(self, names: tuple[str, ...], refresh: bool) -> tuple[Tensor, ...]:
+        if self._catch is None:
+            return ()
+        return self._catch.take(wanted=self._measures(names, refresh))
 
     def _measures(self, names: tuple[str, ...] | None, refresh: bool) -> bool:
         """Whether this step measures."""
-        if not self._of or (names is not None and self._of != names):
+        if not self._kept.names or (names is not None and self._kept.names != names):
             return True
         return refresh and self._count % self._every == 0
 
     def _measure(self, scene: Scene) -> Measured:
-        if len(scene.names) == 1:
+        if len(scene.names) == 1 or scene.blind:
             return Measured.nothing(scene)
-        source = self._source
-        if source is None:
-            self._choice = choose(self.rule, scene)
-            source = self._source = made_source(*self._choice)
-        return source.measure(scene)
+        if self._source is None:
+            return self._chosen(scene)
+        try:
+            return self._source.measure(scene)
+        except Unfit:
+            if self._choice is None:
+                raise
+            return self._chosen(scene)  # the goals of this step are others than it was chosen for
+
+    def _chosen(self, scene: Scene) -> Measured:
+        self._choice = choose(self.rule, scene)
+        self._source = made_source(*self._choice)
+        return self._source.measure(scene)
 
     def _weighed(
         self, scene: Scene, values: Tensor, measured: Measured | None, verdict: Verdict
     ) -> Step:
-        weights, norms, cosines = self._known(scene, values, measured, verdict)
+        weights, gram = self._known(scene, values, measured, verdict)
         if verdict.skipped:
             score = values.mean()
         elif len(verdict.kept) < len(values):
@@ -302,38 +323,40 @@ class Balancer:
             losses=values,
             score=score,
             weights=weights,
-            norms=norms,
-            cosines=cosines,
-            source=self.source,
+            norms=gram.norms,
+            cosines=gram.cosines,
+            source=self._words(measured),
             fresh=measured is not None,
             dropped=verdict.dropped,
             skipped=verdict.skipped,
         )
 
+    def _words(self, measured: Measured | None) -> str:
+        if measured is None or not measured.unseen:
+            return self.source
+        return f"{self.source}; not seen there: {', '.join(measured.unseen)}"
+
     def _known(
         self, scene: Scene, values: Tensor, measured: Measured | None, verdict: Verdict
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of all goals (0 for those that take no part), norms and cosines."""
+    ) -> tuple[Tensor, Gram]:
+        """Weights of all goals (0 for those that take no part), and what is known of gradients."""
         kept, whole = list(verdict.kept), len(verdict.kept) == len(values)
         if measured is None:
-            weights, norms, cosines = (part.to(values.device) for part in self._kept)
-            return (weights if whole else _only(weights, kept)), norms, cosines
+            return self._kept.weights(kept, values.device), self._kept.gram(values.device)
         gram = measured.gram
+        if scene.blind:
+            self._kept.drop()
+            return self._weigher.preference(scene.names).to(values.device), gram
         if whole:
             weights = self._held(scene.names, values, gram)
-        else:
-            weights = torch.zeros_like(values)
-            if kept:
-                part = Gram(gram.norms[kept], gram.cosines[kept][:, kept])
-                weights[kept] = self._held([scene.names[k] for k in kept], values[kept], part)
-        if self._every > 1:
-            sound = torch.isfinite(weights).all()
-            old = self._kept[0].to(weights.device) if self._of == scene.names else 1.0
-            self._kept = torch.where(sound, weights, old), gram.norms, gram.cosines
-        else:
-            self._kept = weights, gram.norms, gram.cosines
-        self._of = scene.names
-        return weights, gram.norms, gram.cosines
+            self._kept.keep(scene.names, weights, gram, filled=self._every > 1)
+            return weights, gram
+        self._kept.drop()
+        weights = torch.zeros_like(values)
+        if kept:
+            part = Gram(gram.norms[kept], gram.cosines[kept][:, kept])
+            weights[kept] = self._held([scene.names[k] for k in kept], values[kept], part)
+        return weights, gram
 
     def _held(self, names: Sequence[str], values: Tensor, gram: Gram) -> Tensor:
         """The rule's weights, held back if an alarm is in force and remedies are wanted."""
@@ -364,8 +387,7 @@ class Balancer:
         return [weight for weight in chosen if weight.requires_grad]
 
 
-def _only(weights: Tensor, kept: Sequence[int]) -> Tensor:
-    """Weights of the kept goals, 0 elsewhere."""
-    some = torch.zeros_like(weights)
-    some[list(kept)] = weights[list(kept)]
-    return some
+def _told(gram: str | Source, at: Pattern | None, seed: int) -> Source | None:
+    if not isinstance(gram, str):
+        return gram
+    return None if gram == "auto" else made_source(gram, at=at, seed=seed)

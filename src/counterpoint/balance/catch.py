@@ -50,13 +50,18 @@ class Catch:
         finally:
             handle.remove()
 
-    def take(self) -> tuple[Tensor, ...]:
+    def take(self, *, wanted: bool = True) -> tuple[Tensor, ...]:
         """What was caught; it is then let go.
 
+        Args:
+            wanted: whether it is needed; if not, nothing need have been caught.
+
         Raises:
-            InputError: nothing was.
+            InputError: nothing was caught, and it is wanted.
         """
         found, self._caught = tuple(self._caught), []
+        if not wanted:
+            return ()
         if not found:
             raise InputError(
                 f"at={self._at if isinstance(self._at, str) else 'a module'!r}: nothing was caught;"

@@ -1,5 +1,6 @@
 """Refusals before anything is differentiated."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,7 +9,46 @@ from torch import Tensor, nn
 from counterpoint.errors import InputError, nearest
 from counterpoint.goals import check_goals
 
-__all__ = ["check_features", "check_losses", "check_model", "preferences"]
+__all__ = [
+    "POLICIES",
+    "BalanceWarning",
+    "check_arguments",
+    "check_features",
+    "check_losses",
+    "check_model",
+    "preferences",
+]
+
+
+class BalanceWarning(UserWarning):
+    """A balancer has something to say: its monitor, or a name that fits no goal."""
+
+
+POLICIES = ("raise", "skip", "drop", "pass")
+"""What may be done with a goal that is not finite."""
+
+
+def check_arguments(
+    every: object, nonfinite: str, on_alarm: object, preference: Mapping[str, object] | None
+) -> None:
+    """What a `Balancer` is told.
+
+    Raises:
+        InputError: names the argument, its rule, and the nearest valid value.
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise InputError(f"every: expected a whole number of at least 1, found {every!r}")
+    if nonfinite not in POLICIES:
+        raise InputError(
+            f"nonfinite: expected one of {', '.join(POLICIES)}, found {nonfinite!r}"
+            f"{nearest(nonfinite, POLICIES)}"
+        )
+    if isinstance(on_alarm, str) and on_alarm not in ("warn", "remedy"):
+        raise InputError(f"on_alarm: expected 'warn', 'remedy' or a function, found {on_alarm!r}")
+    for name, wanted in (preference or {}).items():
+        fits = isinstance(wanted, int | float) and wanted > 0 and math.isfinite(wanted)
+        if not fits or isinstance(wanted, bool):
+            raise InputError(f"preference: goal {name!r}: expected above 0, found {wanted!r}")
 
 
 def check_losses(losses: object) -> dict[str, Tensor]:
@@ -69,19 +109,12 @@ def check_model(model: object) -> nn.Module:
     return model
 
 
-def preferences(told: Mapping[str, float], names: Sequence[str], known: Sequence[str]) -> Tensor:
+def preferences(told: Mapping[str, float], names: Sequence[str]) -> Tensor:
     """How much each goal is wanted, float64 (K,), of mean 1.
 
     Args:
         told: by name; a goal that is not named is wanted as much as 1.
         names: the goals of this step.
-        known: every goal seen so far.
-
-    Raises:
-        InputError: a preference is for a goal that has not been seen, or is not positive.
     """
-    for name in told:
-        if name not in known:
-            raise InputError(f"preference: no goal is called {name!r}{nearest(name, known)}")
     wanted = torch.tensor([told.get(name, 1.0) for name in names], dtype=torch.float64)
     return wanted / wanted.mean()

@@ -1,6 +1,7 @@
 """Putting the balanced gradient where an optimiser finds it."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from counterpoint.balance.objective import modulated
 from counterpoint.balance.sources import Measured, Scene
 
-__all__ = ["fill", "scale_of"]
+__all__ = ["exactly", "fill", "scale_of"]
 
 
 def fill(
@@ -23,11 +24,13 @@ def fill(
         measured: what the source found, which may have all gradients at hand.
     """
     if measured is not None and measured.assemble is not None:
-        measured.assemble(weights, kept)
+        measured.assemble(weights * scene.share, kept)
         return
     whole = len(kept) == len(scene.names)
     some = weights if whole else weights[torch.tensor(kept, device=weights.device)]
     value = modulated([scene.losses[place] for place in kept], some)
+    if scene.share != 1.0:
+        value = value * scene.share
     if scene.scale is not None:
         value = value * scene.scale
     if not whole and scene.ranks.count > 1:
@@ -40,6 +43,15 @@ def fill(
         scene.backward(value)
 
 
-def scale_of(scaler: torch.amp.GradScaler, like: Tensor) -> Tensor:
-    """What a scaler multiplies losses by, (); it is not waited for."""
+def scale_of(scaler: torch.amp.GradScaler | None, like: Tensor) -> Tensor | None:
+    """What a scaler multiplies losses by, (); it is not waited for. None if it does nothing."""
+    if scaler is None or not scaler.is_enabled():
+        return None
     return scaler.scale(like.new_ones((), dtype=torch.float32)).detach()
+
+
+def exactly(device: str) -> AbstractContextManager[object]:
+    """A block in which no product is rounded by an autocast around the call."""
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()

@@ -8,10 +8,7 @@ from torch import Tensor
 from counterpoint.balance.sources import Measured, Scene
 from counterpoint.errors import InputError
 
-__all__ = ["POLICIES", "Verdict", "judge"]
-
-POLICIES = ("raise", "skip", "drop", "pass")
-"""What may be done with a goal that is not finite."""
+__all__ = ["Verdict", "judge"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def judge(policy: str, scene: Scene, losses: Tensor, measured: Measured | None) 
     `.grad`, where the scaler finds it and skips the step.
 
     Args:
-        policy: see `POLICIES`.
+        policy: see `counterpoint.balance.checks.POLICIES`.
         scene: the step.
         losses: the mean over ranks, (K,).
         measured: what was measured, if anything was.

@@ -52,6 +52,10 @@ class Rule(Protocol):
             of them. False for closed forms: tensors stay on their device, nothing may be read
             (no ``if`` on a value), goals with norm 0 are among them and get their preference,
             and what is not finite comes out as NaN.
+
+    A rule that waits may have `sums = True`: its step is a sum ``sum_k a_k g_k`` (so w = K a),
+    which does not shrink because some goal is left out. One that speaks of goals by name may have
+    ``bind(names, absent) -> Rule``, which gives the rule for a step.
     """
 
     needs: ClassVar[str]

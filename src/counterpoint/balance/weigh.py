@@ -1,14 +1,16 @@
 """A rule at work: what it gets to see, what it remembers, how its weights come back."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from counterpoint.balance.checks import preferences
+from counterpoint.balance.checks import BalanceWarning, preferences
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.memory import Memory
+from counterpoint.balance.memory import Memory, read_names, write_names
 from counterpoint.balance.rule import Given, Rule
+from counterpoint.errors import nearest
 from counterpoint.seeding import generator
 
 __all__ = ["Weigher"]
@@ -55,18 +57,33 @@ class Weigher:
     def preference(self, names: Sequence[str]) -> Tensor:
         """How much each goal is wanted, (K,), of mean 1."""
         if self._wanted is None or self._wanted[0] != names:
-            self._known |= dict.fromkeys(names)
-            self._wanted = names, preferences(self._preference, names, list(self._known))
+            self._meet(names)
+            self._wanted = names, preferences(self._preference, names)
         return self._wanted[1]
+
+    def _meet(self, names: Sequence[str]) -> None:
+        first = not self._known
+        self._known |= dict.fromkeys(names)
+        for name in self._preference:
+            if first and name not in names:
+                warnings.warn(
+                    f"preference: no goal of the first step is called {name!r}"
+                    f"{nearest(name, names)}",
+                    BalanceWarning,
+                    stacklevel=7,
+                )
 
     def state(self) -> dict[str, Tensor]:
         """What the rule remembers, and the generator."""
-        return {"generator": self._generator.get_state(), **self._memory.state()}
+        known = write_names(list(self._known))
+        generator = self._generator.get_state()
+        return {"generator": generator, "known": known, **self._memory.state()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         rest = dict(state)
         self._generator.set_state(rest.pop("generator"))
+        self._known = dict.fromkeys(read_names(rest.pop("known")))
         self._memory.restore(rest)
 
     def _given(self, losses: Tensor, gram: Gram, wanted: Tensor) -> Given:
@@ -91,8 +108,10 @@ class Weigher:
         if not bool(torch.isfinite(table).all()):
             return torch.full_like(losses, float("nan"))
         awake = norms.nonzero()[:, 0]
+        # a sum over the goals that pull is no smaller because another one rests
+        whole = len(names) / max(len(awake), 1) if getattr(self.rule, "sums", False) else 1.0
         if len(awake) < 2:
-            return wanted.index_fill(0, awake, 1.0)
+            return wanted.index_fill(0, awake, whole)
         places: list[int] = awake.tolist()
         some = [names[place] for place in places]
         part = Given(
@@ -102,7 +121,7 @@ class Weigher:
             wanted[awake] / wanted[awake].mean(),
             self._generator,
         )
-        return wanted.index_copy(0, awake, self._asked(some, part, _CPU))
+        return wanted.index_copy(0, awake, whole * self._asked(some, part, _CPU))
 
     def _bound(self, names: Sequence[str]) -> Rule:
         """The rule; one that speaks of goals by name, for the goals that it is to see."""

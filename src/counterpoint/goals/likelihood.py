@@ -1,6 +1,5 @@
 """What a likelihood is: row losses, a distribution, and one weighted mean for all of them."""
 
-import math
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -9,8 +8,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from counterpoint.errors import InputError
-from counterpoint.goals.checks import check_range, readable
+from counterpoint.goals.rows import mean_of_rows
 
 __all__ = ["Likelihood"]
 
@@ -137,29 +135,4 @@ class Likelihood(nn.Module, ABC):
         tensor(1.)
         """
         each = self.nll_each(output, target)
-        if weight is None:
-            return each.mean()
-        total = (self._checked_weight(weight, each) * each).sum()
-        if mean_weight == "batch":
-            # A batch without any weight has nothing to say: 0, with zero gradient, never 0 / 0.
-            mass = weight.sum().to(each.dtype)
-            return total / torch.where(mass == 0, torch.ones_like(mass), mass)
-        if not 0 < mean_weight < math.inf:
-            raise InputError(
-                f"mean_weight must be a positive number or 'batch', found {mean_weight!r}"
-            )
-        return total / (each.shape[0] * mean_weight)
-
-    def _checked_weight(
-        self, weight: Shaped[Tensor, "..."], each: Float[Tensor, " batch"]
-    ) -> Float[Tensor, " batch"]:
-        if weight.shape != each.shape:
-            raise InputError(
-                f"weight must have one value a row, shape {tuple(each.shape)}, "
-                f"found shape {tuple(weight.shape)}"
-            )
-        if weight.is_complex() or weight.dtype == torch.bool:
-            raise InputError(f"weight must be a real number, found {weight.dtype}")
-        if self.validate and readable(weight):
-            check_range("weight", weight, low=0.0)
-        return weight.to(each.dtype)
+        return mean_of_rows(each, weight, mean_weight, validate=self.validate)

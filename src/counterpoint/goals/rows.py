@@ -16,6 +16,8 @@ def mean_of_rows(
     each: Float[Tensor, " batch"],
     weight: Shaped[Tensor, "..."] | None = None,
     mean_weight: float | int | str = 1.0,
+    *,
+    validate: bool = True,
 ) -> Float[Tensor, ""]:
     r"""The mean of one number a row, as in `counterpoint.goals.Likelihood.nll`.
 
@@ -28,6 +30,7 @@ def mean_of_rows(
         each: one number a row, ``(batch,)``.
         weight: how much each row counts, ``(batch,)``, finite and not negative; None: all alike.
         mean_weight: mean weight of the whole data set, or ``"batch"``.
+        validate: whether to look at the weights' values.
 
     Raises:
         InputError: a weight, or a mean weight, that cannot be used.
@@ -37,7 +40,7 @@ def mean_of_rows(
     """
     if weight is None:
         return each.mean()
-    weight = checked_weight(weight, len(each)).to(each.dtype)
+    weight = checked_weight(weight, len(each), validate=validate).to(each.dtype)
     total = (weight * each).sum()
     if mean_weight == "batch":
         # A batch without any weight has nothing to say: 0, with zero gradient, never 0 / 0.
@@ -48,7 +51,9 @@ def mean_of_rows(
     return total / (each.shape[0] * mean_weight)
 
 
-def checked_weight(weight: Shaped[Tensor, "..."], rows: int) -> Shaped[Tensor, " batch"]:
+def checked_weight(
+    weight: Shaped[Tensor, "..."], rows: int, *, validate: bool = True
+) -> Shaped[Tensor, " batch"]:
     """The row weights, if there is one a row, a real number, finite and not negative.
 
     Raises:
@@ -60,6 +65,6 @@ def checked_weight(weight: Shaped[Tensor, "..."], rows: int) -> Shaped[Tensor, "
         )
     if weight.is_complex() or weight.dtype == torch.bool:
         raise InputError(f"weight must be a real number, found {weight.dtype}")
-    if readable(weight):
+    if validate and readable(weight):
         check_range("weight", weight, low=0.0)
     return weight

@@ -49,10 +49,10 @@ def test_gradients_are_those_of_the_losses():
 @pytest.mark.parametrize(
     ("name", "reach", "stuck"),
     [
-        # On its way from the first start, too, at b = -8.07.
+        # On their way from the first start, too: at b = -8.07, and at -5.54.
         ("sum", {1, 3, 4}, {2}),
+        ("cagrad", {1, 3, 4}, {2}),
         ("attentive", {1, 3, 4}, {0, 2}),  # w ~ |g|
-        ("cagrad", {1, 3, 4}, {0, 2}),
         # Its direction is that of IMTL-G; its length is not, and Adam remembers lengths. How far
         # it comes from the first start depends on rounding.
         ("config", {1, 3, 4}, {2}),

@@ -18,7 +18,7 @@ __all__ = ["DbMtl"]
 class DbMtl:
     """``w_k = K p_k (max_j n_j / n_k) / L_k``, n_k the running norm of the gradient of log L_k.
 
-    Lin et al., Dual-Balancing for Multi-Task Learning, 2023, algorithm 1: every log loss pulls
+    Lin et al., Dual-Balancing for Multi-Task Learning, 2023: every log loss pulls
     with the force of the strongest. The paper averages gradients over the past, which takes K
     gradients of memory; here the average is over their norms, and the gradient is today's. A
     loss below 0 counts with |L_k|. The preference multiplies the weight; a goal whose gradient is

@@ -18,7 +18,7 @@ __all__ = ["Dwa"]
 class Dwa:
     """``w_k = K p_k exp(r_k / T) / sum_j p_j exp(r_j / T)``, r_k = L_k(t-1) / L_k(t-2).
 
-    Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019, equation 7.
+    Liu, Johns and Davison, End-to-End Multi-Task Learning with Attention, CVPR 2019.
     L(t) is the mean loss over a window of steps (in the paper an epoch); r = 1 until a goal has
     been through two, and where the mean of the older one is 0.
 

@@ -31,6 +31,7 @@ class FairGrad:
     alpha: float = 2.0
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least("rule 'fairgrad': alpha", self.alpha, 0.1, example=2.0)

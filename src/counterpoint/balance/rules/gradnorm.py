@@ -20,7 +20,7 @@ class GradNorm:
 
     r_k is the loss relative to the goal's first, divided by the mean of all goals': who is
     behind gets a longer gradient. Chen et al., GradNorm: Gradient Normalization for Adaptive Loss
-    Balancing in Deep Multitask Networks, ICML 2018, equations 1 and 2; the target is held
+    Balancing in Deep Multitask Networks, ICML 2018, algorithm 1; the target is held
     constant, as there. Here log w is learned, by Adam of the rule's own, so that weights remain
     positive. Where a loss or a first loss is not positive, its ratio counts as 1. A goal whose
     gradient is zero has its preference.
@@ -63,6 +63,5 @@ class GradNorm:
         slope = pull / pull.amax().clamp_min(1e-300) * gap.sign()
         moved = adam(state, slope, self.rate)
         after = {name: torch.where(awake, moved[name], state[name]) for name in moved}
-        after["value"] = after["value"] - after["value"].mean()
         after |= {"first": first, "seen": torch.ones_like(first)}
         return weights + 0.0 * (given.losses + given.norms), after

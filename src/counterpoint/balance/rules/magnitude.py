@@ -23,8 +23,7 @@ class Magnitude:
     preference, and no loss counts for its unit. a = 0 is the sum. a = +1 attends to who is awake,
     and multiplies an imbalance of units; relative to each goal's own past it does not. Known
     members: the loss balancer of Defossez et al., High Fidelity Neural Audio Compression, 2022,
-    equation 5, and the adaptive weight of Esser et al., Taming Transformers, CVPR 2021,
-    equation 7 (both a = -1).
+    and the adaptive weight of Esser et al., Taming Transformers, CVPR 2021 (both a = -1).
 
     Running means forget their start (they are divided by ``1 - decay^t``). With ``sum w = K`` and
     a < 0 the length of the step follows the *smallest* norms; a floor keeps one goal that is

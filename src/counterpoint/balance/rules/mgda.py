@@ -28,6 +28,7 @@ class Mgda:
 
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def start(self, goals: int) -> dict[str, Tensor]:
         """Nothing to remember."""

@@ -32,6 +32,7 @@ class NashMtl:
     longest: float = 1.0
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.longest > 0:

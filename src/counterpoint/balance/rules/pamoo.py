@@ -32,6 +32,7 @@ class Pamoo:
     ideal: float | None = 0.0
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.ideal is not None:

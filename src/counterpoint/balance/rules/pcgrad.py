@@ -26,6 +26,7 @@ class PcGrad:
 
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def start(self, goals: int) -> dict[str, Tensor]:
         """Nothing to remember."""

@@ -22,7 +22,7 @@ class Protect:
     Chaudhry et al., Efficient Lifelong Learning with A-GEM, ICLR 2019, equation 11. With `each`,
     every protected goal for itself: d is the nearest to g with ``<d, r_k> >= 0`` for all of them
     (Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017,
-    equation 11, with margin 0). The protected goals are not pursued, only kept from harm. The
+    with margin 0). The protected goals are not pursued, only kept from harm. The
     preference weighs both means.
 
     A rule that is told names cannot work before it knows where they stand: `bind` gives the one
@@ -40,6 +40,7 @@ class Protect:
     each: bool = False
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.protected:
@@ -94,6 +95,7 @@ class Protected:
     each: bool = False
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
+    sums: ClassVar[bool] = True
 
     def start(self, goals: int) -> dict[str, Tensor]:
         """Nothing to remember."""

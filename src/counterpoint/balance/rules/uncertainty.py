@@ -18,7 +18,7 @@ class Uncertainty:
     """``w_k = p_k exp(-s_k)``, with log variances s learned on ``sum_k exp(-s_k) L_k + s_k``.
 
     Kendall, Gal and Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018,
-    equation 7, with ``s = log sigma^2`` and without its common factor 1/2. The s_k start at 0
+    with ``s = log sigma^2`` and without its common factor 1/2. The s_k start at 0
     (all weights 1) and are learned by Adam of the rule's own; at rest ``exp(s_k) = L_k``. For a
     loss that stays at or below 0 there is no rest: s_k is then held at -20. The preference
     multiplies the weight and does not enter what is learned.

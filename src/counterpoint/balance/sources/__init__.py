@@ -14,7 +14,7 @@ from counterpoint.balance.sources.last import last_layer
 from counterpoint.balance.sources.loss import Loss
 from counterpoint.balance.sources.parameters import Parameters
 from counterpoint.balance.sources.sketch import Sketch
-from counterpoint.balance.sources.source import Assemble, Measured, Scene, Source
+from counterpoint.balance.sources.source import Assemble, Measured, Scene, Source, Unfit
 
 __all__ = [
     "GRAMS",
@@ -26,6 +26,7 @@ __all__ = [
     "Scene",
     "Sketch",
     "Source",
+    "Unfit",
     "choose",
     "last_layer",
     "made_source",

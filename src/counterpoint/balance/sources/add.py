@@ -19,4 +19,9 @@ def add(leaf: Tensor, parts: Sequence[Tensor]) -> None:
         total = total + part
     if total.dtype != leaf.dtype:
         total = total.to(leaf.dtype)
-    leaf.grad = total if leaf.grad is None else leaf.grad + total
+    if leaf.grad is None:
+        leaf.grad = total
+    elif leaf.grad.is_sparse or total.is_sparse:
+        leaf.grad = leaf.grad + total
+    else:
+        leaf.grad.add_(total)  # whoever holds the tensor goes on seeing it

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from counterpoint.balance.catch import unwrapped
-from counterpoint.balance.graph import walk
+from counterpoint.balance.graph import Graph, trace
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.sources.features import Features
 from counterpoint.balance.sources.last import last_layer
@@ -63,7 +63,7 @@ def choose(rule: Rule, scene: Scene) -> tuple[str, str]:
         return "loss", " (auto: the rule looks at losses only)"
     if scene.features:
         return "features", " (as passed)"
-    meeting = walk(scene.losses).meeting()
+    meeting = Graph(trace(scene.losses), len(scene.losses)).meeting()
     if meeting is not None:
         names = ", ".join(sorted({edge.node.name() for edge in meeting}))
         if rule.needs == "norms" or _overlap(scene):

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.graph import Graph, Route, walk
+from counterpoint.balance.graph import Form, Graph, Trace, trace
 from counterpoint.balance.sources.add import add
-from counterpoint.balance.sources.plain import plain
-from counterpoint.balance.sources.source import Measured, Scene
+from counterpoint.balance.sources.plain import hooked, plain
+from counterpoint.balance.sources.source import Measured, Scene, Unfit
 from counterpoint.errors import InputError
 
 __all__ = ["Features"]
@@ -51,12 +51,12 @@ class Features:
             InputError: no goal depends on the features that were passed; or none were passed and
                 the goals meet in weights only.
         """
+        before = [value.grad if value.retains_grad else None for value in scene.features]
         way, nodes = self._follow(scene)
         places: Sequence[Tensor | GradientEdge] = scene.features or way.edges(nodes)
         heads = _Heads.of(way, nodes) if way.single(nodes, scene.features) else None
         if heads is not None and not plain(scene, heads.leaves):
             heads = None
-        before = [value.grad if value.retains_grad else None for value in scene.features]
         found = [
             _gradients(loss, places, heads.below(goal) if heads else ())
             for goal, loss in enumerate(scene.scaled)
@@ -74,24 +74,26 @@ class Features:
         gram = Gram.of(flat[0] if len(flat) == 1 else torch.cat(flat, 1))
         if scene.ranks.count > 1:
             gram = Gram.from_matrix(scene.ranks.mean(gram.matrix) / scene.ranks.count)
+        unseen = tuple(
+            name
+            for name, row in zip(scene.names, rows, strict=True)
+            if all(part is None for part in row)
+        )
         if heads is None:
-            return Measured(scene.unscaled(gram))
+            return Measured(scene.unscaled(gram), unseen=unseen)
         heads.take(found, columns[0], places[0])
-        return Measured(scene.unscaled(gram), assemble=heads.assemble)
+        return Measured(scene.unscaled(gram), assemble=heads.assemble, unseen=unseen)
 
     def _follow(self, scene: Scene) -> tuple["_Way", list[Node]]:
-        if self._way is not None and self._way.names == scene.names:
-            nodes = self._way.route.follow(scene.losses)
-            if nodes is not None:
-                return self._way, nodes
-        graph = walk(scene.losses)
-        self._way = _Way.through(graph, scene.names)
+        found = trace(scene.losses)
+        if self._way is None or self._way.form != found.form:
+            self._way = _Way.through(found, len(scene.losses))
         if not self._way.outputs and not scene.features:
-            raise InputError(
+            raise Unfit(
                 "features: the goals meet in weights, not in a value that was computed from them;"
                 " pass features=, or use gram='parameters'"
             )
-        return self._way, self._way.route.follow(scene.losses) or []
+        return self._way, found.at(self._way.places)
 
 
 @dataclass(frozen=True)
@@ -99,28 +101,36 @@ class _Way:
     """Where the goals meet, and the leaves above.
 
     Attributes:
-        names: the goals.
-        route: to the nodes where they meet, then to the leaves that not all goals reach.
+        form: of the graphs that it is for.
+        places: in the trace: of the nodes where they meet, then of the leaves that not all reach.
         outputs: which output of each meeting node; empty where goals meet in weights.
-        own: for every goal the places of the leaves that it reaches.
+        own: for every goal which of those leaves it reaches.
+        hooked: whether something changes a gradient that arrives where they meet.
     """
 
-    names: tuple[str, ...]
-    route: Route
+    form: Form
+    places: tuple[int, ...]
     outputs: tuple[int, ...]
     own: tuple[tuple[int, ...], ...]
+    hooked: bool
 
     @classmethod
-    def through(cls, graph: Graph, names: tuple[str, ...]) -> "_Way":
+    def through(cls, found: Trace, goals: int) -> "_Way":
+        graph = Graph(found, goals)
         meeting = graph.meeting() or []
         own = [node for node in graph.leaves() if graph.reach[node] != graph.everyone]
-        route = Route.to(graph, [*(edge.node for edge in meeting), *own])
-        outputs = tuple(edge.output_nr for edge in meeting)
-        places = (
+        nodes = [*(edge.node for edge in meeting), *own]
+        reached = (
             tuple(place for place, node in enumerate(own) if graph.reach[node] >> goal & 1)
-            for goal in range(len(names))
+            for goal in range(goals)
         )
-        return cls(names, route, outputs, tuple(places))
+        return cls(
+            found.form,
+            tuple(graph.place[node] for node in nodes),
+            tuple(edge.output_nr for edge in meeting),
+            tuple(reached),
+            any(hooked(edge) for edge in meeting),
+        )
 
     def edges(self, nodes: Sequence[Node]) -> list[GradientEdge]:
         pairs = zip(nodes[: len(self.outputs)], self.outputs, strict=True)
@@ -130,8 +140,9 @@ class _Way:
         """Whether the goals meet in one value, and it is the one that was passed, if one was.
 
         Of two values, what arrives at the lower one may have come through the upper one already.
+        Where a hook changes what arrives, a second arrival would change it again.
         """
-        if len(self.outputs) != 1:
+        if len(self.outputs) != 1 or self.hooked:
             return False
         return not features or (
             len(features) == 1

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from counterpoint.balance.graph import walk
+from counterpoint.balance.graph import Graph, trace
 from counterpoint.balance.sources.source import Scene
 from counterpoint.errors import InputError
 
@@ -21,7 +21,7 @@ def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
     Raises:
         InputError: no weight of the model is reached by all goals.
     """
-    graph = walk(scene.losses)
+    graph = Graph(trace(scene.losses), len(scene.losses))
     below = graph.consumers()
     reached = {
         id(leaf): node

@@ -1,14 +1,14 @@
 """Gradients at the weights themselves: exact."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 from torch import Tensor
 from torch.autograd.graph import Node
 
+from counterpoint.balance.graph import Graph, trace
 from counterpoint.balance.sources.gradients import Gradients
 from counterpoint.balance.sources.plain import plain
-from counterpoint.balance.sources.plan import Plan, askable, make_plan
+from counterpoint.balance.sources.plan import Plan, askable, make_plan, plain_product
 from counterpoint.balance.sources.source import Measured, Scene
 from counterpoint.errors import InputError
 
@@ -53,7 +53,7 @@ class Parameters:
         plan, nodes = self._nodes(scene, structured)
         # all gradients are worth keeping only where all of them are computed anyway
         leaves = [getattr(node, "variable") for node in nodes[: len(plan.reach)]]  # noqa: B009
-        whole = self._chosen is None and plain(scene, leaves)
+        whole = self._chosen is None and not plan.hooked and plain(scene, leaves)
         try:
             found = Gradients.ask(plan, nodes, scene.scaled, whole=whole)
         except RuntimeError as error:
@@ -68,11 +68,15 @@ class Parameters:
         return Measured(gram, assemble=found.assemble if whole else None)
 
     def _nodes(self, scene: Scene, structured: bool) -> tuple[Plan, list[Node]]:
-        if self._plan is not None and self._plan.names == scene.names:
-            nodes = self._plan.route.follow(scene.losses)
-            if nodes is not None:
-                return self._plan, nodes
-        askable(scene.losses)
+        found = trace(scene.losses)
+        plan = self._plan
+        if plan is not None and plan.form == found.form:
+            nodes = found.at(plan.places)
+            uses = nodes[len(plan.reach) : len(nodes) - len(plan.meeting)]
+            if all(plain_product(node) for node in uses):
+                return plan, nodes
+        graph = Graph(found, len(scene.losses))
+        askable(graph)
         chosen = () if self._chosen is None else self._chosen(scene)
-        self._plan = make_plan(scene.names, scene.losses, chosen, structured=structured)
-        return self._plan, cast("list[Node]", self._plan.route.follow(scene.losses))
+        plan = self._plan = make_plan(graph, found.form, chosen, structured=structured)
+        return plan, found.at(plan.places)

@@ -1,13 +1,16 @@
 """When a source that has computed gradients may put them into `.grad` itself."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from counterpoint.balance.sources.source import Scene
 
-__all__ = ["plain"]
+__all__ = ["hooked", "plain"]
 
 
 def plain(scene: Scene, leaves: Sequence[Tensor]) -> bool:
@@ -25,3 +28,15 @@ def plain(scene: Scene, leaves: Sequence[Tensor]) -> bool:
         or hasattr(leaf, "to_local")
         for leaf in leaves
     )
+
+
+def hooked(edge: GradientEdge) -> bool:
+    """Whether a hook changes a gradient that arrives at a value; found out by sending one there.
+
+    torch does not list the hooks of a value inside a graph.
+    """
+    differentiate: Any = torch.autograd.grad  # its annotations do not know mixed sequences
+    value = getattr(edge.node, "_input_metadata")[edge.output_nr]  # noqa: B009
+    sent = torch.ones(value.shape, dtype=value.dtype, device=value.device)
+    found = differentiate([edge], [edge], grad_outputs=[sent], retain_graph=True)[0]
+    return not torch.equal(found, sent)

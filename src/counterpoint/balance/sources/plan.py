@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from counterpoint.balance.graph import Graph, Route, leaf_of, walk
+from counterpoint.balance.graph import Form, Graph, leaf_of
+from counterpoint.balance.sources.plain import hooked
 from counterpoint.errors import InputError
 
-__all__ = ["Plan", "askable", "make_plan"]
+__all__ = ["Plan", "askable", "make_plan", "plain_product"]
 
 _PASSED_ON = ("TBackward0", "ToCopyBackward0")
 _PRODUCTS = {"AddmmBackward0": 2, "MmBackward0": 1}  # which edge leads to the weight
@@ -24,70 +25,71 @@ _BATCHED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """Which nodes of the graph to look at; places in `Route.places`.
+    """Which nodes of a graph to look at.
 
     Attributes:
-        names: the goals it was made for.
-        route: to all nodes below, in the order: leaves, uses, meeting.
+        form: of the graphs that it is for.
+        places: of the nodes in the trace, in the order: leaves, uses, meeting.
         reach: for every leaf the goals that reach it, as bits.
         uses: for every leaf that is the weight of matrix products alone, the range of its products
             among the uses; None for a leaf whose gradient is asked for itself.
         counted: which leaves enter the Gram matrix.
         meeting: outputs of the nodes where all goals meet, if everything below them can be
             differentiated for all goals at once; empty: one goal after the other.
+        hooked: whether something changes a gradient that arrives where the goals meet.
     """
 
-    names: tuple[str, ...]
-    route: Route
+    form: Form
+    places: tuple[int, ...]
     reach: tuple[int, ...]
     uses: tuple[tuple[int, int] | None, ...]
     counted: tuple[bool, ...]
     meeting: tuple[int, ...]
+    hooked: bool
 
 
-def make_plan(
-    names: Sequence[str], losses: Sequence[Tensor], chosen: Sequence[Tensor], *, structured: bool
-) -> Plan:
+def make_plan(graph: Graph, form: Form, chosen: Sequence[Tensor], *, structured: bool) -> Plan:
     """Read the graph of one step.
 
     Args:
-        names: the goals.
-        losses: their scalars.
+        graph: the graph.
+        form: its form.
         chosen: the weights that count; none: those that at least two goals reach.
         structured: whether gradients of matrix products may be kept as their factors.
 
     Raises:
         InputError: no weight counts.
     """
-    graph = walk(losses)
     leaves = graph.leaves()
     counted = _counted(graph, leaves, chosen)
     below = graph.consumers()
-    found = [_products(node, below) if structured and counted[node] else None for node in leaves]
+    used = [_products(node, below) if structured and counted[node] else None for node in leaves]
     uses: list[tuple[int, int] | None] = []
     nodes: list[Node] = []
-    for some in found:
+    for some in used:
         uses.append(None if some is None else (len(nodes), len(nodes) + len(some)))
         nodes += some or []
-    meeting = _together(graph, leaves, counted) if structured else []
+    touched = any(hooked(edge) for edge in graph.meeting() or [])
+    meeting = _together(graph, leaves, counted) if structured and not touched else []
     places = [edge[0] for edge in meeting]
     return Plan(
-        names=tuple(names),
-        route=Route.to(graph, [*leaves, *nodes, *places]),
+        form=form,
+        places=tuple(graph.place[node] for node in [*leaves, *nodes, *places]),
         reach=tuple(graph.reach[node] for node in leaves),
         uses=tuple(uses),
         counted=tuple(counted.values()),
         meeting=tuple(edge[1] for edge in meeting),
+        hooked=touched,
     )
 
 
-def askable(losses: Sequence[Tensor]) -> None:
+def askable(graph: Graph) -> None:
     """See that a graph can be differentiated one goal at a time.
 
     Raises:
         InputError: it cannot: a part of it is a reentrant checkpoint.
     """
-    if any("CheckpointFunctionBackward" in node.name() for node in walk(losses).nodes):
+    if any("CheckpointFunctionBackward" in node.name() for node in graph.nodes):
         raise InputError(
             "gram='parameters': checkpoints with use_reentrant=True cannot be differentiated one"
             " goal at a time; use use_reentrant=False, or gram='features'"
@@ -120,14 +122,15 @@ def _products(leaf: Node, below: dict[Node, list[tuple[Node, int]]]) -> list[Nod
         if name in _PASSED_ON:
             turned = turned != (name == "TBackward0")
             queue += [(*consumer, turned) for consumer in below[node]]
-        elif turned and _PRODUCTS.get(name) == number and _plain_product(node):
+        elif turned and _PRODUCTS.get(name) == number and plain_product(node):
             found.append(node)
         else:
             return None
     return found or None
 
 
-def _plain_product(node: Node) -> bool:
+def plain_product(node: Node) -> bool:
+    """Whether a product is not multiplied by a number on its way (`torch.addmm` may)."""
     return getattr(node, "_saved_alpha", 1) == 1
 
 

@@ -9,11 +9,18 @@ from torch import Tensor, nn
 
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.ranks import Ranks
+from counterpoint.errors import InputError
 
-__all__ = ["Assemble", "Measured", "Scene", "Source"]
+__all__ = ["Assemble", "Measured", "Scene", "Source", "Unfit"]
+
+
+class Unfit(InputError):
+    """A source cannot measure the goals of this step; another one could."""
+
 
 Assemble: TypeAlias = Callable[[Tensor, Sequence[int]], None]
-"""Adds ``(1/K) sum_k w_k g_k`` to the leaves' `.grad`, given w and the goals that take part."""
+"""Adds ``(1/K) sum_k w_k g_k`` to the leaves' `.grad`, given w times the share of this part, and
+the goals that take part."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,10 @@ class Scene:
         model: the model.
         ranks: who trains it.
         features: values that were named as the shared representation; none if not told.
+        scale: what a GradScaler multiplies losses by before they are differentiated; None: nothing.
+        share: how much the gradient counts: the part's share of an accumulated step.
+        blind: whether nothing can be measured in this step.
+        backward: what is called with the balanced loss; None: its own `backward`.
     """
 
     names: tuple[str, ...]
@@ -34,6 +45,8 @@ class Scene:
     ranks: Ranks
     features: tuple[Tensor, ...] = ()
     scale: Tensor | None = None
+    share: float = 1.0
+    blind: bool = False
     backward: Callable[[Tensor], object] | None = None
 
     @property
@@ -55,11 +68,13 @@ class Measured:
         known: False if nothing was measured: norms and cosines are NaN.
         assemble: where the gradients themselves are at hand, what adds them up; else None, and
             an ordinary backward pass does it.
+        unseen: goals that do not pass through where it measured.
     """
 
     gram: Gram
     known: bool = True
     assemble: Assemble | None = field(default=None)
+    unseen: tuple[str, ...] = ()
 
     @classmethod
     def nothing(cls, scene: Scene) -> "Measured":
