@@ -6,6 +6,7 @@ from torch import nn
 
 from balance_models import Spy, close, expected, goals_of, gradient, make, numbers
 from counterpoint.balance import Balancer
+from counterpoint.errors import InputError
 
 SOURCES = ["features", "parameters", "last", "auto"]
 
@@ -151,3 +152,103 @@ def test_functions_that_call_something_variable():
         wanted = expected(losses, model)
         Balancer(Spy(), gram=gram).backward(losses, model)
         close(gradient([*model.parameters()]), wanted)
+
+
+def vectors(model, x):
+    """Two goals as entries of one vector of losses."""
+    return (model(x) - torch.tensor([1e3, 1.0], dtype=torch.float64)).square().mean(0)
+
+
+VECTORS = {
+    "unbound": lambda e: dict(zip("ab", e.unbind(), strict=True)),
+    "indexed": lambda e: {"a": e[0], "b": e[1]},
+    "nested": lambda e: {"a": e[0], "both": e[0] + e[1]},
+}
+
+
+@pytest.mark.parametrize("gram", ["parameters", "last", "auto"])
+@pytest.mark.parametrize("way", VECTORS)
+def test_losses_that_are_made_together(way, gram):
+    """Neither is lost, and their units are seen."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+    x = numbers(9, 5)
+    wanted = expected(VECTORS[way](vectors(model, x)), model)
+    step = Balancer(Spy(), gram=gram).backward(VECTORS[way](vectors(model, x)), model)
+    close(gradient([*model.parameters()]), wanted)
+    if way != "nested":
+        assert step.norms[0] > 100.0 * step.norms[1]
+
+
+def test_impartial_sees_the_units_of_entries_of_a_vector():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 2)).double()
+    step = Balancer("impartial").backward(VECTORS["indexed"](vectors(model, numbers(9, 5))), model)
+    assert step.weights[0] < 0.02
+
+
+@pytest.mark.parametrize("gram", ["parameters", "last"])
+def test_heads_that_are_put_side_by_side_are_not_shared(gram):
+    model, x = make("mlp")
+
+    def apart():
+        return goals_of(model, {"x": x})
+
+    def joined():
+        together = torch.cat([head(model.trunk(x)) for head in model.heads.values()], 1)
+        parts = together.split(2, 1)
+        pairs = enumerate(zip(model.heads, parts, strict=True))
+        return {n: 10.0 ** (-k) * (p - k).square().mean() for k, (n, p) in pairs}
+
+    one, two = (Balancer(Spy(), gram=gram).backward(f(), model) for f in (apart, joined))
+    torch.testing.assert_close(one.norms, two.norms)
+    torch.testing.assert_close(one.cosines, two.cosines)
+
+
+def test_weights_that_are_unfrozen_later():
+    for gram in SOURCES:
+        model, x = make("mlp")
+        model.trunk[0].requires_grad_(False)
+        model.heads["b"].requires_grad_(False)
+        balancer = Balancer(Spy(), gram=gram)
+        balancer.backward(goals_of(model, {"x": x}), model)
+        model.requires_grad_(True)
+        model.zero_grad()
+        wanted = expected(goals_of(model, {"x": x}), model)
+        balancer.backward(goals_of(model, {"x": x}), model)
+        close(gradient([*model.parameters()]), wanted)
+
+
+def test_complex_weights():
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 4, dtype=torch.complex128)
+    x = torch.randn(5, 3, dtype=torch.complex128)
+
+    def losses():
+        z = layer(x)
+        return {"a": z.abs().square().mean(), "b": (z.real - 1).square().mean()}
+
+    rows = [torch.autograd.grad(v, [*layer.parameters()]) for v in [*losses().values()][:1]]
+    flat = torch.cat([torch.view_as_real(part).flatten() for part in rows[0]])
+    for gram in ("parameters", "auto"):
+        layer.zero_grad()
+        step = Balancer(Spy(), gram=gram).backward(losses(), layer)
+        assert torch.isfinite(step.cosines).all()
+        if gram == "parameters":
+            torch.testing.assert_close(step.norms[0], flat.norm())
+
+
+def test_a_hook_that_reads_values_is_named():
+    model, x = make("mlp")
+    seen = []
+
+    def losses():
+        h = model.trunk[1](model.trunk[0](x))
+        h.register_hook(lambda g: seen.append(g.norm().item()))
+        z = model.trunk[3](model.trunk[2](h))
+        return {n: head(z).square().mean() for n, head in model.heads.items()}
+
+    with pytest.raises(InputError, match="a hook inside the network reads values"):
+        Balancer(Spy(), gram="parameters").backward(losses(), model)
+    Balancer(Spy(), gram="features").backward(losses(), model)
+    assert len(seen) == 1

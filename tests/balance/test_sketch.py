@@ -128,3 +128,31 @@ def test_other_goals_the_second_time():
 
     with pytest.raises(InputError, match="gave \\('a', 'b', 'c'\\) and then \\('a', 'c'\\)"):
         Balancer(gram="sketch").step(moody, model, {"x": x})
+
+
+def test_near_convergence_what_bends_alike_is_taken_away():
+    """Two opposed small gradients on a bowl that is much steeper: a square would see +1."""
+    model = nn.Linear(40, 1, bias=False).double()
+    nn.init.zeros_(model.weight)
+    away = torch.randn(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1e-4
+
+    def pulled(model, batch):
+        w = model.weight[0]
+        bowl = 50.0 * w.square().sum()
+        return {"a": bowl + w @ away, "b": bowl - w @ away}
+
+    nn.init.constant_(model.weight, 1e-9)
+    sketch = Sketch(length=1e4)
+    for _ in range(300):
+        sketch.look(pulled, model, {}, [*model.parameters()], Ranks())
+        losses = pulled(model, {})
+        scene = Scene(tuple(losses), [*losses.values()], model, Ranks())
+        gram = sketch.measure(scene).gram
+    assert gram.cosines[0, 1] < -0.9
+
+
+def test_coarse_weights_are_refused():
+    model, x = make("mlp")
+    model.bfloat16()
+    with pytest.raises(InputError, match="weights of torch.bfloat16 cannot be moved by so little"):
+        Balancer(gram="sketch").step(goals_of, model, {"x": x.bfloat16()})

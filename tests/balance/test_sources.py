@@ -149,8 +149,8 @@ def test_auto_sees_that_disjoint_outputs_show_no_angles():
         y = model(numbers(9, 5))
         return {"a": y[:, 0].square().mean(), "b": (y[:, 1] - 1).square().mean()}
 
-    assert _chosen("upgrad", losses(), model).startswith("parameters (auto: the goals pull at")
-    assert _chosen("magnitude", losses(), model).startswith("features")
+    for rule in ("upgrad", "magnitude"):
+        assert _chosen(rule, losses(), model).startswith("parameters (auto: the goals pull at")
 
 
 def test_goals_may_meet_at_a_single_number():
@@ -158,7 +158,7 @@ def test_goals_may_meet_at_a_single_number():
     model = nn.Linear(5, 1).double()
     total = model(numbers(4, 5)).sum()
     found = Balancer("upgrad").backward({"a": total, "b": -2.0 * total}, model)
-    assert found.cosines[0, 1].item() == -1.0
+    assert found.cosines[0, 1].item() == pytest.approx(-1.0)
 
 
 def test_many_goals_without_a_meeting_point_take_the_last_layer():

@@ -76,7 +76,7 @@ def test_the_state_of_another_rule_is_refused():
     model, x = make("mlp")
     one = Balancer("dwa")
     one.step(goals_of, model, {"x": x})
-    with pytest.raises(InputError, match="make it with the same rule"):
+    with pytest.raises(InputError, match="the state is of one with rule = Dwa"):
         Balancer("magnitude").load_state_dict(one.state_dict())
 
 

@@ -226,6 +226,29 @@ def test_all_parts_of_a_step_have_the_weights_of_the_first(net, unlike, table, p
 
 
 @pytest.mark.parametrize("name", sorted(set(RULES) - {"sum"}))
+def test_equal_parts_are_the_whole_step(net, unlike, table, name):
+    """Whatever a rule makes of the size of a loss, a part is no smaller than the whole."""
+    rows = {key: value[:30].repeat(4, *[1] * (value.ndim - 1)) for key, value in table.items()}
+    models = [net().eval() for _ in range(2)]
+    for model, parts in zip(models, (1, 4), strict=True):
+        model[1] = model[3] = nn.Identity()
+        training = Training(
+            epochs=1, batch_size=120, optimiser="sgd", momentum=0.0, rate=1e-3,
+            schedule="constant", accumulate=parts, balance=name,
+        )  # fmt: skip
+        fit(model, unlike, Ordered(rows), training, progress=False)
+    for one, four in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, four, rtol=1e-4, atol=1e-6)
+
+
+class Ordered(Tensors):
+    """The rows in their order, so that the parts of a batch are alike."""
+
+    def batches(self, size, *, seed=None, start=0):
+        return super().batches(size, seed=None, start=start)
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"sum"}))
 def test_every_rule_trains_and_resumes(run, same, tmp_path, name):
     training = replace(TRAINING, balance=name, epochs=2)
     straight, result = run(tmp_path / "straight", training)

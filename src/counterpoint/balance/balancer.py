@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -27,13 +28,22 @@ from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.record import Step
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.rules import rule as named_rule
-from counterpoint.balance.saved import Saved, pack, unpack
-from counterpoint.balance.sources import Measured, Scene, Sketch, Source, Unfit, choose, made_source
+from counterpoint.balance.saved import Saved, pack, same_settings, unpack
+from counterpoint.balance.sources import (
+    Measured,
+    Scene,
+    Sketch,
+    Source,
+    Unfit,
+    choose,
+    made_source,
+    movable,
+    told_source,
+)
 from counterpoint.balance.watch import Watch
 from counterpoint.balance.weigh import Weigher
-from counterpoint.errors import InputError
 from counterpoint.goals import Goals
-from counterpoint.parameters import Pattern, select
+from counterpoint.parameters import Pattern
 
 __all__ = ["Balancer"]
 
@@ -63,7 +73,7 @@ class Balancer:
         on_alarm: "warn"; "remedy": hold weights back as `counterpoint.balance.monitor.remedied`
             says; or a function that is given every `Alarm`.
         monitor: whether to look for failures; see `counterpoint.balance.monitor`.
-        seed: of everything drawn here; torch's generators are not touched.
+        seed: of everything drawn here.
         group: the process group of DistributedDataParallel; None: the default one.
 
     Raises:
@@ -96,10 +106,8 @@ class Balancer:
         self._weigher = Weigher(named_rule(rule), preference or {}, seed)
         self._catch: Catch | None = None
         if at is not None and gram in ("auto", "features"):
-            if not isinstance(at, str | nn.Module):
-                raise InputError("at: features come from one part of the model; give its name")
             gram, self._catch = "features", Catch(at)
-        self._source = _told(gram, at, seed)
+        self._source = told_source(gram, at, seed)
         self._choice: tuple[str, str] | None = None
         self._at = at
         self._every, self._nonfinite, self._on_alarm = every, nonfinite, on_alarm
@@ -117,6 +125,20 @@ class Balancer:
     def source(self) -> str:
         """Where the Gram matrix comes from, and why; "" before "auto" has seen a step."""
         return "" if self._source is None else self._source.text
+
+    def describe(self) -> dict[str, str | int | float]:
+        """Everything that decides what it does, as plain values: for the identity of a run."""
+        source = "auto" if self._choice is not None or self._source is None else self._source.text
+        told = {
+            "rule": repr(self.rule),
+            "gram": source,
+            "at": repr(self._at),
+            "every": self._every,
+            "nonfinite": self._nonfinite,
+            "remedy": str(self._on_alarm == "remedy"),
+        }
+        wanted = sorted(self._weigher.wanted.items())
+        return told | {f"preference.{name}": float(value) for name, value in wanted}
 
     @property
     def in_force(self) -> tuple[Alarm, ...]:
@@ -160,19 +182,9 @@ class Balancer:
         found = check_losses(losses)
         check_model(model)
         passed = check_features(features)
-        return self._go(
-            Scene(
-                names=tuple(found),
-                losses=[*found.values()],
-                model=model,
-                ranks=self._ranks,
-                features=passed or self._caught(tuple(found), refresh),
-                scale=scale_of(scaler, next(iter(found.values()))),
-                share=share,
-                backward=backward,
-            ),
-            refresh,
-        )
+        passed = passed or self._caught(tuple(found), refresh)
+        told = {"features": passed, "share": share, "backward": backward}
+        return self._go(self._scene(found, model, scaler, told), refresh)
 
     def step(
         self,
@@ -193,33 +205,22 @@ class Balancer:
             goals: ``goals(model, batch) -> {name: scalar}``.
             model: the model.
             batch: what the goals are evaluated on.
-            scaler: see `backward`.
-            refresh: see `backward`.
-            share: see `backward`.
-            backward: see `backward`.
+            scaler, refresh, share, backward: see `backward`.
 
         Raises:
             InputError: see `backward`.
         """
         check_model(model)
-        looks = isinstance(self._source, Sketch) and self._measures(None, refresh)
+        looks = self._measures(None, refresh)
         if isinstance(self._source, Sketch) and looks:
-            self._source.look(goals, model, batch, self._moved(model), self._ranks)
+            self._source.look(goals, model, batch, movable(unwrapped(model), self._at), self._ranks)
         with self.watching(model):
             found = check_losses(goals(model, batch))
-        scene = Scene(
-            names=tuple(found),
-            losses=[*found.values()],
-            model=model,
-            ranks=self._ranks,
-            features=self._caught(tuple(found), refresh),
-            scale=scale_of(scaler, next(iter(found.values()))),
-            share=share,
-            backward=backward,
-            # other goals than before, between two looks: nothing is known of them yet
-            blind=isinstance(self._source, Sketch) and not looks,
-        )
-        return self._go(scene, refresh)
+        # other goals than before, between two looks: nothing is known of them yet
+        blind = isinstance(self._source, Sketch) and not looks
+        caught = self._caught(tuple(found), refresh)
+        told = {"features": caught, "share": share, "backward": backward, "blind": blind}
+        return self._go(self._scene(found, model, scaler, told), refresh)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
@@ -234,7 +235,12 @@ class Balancer:
         """All that the steps to come depend on, as tensors on the CPU; may wait for the device."""
         return pack(
             Saved(
-                {"count": self._count, "choice": self._choice, "of": self._kept.names},
+                {
+                    "count": self._count,
+                    "choice": self._choice,
+                    "of": self._kept.names,
+                    "settings": self.describe(),
+                },
                 weigher=self._weigher.state(),
                 source=self._source.state() if isinstance(self._source, Sketch) else {},
                 watch={} if self._watch is None else self._watch.state(),
@@ -246,9 +252,10 @@ class Balancer:
         """Go on where `state_dict` was called: the same steps, to the bit.
 
         Raises:
-            InputError: it is the state of another rule or source.
+            InputError: it is the state of a balancer with other settings; names the first.
         """
         saved = unpack(state)
+        same_settings(saved.values["settings"], self.describe())
         self._weigher.restore(saved.weigher)
         if isinstance(self._source, Sketch) and saved.source:
             self._source.restore(saved.source)
@@ -261,6 +268,17 @@ class Balancer:
             self._choice, self._source = (gram, why), made_source(gram, why)
         elif self._choice is not None:
             self._choice = self._source = None
+
+    def _scene(
+        self,
+        losses: Mapping[str, Tensor],
+        model: nn.Module,
+        scaler: torch.amp.GradScaler | None,
+        told: dict[str, Any],
+    ) -> Scene:
+        scale = scale_of(scaler, next(iter(losses.values())))
+        names, values = tuple(losses), [*losses.values()]
+        return Scene(names, values, model, self._ranks, scale=scale, **told)
 
     def _go(self, scene: Scene, refresh: bool) -> Step:
         self._ranks.agree(scene.names, scene.losses[0].device)
@@ -379,15 +397,3 @@ class Balancer:
             elif self._on_alarm == "warn" and not alarm.over:
                 warnings.warn(f"{alarm.sentence}; {alarm.remedy}", BalanceWarning, stacklevel=4)
         return replace(step, alarms=alarms) if alarms else step
-
-    def _moved(self, model: nn.Module) -> list[nn.Parameter]:
-        """The weights that a sketch moves."""
-        inner = unwrapped(model)
-        chosen = inner.parameters() if self._at is None else select(inner, self._at).values()
-        return [weight for weight in chosen if weight.requires_grad]
-
-
-def _told(gram: str | Source, at: Pattern | None, seed: int) -> Source | None:
-    if not isinstance(gram, str):
-        return gram
-    return None if gram == "auto" else made_source(gram, at=at, seed=seed)

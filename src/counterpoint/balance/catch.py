@@ -30,9 +30,14 @@ class Catch:
 
     Args:
         at: the part, or its name in the model.
+
+    Raises:
+        InputError: it is neither.
     """
 
-    def __init__(self, at: str | nn.Module) -> None:
+    def __init__(self, at: object) -> None:
+        if not isinstance(at, str | nn.Module):
+            raise InputError("at: features come from one part of the model; give its name")
         self._at = at
         self._caught: list[Tensor] = []
 

@@ -76,18 +76,18 @@ class Graph:
         """The values through which all goals reach what they have in common.
 
         That is every edge from a node that some goal does not reach to one that all reach. None
-        if one of those is a leaf (a weight that goals use directly), or if there is none: then no
+        if one of those is a leaf (a weight that goals use directly), if there is none, or if a loss
+        itself is what others are made of (entries of one vector, one the sum of others): then no
         computed value stands between the goals and what they share.
         """
+        if any(self.reach[root] == self.everyone for root in self.roots):
+            return None
         found: dict[tuple[Node, int], None] = {}
         for node in self.nodes:
             if self.reach[node] != self.everyone:
                 for below, output in node.next_functions:
                     if below is not None and self.reach[below] == self.everyone:
                         found[below, output] = None
-        for root in self.roots:
-            if self.reach[root] == self.everyone:
-                found[root, 0] = None
         if not found or any(leaf_of(node) is not None for node, _ in found):
             return None
         return [GradientEdge(node, output) for node, output in found]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 
-__all__ = ["Saved", "join", "pack", "split", "unpack"]
+__all__ = ["Saved", "join", "pack", "same_settings", "split", "unpack"]
 
 _PLAIN = "plain"
 
@@ -60,6 +60,20 @@ def unpack(state: Mapping[str, Tensor]) -> Saved:
         if group in parts:
             parts[group][name] = value
     return Saved(join({_PLAIN: state[_PLAIN]}), **parts)
+
+
+def same_settings(saved: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """See that a state goes on in a balancer like the one that it is of.
+
+    Raises:
+        InputError: names the first setting that differs.
+    """
+    for key in [*saved, *here]:
+        if saved.get(key) != here.get(key):
+            raise InputError(
+                f"balancer: the state is of one with {key} = {saved.get(key, 'nothing')}, this one"
+                f" has {here.get(key, 'nothing')}; make it with the same settings"
+            )
 
 
 def split(values: Mapping[str, Any]) -> dict[str, Tensor]:

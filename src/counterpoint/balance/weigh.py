@@ -21,6 +21,10 @@ _CPU = torch.device("cpu")
 class Weigher:
     """Asks a rule for the weights of one step after the other.
 
+    Attributes:
+        rule: the rule.
+        wanted: how much a goal is wanted, by name.
+
     Args:
         rule: the rule.
         preference: how much a goal is wanted, by name; 1 where nothing is said.
@@ -29,11 +33,11 @@ class Weigher:
 
     def __init__(self, rule: Rule, preference: Mapping[str, float], seed: int) -> None:
         self.rule = rule
-        self._preference = dict(preference)
+        self.wanted = dict(preference)
         self._generator = generator(seed, 5)
         self._memory = Memory(rule.start)
         self._known: dict[str, None] = {}
-        self._wanted: tuple[Sequence[str], Tensor] | None = None
+        self._shares: tuple[Sequence[str], Tensor] | None = None
 
     def weigh(self, names: Sequence[str], losses: Tensor, gram: Gram) -> Tensor:
         """Weights of one step, float64 (K,), on the losses' device.
@@ -56,15 +60,15 @@ class Weigher:
 
     def preference(self, names: Sequence[str]) -> Tensor:
         """How much each goal is wanted, (K,), of mean 1."""
-        if self._wanted is None or self._wanted[0] != names:
+        if self._shares is None or self._shares[0] != names:
             self._meet(names)
-            self._wanted = names, preferences(self._preference, names)
-        return self._wanted[1]
+            self._shares = names, preferences(self.wanted, names)
+        return self._shares[1]
 
     def _meet(self, names: Sequence[str]) -> None:
         first = not self._known
         self._known |= dict.fromkeys(names)
-        for name in self._preference:
+        for name in self.wanted:
             if first and name not in names:
                 warnings.warn(
                     f"preference: no goal of the first step is called {name!r}"

@@ -90,7 +90,7 @@ def fit(
         if folder is not None:
             whole = _describe(model, source, training, validation, split, recipe)
             if balancer is not None:
-                whole["balancer"] = repr(balancer.rule)
+                whole["balancer"] = balancer.describe()
             place = stack.enter_context(RunFolder(folder, whole, layer))
         steps = -(-source.rows // training.batch_size) * training.epochs
         report = stack.enter_context(_Notes(reporter(progress, training.epochs, steps)))

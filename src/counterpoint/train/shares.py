@@ -83,6 +83,7 @@ class Shares:
         *,
         scaler: torch.amp.GradScaler | None = None,
         first: bool = True,
+        share: float = 1.0,
     ) -> Step:
         """Add the balanced gradient to `.grad`; see `counterpoint.balance.Balancer.step`.
 
@@ -92,8 +93,9 @@ class Shares:
             batch: a batch, or a part of one.
             scaler: of float16.
             first: whether it is the first part: the others take its weights.
+            share: the part's share of the rows.
         """
-        return self.balancer.step(goals, model, batch, scaler=scaler, refresh=first)
+        return self.balancer.step(goals, model, batch, scaler=scaler, refresh=first, share=share)
 
     def add(self, step: Step, losses: list[Tensor]) -> None:
         """Take in one optimiser step.

@@ -127,18 +127,17 @@ class EagerStep:
         def goals(model: nn.Module, part: Batch) -> dict[str, Tensor]:
             # the balancer judges graphs itself, and a sketch evaluates the goals without one
             losses = self._losses(model, part, graph=False)
-            share = rows_of(part) / rows
-            losses = losses if share == 1.0 else [loss * share for loss in losses]
             held.append([loss.detach() for loss in losses])
             return dict(zip(self.names, losses, strict=True))
 
         step, total = None, list[Tensor]()
         for part in _parts(batch, self._parts):
+            share = rows_of(part) / rows
             found = shares.backward(
-                goals, self._model, part, scaler=self._scaler, first=step is None
+                goals, self._model, part, scaler=self._scaler, first=step is None, share=share
             )
             step = found if step is None else step
-            values = held[-1]
+            values = [value * share for value in held[-1]]
             total = [a + b for a, b in zip(total, values, strict=True)] if total else values
         if step is not None:
             shares.add(step, total)

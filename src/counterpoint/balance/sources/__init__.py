@@ -8,12 +8,12 @@ nothing. In comes a `Scene`, one step's goals with their graph; out comes `Measu
 'features'
 """
 
-from counterpoint.balance.sources.choose import GRAMS, choose, made_source
+from counterpoint.balance.sources.choose import GRAMS, choose, made_source, told_source
 from counterpoint.balance.sources.features import Features
 from counterpoint.balance.sources.last import last_layer
 from counterpoint.balance.sources.loss import Loss
 from counterpoint.balance.sources.parameters import Parameters
-from counterpoint.balance.sources.sketch import Sketch
+from counterpoint.balance.sources.sketch import Sketch, movable
 from counterpoint.balance.sources.source import Assemble, Measured, Scene, Source, Unfit
 
 __all__ = [
@@ -30,4 +30,6 @@ __all__ = [
     "choose",
     "last_layer",
     "made_source",
+    "movable",
+    "told_source",
 ]

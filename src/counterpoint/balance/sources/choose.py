@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from counterpoint.balance.catch import unwrapped
@@ -16,7 +17,7 @@ from counterpoint.balance.sources.source import Scene, Source
 from counterpoint.errors import InputError, nearest
 from counterpoint.parameters import Pattern, select
 
-__all__ = ["GRAMS", "choose", "made_source"]
+__all__ = ["GRAMS", "choose", "made_source", "told_source"]
 
 GRAMS = ("auto", "features", "parameters", "last", "sketch", "loss")
 """Names of the sources of the Gram matrix."""
@@ -51,13 +52,26 @@ def made_source(gram: str, why: str = "", *, at: Pattern | None = None, seed: in
     return Parameters(None, why)
 
 
+def told_source(gram: str | Source, at: Pattern | None, seed: int) -> Source | None:
+    """The source that somebody asks for; None for "auto", which needs to see a step.
+
+    Raises:
+        InputError: it is neither a source nor the name of one.
+    """
+    if isinstance(gram, str):
+        return None if gram == "auto" else made_source(gram, at=at, seed=seed)
+    if not callable(getattr(gram, "measure", None)):
+        raise InputError(f"gram: expected a source or the name of one, found {gram!r}")
+    return gram
+
+
 def choose(rule: Rule, scene: Scene) -> tuple[str, str]:
     """By rule and model: the cheapest source that shows the rule what it needs, and why.
 
     Losses alone: no source. Where all goals go through computed values before they reach what
-    they share: there; but a rule that looks at angles must find the goals pulling at the same
-    numbers there. Otherwise at the weights: all that are shared for up to eight goals, the last
-    shared layer for more.
+    they share: there, if they pull at the same numbers there. Entries of one output, or of one
+    vector of losses, show no angles, and not always the goals' units. Otherwise at the weights: all
+    that are shared for up to eight goals, the last shared layer for more.
     """
     if rule.needs == "losses":
         return "loss", " (auto: the rule looks at losses only)"
@@ -66,9 +80,9 @@ def choose(rule: Rule, scene: Scene) -> tuple[str, str]:
     meeting = Graph(trace(scene.losses), len(scene.losses)).meeting()
     if meeting is not None:
         names = ", ".join(sorted({edge.node.name() for edge in meeting}))
-        if rule.needs == "norms" or _overlap(scene):
+        if _overlap(scene):
             return "features", f" (auto: the goals meet at the output of {names})"
-        why = "pull at different outputs, which shows no angles"
+        why = "pull at different entries of one value"
     else:
         why = "meet in weights only"
     if len(scene.names) <= _MANY:
@@ -78,7 +92,8 @@ def choose(rule: Rule, scene: Scene) -> tuple[str, str]:
 
 def _overlap(scene: Scene) -> bool:
     cosines = Features().measure(scene).gram.cosines
-    return bool((cosines - cosines.diagonal().diag_embed()).abs().max() > 0)
+    apart = cosines.masked_fill(torch.eye(len(cosines), device=cosines.device) > 0, 0.0)
+    return bool((apart != 0).any())  # what is not finite says nothing against it
 
 
 def _last(scene: Scene) -> list[Tensor]:

@@ -12,7 +12,7 @@ from counterpoint.balance.gram import Gram
 from counterpoint.balance.graph import Form, Graph, Trace, trace
 from counterpoint.balance.sources.add import add
 from counterpoint.balance.sources.plain import hooked, plain
-from counterpoint.balance.sources.source import Measured, Scene, Unfit
+from counterpoint.balance.sources.source import Measured, Scene, Unfit, once_only
 from counterpoint.errors import InputError
 
 __all__ = ["Features"]
@@ -57,10 +57,13 @@ class Features:
         heads = _Heads.of(way, nodes) if way.single(nodes, scene.features) else None
         if heads is not None and not plain(scene, heads.leaves):
             heads = None
-        found = [
-            _gradients(loss, places, heads.below(goal) if heads else ())
-            for goal, loss in enumerate(scene.scaled)
-        ]
+        try:
+            found = [
+                _gradients(loss, places, heads.below(goal) if heads else ())
+                for goal, loss in enumerate(scene.scaled)
+            ]
+        except RuntimeError as error:
+            raise once_only(error) from error
         for value, kept in zip(scene.features, before, strict=True):
             if value.retains_grad:
                 value.grad = kept  # these short passes are none of the caller's business
@@ -70,7 +73,8 @@ class Features:
                 "features: no goal depends on them; pass the tensor that the heads were given"
             )
         columns = _columns(rows)
-        flat = [column.reshape(len(column), -1) for column in columns]
+        real = [torch.view_as_real(c) if c.is_complex() else c for c in columns]
+        flat = [column.reshape(len(column), -1) for column in real]
         gram = Gram.of(flat[0] if len(flat) == 1 else torch.cat(flat, 1))
         if scene.ranks.count > 1:
             gram = Gram.from_matrix(scene.ranks.mean(gram.matrix) / scene.ranks.count)
@@ -187,15 +191,17 @@ class _Heads:
         if self.arrived is None:
             return
         arrived, shares = self.arrived, weights / len(kept)
-        each = shares.to(arrived).unbind()
+        each = shares.float().unbind() if arrived.dtype != torch.float64 else shares.unbind()
         with torch.no_grad():
             for place, leaf in enumerate(self.leaves):
                 pairs = [(self.rows[k], each[k]) for k in kept if place in self.rows[k]]
                 add(leaf, [row[place] * share for row, share in pairs])
             if len(kept) < len(each):
                 arrived, shares = arrived[list(kept)], shares[list(kept)]
-            mixed = shares.to(arrived) @ arrived.reshape(len(kept), -1)
-            mixed = mixed.view(self.arrived.shape[1:])
+            # in float32 at least: a weight of 1e-8 is nothing in float16
+            wide = torch.promote_types(arrived.dtype, torch.float32)
+            mixed = shares.to(wide) @ arrived.reshape(len(kept), -1).to(wide)
+            mixed = mixed.view(self.arrived.shape[1:]).to(arrived.dtype)
         torch.autograd.backward(self.meeting, mixed)
 
 

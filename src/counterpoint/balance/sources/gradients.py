@@ -12,6 +12,7 @@ from counterpoint.balance.gram import Gram, products
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.sources.add import add
 from counterpoint.balance.sources.plan import Plan
+from counterpoint.errors import InputError
 
 __all__ = ["Gradients"]
 
@@ -88,6 +89,21 @@ class Gradients:
             for place, leaf in enumerate(self.leaves):
                 add(leaf, self._shared(place, shares, kept))
 
+    def pulls(self) -> Tensor:
+        """Which goals pull at which leaves that count, bool (leaves, K)."""
+        goals, device = len(self.rows), self.leaves[0].device
+        found = torch.zeros(len(self.leaves), goals, dtype=torch.bool, device=device)
+        for place, counts in enumerate(self.plan.counted):
+            use = self.plan.uses[place]
+            for goal, row in enumerate(self.rows if counts else ()):
+                first = len(self.leaves)
+                spots = [place] if use is None else range(first + use[0], first + use[1])
+                parts = [row[spot] for spot in spots if spot in row]
+                flags = [_flat(part).ne(0).any() for part in parts]
+                if flags:
+                    found[place, goal] = torch.stack(flags).any()
+        return found
+
     def _table(self, places: Sequence[int], ranks: Ranks) -> Tensor:
         """G of leaves whose gradients are at hand."""
         columns = [
@@ -129,12 +145,14 @@ class Gradients:
         use = self.plan.uses[place]
         if use is None:
             rows = [(self.rows[goal], shares[goal]) for goal in kept]
-            return [row[place] * s.to(row[place]) for row, s in rows if place in row]
+            return [row[place] * s.to(_wide(row[place])) for row, s in rows if place in row]
         outputs = self._outputs(use)
         if len(kept) < len(self.rows):
             outputs = outputs[:, list(kept)]
-        mixed = torch.stack([shares[goal] for goal in kept]).to(outputs) @ outputs
-        return [mixed.T @ _joined(self.inputs[slice(*use)])]
+        inputs = _joined(self.inputs[slice(*use)])
+        wide = torch.promote_types(outputs.dtype, torch.float32)  # a weight of 1e-8 is 0 in float16
+        mixed = torch.stack([shares[goal] for goal in kept]).to(wide) @ outputs.to(wide)
+        return [mixed.T @ inputs.to(wide)]
 
 
 def _apart(
@@ -177,7 +195,15 @@ def _together(
         torch.stack(_filled([row.get(-1 - number) for row in arrived]))
         for number in range(len(meeting))
     ]
-    shared = _ask(list(meeting), common, stacked, keep=keep)
+    try:
+        shared = _ask(list(meeting), common, stacked, keep=keep)
+    except RuntimeError as error:
+        if "Batching rule" not in str(error):
+            raise
+        raise InputError(
+            "gram='parameters': a hook inside the network reads values, and here all goals go"
+            " through it at once; use gram='features', or take the hook away"
+        ) from error
     for goal, row in enumerate(rows):
         row.update({place: value[goal] for place, value in shared.items()})
     return rows
@@ -211,6 +237,11 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
+def _wide(value: Tensor) -> torch.dtype:
+    """At least float32, for weights that low precision cannot hold."""
+    return torch.promote_types(value.dtype, torch.float32)
+
+
 def _filled(values: Sequence[Tensor | None], like: Tensor | None = None) -> list[Tensor]:
     """Zeros where a goal does not reach; at least one value, or `like`, is known."""
     known = next((value for value in values if value is not None), like)
@@ -219,4 +250,5 @@ def _filled(values: Sequence[Tensor | None], like: Tensor | None = None) -> list
 
 
 def _flat(value: Tensor) -> Tensor:
-    return (value.to_dense() if value.is_sparse else value).flatten()
+    value = value.to_dense() if value.is_sparse else value
+    return (torch.view_as_real(value) if value.is_complex() else value).flatten()

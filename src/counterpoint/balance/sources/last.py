@@ -1,5 +1,9 @@
 """The layer nearest to the losses that every goal depends on."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
@@ -28,18 +32,30 @@ def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
         for node, leaf in graph.leaves().items()
         if graph.reach[node] == graph.everyone
     }
-    best: tuple[int, str, list[Tensor]] | None = None
+    found: list[tuple[int, str, list[Tensor]]] = []
     for name, module in scene.model.named_modules():
-        own = [p for p in module.parameters(recurse=False) if id(p) in reached]
+        own: list[Tensor] = [p for p in module.parameters(recurse=False) if id(p) in reached]
         if own and not isinstance(module, nn.ModuleList):
             when = max(_last_use(reached[id(p)], below) for p in own)
-            if best is None or when > best[0]:
-                best = (when, name or "the model itself", [*own])
-    if best is None:
+            found.append((when, name or "the model itself", own))
+    if not found:
         raise InputError(
             "gram='last': no weight of the model is reached by all goals; use gram='parameters'"
         )
-    return best[1], best[2]
+    # behind values that are put side by side the graph leads every goal to every head: look
+    counts: dict[int, tuple[str, list[Tensor]]] = {}
+    for _, name, own in sorted(found, key=lambda one: -one[0]):
+        pulling = sum(_pulls(loss, own) for loss in scene.losses)
+        counts.setdefault(pulling, (name, own))
+        if pulling == len(scene.losses):
+            break
+    return counts[max(counts)]
+
+
+def _pulls(loss: Tensor, weights: Sequence[Tensor]) -> bool:
+    differentiate: Any = torch.autograd.grad  # with allow_unused it also gives None
+    rows = differentiate(loss, list(weights), retain_graph=True, allow_unused=True)
+    return any(bool(row.to_dense().ne(0).any()) for row in rows if row is not None)
 
 
 def _last_use(leaf: Node, below: dict[Node, list[tuple[Node, int]]]) -> int:

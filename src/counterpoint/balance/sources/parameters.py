@@ -1,7 +1,9 @@
 """Gradients at the weights themselves: exact."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
@@ -9,7 +11,7 @@ from counterpoint.balance.graph import Graph, trace
 from counterpoint.balance.sources.gradients import Gradients
 from counterpoint.balance.sources.plain import plain
 from counterpoint.balance.sources.plan import Plan, askable, make_plan, plain_product
-from counterpoint.balance.sources.source import Measured, Scene
+from counterpoint.balance.sources.source import Measured, Scene, once_only
 from counterpoint.errors import InputError
 
 __all__ = ["Parameters"]
@@ -37,6 +39,7 @@ class Parameters:
         self._chosen = chosen
         self._why = why
         self._plan: Plan | None = None
+        self._settled = False
 
     @property
     def text(self) -> str:
@@ -49,6 +52,11 @@ class Parameters:
         Raises:
             InputError: no weight is shared; or a part of the graph cannot be asked goal by goal.
         """
+        if getattr(scene.model, "static_graph", False):
+            raise InputError(
+                "gram: DistributedDataParallel(static_graph=True) counts every backward pass; use"
+                " gram='features' or 'sketch', or leave static_graph out"
+            )
         structured = scene.ranks.count == 1  # products of rows do not add over ranks
         plan, nodes = self._nodes(scene, structured)
         # all gradients are worth keeping only where all of them are computed anyway
@@ -57,13 +65,9 @@ class Parameters:
         try:
             found = Gradients.ask(plan, nodes, scene.scaled, whole=whole)
         except RuntimeError as error:
-            if "donated buffer" not in str(error):
-                raise
-            raise InputError(
-                "gram: this compiled model gives its backward pass once only; compile trunk and"
-                " heads apart and use gram='features', or set"
-                " torch._functorch.config.donated_buffer = False before it is compiled"
-            ) from error
+            raise once_only(error) from error
+        if self._chosen is None and self._unsettled(scene):
+            found = self._settle(scene, found)
         gram = scene.unscaled(found.gram(scene.ranks))
         return Measured(gram, assemble=found.assemble if whole else None)
 
@@ -78,5 +82,34 @@ class Parameters:
         graph = Graph(found, len(scene.losses))
         askable(graph)
         chosen = () if self._chosen is None else self._chosen(scene)
+        self._settled = False
         plan = self._plan = make_plan(graph, found.form, chosen, structured=structured)
         return plan, found.at(plan.places)
+
+    def _unsettled(self, scene: Scene) -> bool:
+        """Whether the graph of any rank is new: then all of them look again."""
+        mine = torch.tensor(not self._settled, device=scene.losses[0].device)
+        return not self._settled if scene.ranks.count == 1 else bool(scene.ranks.any(mine))
+
+    def _settle(self, scene: Scene, found: Gradients) -> Gradients:
+        """Count only weights at which two goals pull; once for each form of the graph.
+
+        Behind values that are put side by side (heads joined by `cat`, outputs that pass through
+        one node) the graph leads every goal to every head. A goal that pulls nowhere is not known
+        yet, and counts as pulling wherever the graph leads it.
+        """
+        pulls = scene.ranks.any(found.pulls())
+        asleep = ~pulls.any(0)
+        bits = torch.tensor(
+            [[bits >> goal & 1 for goal in range(len(scene.losses))] for bits in found.plan.reach],
+            dtype=torch.bool,
+            device=pulls.device,
+        )
+        shared: list[bool] = ((pulls | (asleep & bits)).sum(1) > 1).tolist()
+        pairs = zip(found.plan.counted, shared, strict=True)
+        counted = tuple(was and now for was, now in pairs)
+        self._settled = True
+        if not any(counted):
+            return found
+        self._plan = replace(found.plan, counted=counted)
+        return replace(found, plan=self._plan)

@@ -114,6 +114,9 @@ def _counted(
 
 def _products(leaf: Node, below: dict[Node, list[tuple[Node, int]]]) -> list[Node] | None:
     """The matrix products with this weight, transposed; None if it is used in any other way."""
+    leaf_value = leaf_of(leaf)
+    if leaf_value is not None and leaf_value.is_complex():
+        return None
     found: list[Node] = []
     queue = [(*consumer, False) for consumer in below[leaf]]
     while queue:

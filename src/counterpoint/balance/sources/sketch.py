@@ -16,11 +16,13 @@ from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.sources.source import Measured, Scene
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.parameters import Pattern, select
 from counterpoint.seeding import generator as make_generator
 
-__all__ = ["Sketch"]
+__all__ = ["Sketch", "movable"]
 
 _STEP = 3e-3
+_FEW = 4.0  # probes; a covariance of fewer says less than their squares do
 
 
 class Sketch:
@@ -32,9 +34,12 @@ class Sketch:
     is about ``sqrt(2 / n)``; an average of decay b over steps counts as
     ``n = probes (1 + b) / (1 - b)``. The averages are also over the change of J in that time.
 
-    Difference errors: truncation grows with e, rounding with 1 / e; `exact` takes forward-mode
-    derivatives instead, at the cost of about two forward passes, for models whose operations have
-    them. Over ranks directions are the same and derivatives are averaged: K numbers travel.
+    Difference errors: truncation grows with e, rounding with 1 / e. What bends alike in all
+    directions is taken away (the covariance of d is averaged, not its square); what remains is
+    large where gradients are much smaller than e times the curvature, near convergence: `exact`
+    takes forward-mode derivatives instead, at the cost of about two forward passes, for models
+    whose operations have them. Over ranks directions are the same and derivatives are
+    averaged: K numbers travel.
 
     Args:
         probes: directions a step.
@@ -87,6 +92,12 @@ class Sketch:
         places = [weight for weight in weights if weight.requires_grad]
         if not places:
             raise InputError("sketch: no weight asks for a gradient")
+        coarse = next((w.dtype for w in places if w.dtype in (torch.float16, torch.bfloat16)), None)
+        if coarse is not None and not self._exact:
+            raise InputError(
+                f"sketch: weights of {coarse} cannot be moved by so little; use Sketch(exact=True),"
+                " or gram='features'"
+            )
         shards = [_local(weight) for weight in places]
         total = sum(shard.numel() for shard in shards)
         length = torch.ones((), device=shards[0].device)
@@ -138,13 +149,34 @@ class Sketch:
         self._memory.restore(rest)
 
     def _averaged(self, names: tuple[str, ...], derivatives: Tensor) -> Gram:
-        matrix = derivatives.T @ derivatives / len(derivatives)
-        old = self._memory.recall(names, matrix.device)
-        part = 1.0 - self._decay
-        share = old["share"] + part * (1.0 - old["share"])
-        total = old["total"] + part * (matrix - old["total"])
-        self._memory.keep(names, {"share": share, "total": total}, torch.isfinite(matrix).all())
-        return Gram.from_matrix(total / share)
+        """The covariance of the derivatives: their mean is what a step of finite length bends.
+
+        ``(L(theta + e v) - L(theta)) / e = g v + e/2 v' H v``, and v' H v is nearly the same for
+        every v. With a few probes only there is no mean to take away.
+        """
+        old = self._memory.recall(names, derivatives.device)
+        part, probes = 1.0 - self._decay, len(derivatives)
+        new = {
+            "total": derivatives.T @ derivatives / probes,
+            "mean": derivatives.mean(0)[:, None].expand(-1, len(names)),
+            "share": torch.ones_like(old["share"]),
+        }
+        new = {name: old[name] + part * (value - old[name]) for name, value in new.items()}
+        # sums of the squares of what each probe counts: how many the average is worth
+        new["squares"] = self._decay**2 * old["squares"] + part**2 / probes
+        self._memory.keep(names, new, torch.isfinite(derivatives).all())
+        count = new["share"].square() / new["squares"]
+        mean = new["mean"] / new["share"]
+        raw = new["total"] / new["share"]
+        bent = mean * mean.T
+        enough = count > _FEW
+        return Gram.from_matrix(torch.where(enough, (raw - bent) * count / (count - 1.0), raw))
+
+
+def movable(model: nn.Module, at: Pattern | None) -> list[nn.Parameter]:
+    """The weights that a sketch moves: those that are chosen and ask for a gradient."""
+    chosen = model.parameters() if at is None else select(model, at).values()
+    return [weight for weight in chosen if weight.requires_grad]
 
 
 @dataclass(frozen=True)
@@ -155,7 +187,7 @@ class _Seen:
 
 def _start(goals: int) -> dict[str, Tensor]:
     zeros = torch.zeros(goals, goals, dtype=torch.float64)
-    return {"share": zeros, "total": zeros.clone()}
+    return {name: zeros.clone() for name in ("share", "total", "mean", "squares")}
 
 
 def _signs(count: int, length: Tensor, generator: torch.Generator) -> Tensor:

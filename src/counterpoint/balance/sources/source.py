@@ -11,7 +11,7 @@ from counterpoint.balance.gram import Gram
 from counterpoint.balance.ranks import Ranks
 from counterpoint.errors import InputError
 
-__all__ = ["Assemble", "Measured", "Scene", "Source", "Unfit"]
+__all__ = ["Assemble", "Measured", "Scene", "Source", "Unfit", "once_only"]
 
 
 class Unfit(InputError):
@@ -96,3 +96,14 @@ class Source(Protocol):
     def measure(self, scene: Scene) -> Measured:
         """The Gram matrix of one step, the same on every rank."""
         ...
+
+
+def once_only(error: RuntimeError) -> RuntimeError | InputError:
+    """What to raise where torch would not go backward: words for a model compiled as one."""
+    if "donated buffer" not in str(error):
+        return error
+    return InputError(
+        "gram: this compiled model gives its backward pass once only; compile trunk and heads apart"
+        " and use gram='features', or set torch._functorch.config.donated_buffer = False before it"
+        " is compiled"
+    )
