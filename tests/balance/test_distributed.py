@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def ranks(request):
+def launched(count):
     """What every rank found."""
     here = Path(__file__)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *(f"--nproc-per-node={request.param}", str(here.with_name("ranks.py"))),
+            *(f"--nproc-per-node={count}", str(here.with_name("ranks.py"))),
         ],
         capture_output=True,
         text=True,
@@ -26,54 +25,34 @@ def ranks(request):
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) == request.param
+    assert len(found) == count
     return found
 
 
-@pytest.mark.parametrize(
-    "case",
-    ["features", "magnitude", "parameters", "last", "sketch", "losses", "random", "alternate"],
-)
-def test_replicas_stay_equal_and_are_the_run_on_the_joined_batch(ranks, case):
-    for rank in ranks:
-        assert rank[case]["replicas"] == 0.0
-        # a difference of losses over 3e-3 of the weights' size loses some digits
-        assert rank[case]["weights"] < (1e-9 if case == "sketch" else 1e-12)
-        assert rank[case]["score"] < (1e-9 if case == "sketch" else 1e-12)
-        assert rank[case]["cosines"] < (1e-6 if case == "sketch" else 1e-10)
+CASES = ("features", "magnitude", "parameters", "last", "sketch", "losses", "random", "alternate")
 
 
-@pytest.mark.parametrize("gram", ["features", "auto", "sketch"])
-def test_sharded_weights(ranks, gram):
-    for rank in ranks:
-        assert rank[f"sharded {gram}"]["weights"] < 1e-12
-        assert rank[f"sharded {gram}"]["score"] < 1e-12
-        assert rank[f"sharded {gram}"]["finite"]
-        assert rank[f"sharded {gram}"]["same"] == 0.0
-
-
-def test_all_ranks_refuse_alike_and_name_rank_and_goal(ranks):
-    last = len(ranks) - 1
-    for rank in ranks:
-        assert f"'b' on rank {last}" in rank["broken raise"]["error"]
-        assert rank["broken raise"]["after"] == "balanced"
-
-
-def test_all_ranks_skip_alike(ranks):
-    for rank in ranks:
+@pytest.mark.parametrize("count", [2, 3])
+def test_ranks_are_one_run_on_the_joined_batch_and_decide_alike(count):
+    """One launch for everything: replicas, shards, goals that are not finite, unlike goals."""
+    for rank in launched(count):
+        for case in CASES:
+            near = 1e-9 if case == "sketch" else 1e-12  # a difference loses some digits
+            assert rank[case]["replicas"] == 0.0, case
+            assert rank[case]["weights"] < near, case
+            assert rank[case]["score"] < near, case
+            assert rank[case]["cosines"] < (1e-6 if case == "sketch" else 1e-10), case
+        for gram in ("features", "auto", "sketch"):
+            found = rank[f"sharded {gram}"]
+            assert found["weights"] < 1e-12, gram
+            assert found["score"] < 1e-12, gram
+            assert found["finite"], gram
+            assert found["same"] == 0.0, gram
+        assert f"'b' on rank {count - 1}" in rank["broken raise"]["error"]
         assert rank["broken skip"]["status"] == "skipped"
-        assert rank["broken skip"]["after"] == "balanced"
-        assert rank["broken skip"]["replicas"] == 0.0
-
-
-def test_all_ranks_drop_alike(ranks):
-    for rank in ranks:
         assert rank["broken drop"]["dropped"] == ["b"]
         assert rank["broken drop"]["finite"]
-        assert rank["broken drop"]["after"] == "balanced"
-        assert rank["broken drop"]["replicas"] == 0.0
-
-
-def test_unlike_goals_are_named_on_every_rank(ranks):
-    for rank in ranks:
+        for policy in ("raise", "skip", "drop"):
+            assert rank[f"broken {policy}"]["after"] == "balanced", policy
+            assert rank[f"broken {policy}"]["replicas"] == 0.0, policy
         assert "rank 1: ('a', 'b')" in rank["unlike"]

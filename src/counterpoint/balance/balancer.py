@@ -18,7 +18,7 @@ from counterpoint.balance.checks import (
     check_losses,
     check_model,
 )
-from counterpoint.balance.fill import exactly, fill, scale_of
+from counterpoint.balance.fill import exactly, fill, scale_of, score_of
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.judge import Verdict, judge
 from counterpoint.balance.kept import Kept
@@ -142,7 +142,7 @@ class Balancer:
 
     @property
     def in_force(self) -> tuple[Alarm, ...]:
-        """The failures that the monitor sees at present."""
+        """The failures that the monitor sees now."""
         return () if self._watch is None else self._watch.monitor.in_force
 
     def backward(
@@ -199,13 +199,16 @@ class Balancer:
     ) -> Step:
         """Evaluate the goals and add the balanced gradient to `.grad`.
 
-        What the loop uses, and what "sketch" needs: it evaluates the goals once more.
+        What "sketch" needs: it evaluates the goals once more.
 
         Args:
             goals: ``goals(model, batch) -> {name: scalar}``.
             model: the model.
             batch: what the goals are evaluated on.
-            scaler, refresh, share, backward: see `backward`.
+            scaler: see `backward`.
+            refresh: see `backward`.
+            share: see `backward`.
+            backward: see `backward`.
 
         Raises:
             InputError: see `backward`.
@@ -302,7 +305,7 @@ class Balancer:
         return self._catch.take(wanted=self._measures(names, refresh))
 
     def _measures(self, names: tuple[str, ...] | None, refresh: bool) -> bool:
-        """Whether this step measures."""
+        """Whether this step does."""
         if not self._kept.names or (names is not None and self._kept.names != names):
             return True
         return refresh and self._count % self._every == 0
@@ -328,18 +331,10 @@ class Balancer:
         self, scene: Scene, values: Tensor, measured: Measured | None, verdict: Verdict
     ) -> Step:
         weights, gram = self._known(scene, values, measured, verdict)
-        if verdict.skipped:
-            score = values.mean()
-        elif len(verdict.kept) < len(values):
-            score = values[list(verdict.kept)].mean()
-        else:
-            score = (
-                stacked(scene.losses).detach().mean() if self._ranks.count == 1 else values.mean()
-            )
         return Step(
             names=scene.names,
             losses=values,
-            score=score,
+            score=score_of(scene, values, verdict.kept),
             weights=weights,
             norms=gram.norms,
             cosines=gram.cosines,

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from counterpoint.balance.objective import modulated
+from counterpoint.balance.objective import modulated, stacked
 from counterpoint.balance.sources import Measured, Scene
 
-__all__ = ["exactly", "fill", "scale_of"]
+__all__ = ["exactly", "fill", "scale_of", "score_of"]
 
 
 def fill(
@@ -48,6 +48,15 @@ def scale_of(scaler: torch.amp.GradScaler | None, like: Tensor) -> Tensor | None
     if scaler is None or not scaler.is_enabled():
         return None
     return scaler.scale(like.new_ones((), dtype=torch.float32)).detach()
+
+
+def score_of(scene: Scene, values: Tensor, kept: Sequence[int]) -> Tensor:
+    """T of the goals that take part (of all where none does), over all ranks; ()."""
+    if 0 < len(kept) < len(values):
+        return values[list(kept)].mean()
+    if scene.ranks.count > 1 or not kept:
+        return values.mean()
+    return stacked(scene.losses).detach().mean()  # in the losses' own type, as F has it
 
 
 def exactly(device: str) -> AbstractContextManager[object]:

@@ -69,14 +69,6 @@ class Ranks:
         dist.all_reduce(total, group=self.group)
         return total / self.count
 
-    def any(self, flags: Tensor) -> Tensor:
-        """Whether any rank's flag is up, bool."""
-        if self.count == 1:
-            return flags
-        found = flags.to(torch.int32)
-        dist.all_reduce(found, dist.ReduceOp.MAX, group=self.group)
-        return found > 0
-
     def blame(self, bad: Tensor, names: Sequence[str]) -> str:
         """Which goals are not finite where; every rank calls this at once.
 

@@ -70,17 +70,26 @@ class Gradients:
             rows = _apart(plan, losses, asked, keep=not whole)
         return cls(plan, leaves, inputs, rows)
 
-    def gram(self, ranks: Ranks) -> Gram:
-        """G over the leaves that count, summed over leaves in float64."""
-        counted = [place for place, counts in enumerate(self.plan.counted) if counts]
-        whole = [place for place in counted if self.plan.uses[place] is None]
-        total = self._table(whole, ranks) if whole else None
-        for place in counted:
-            use = self.plan.uses[place]
-            if use is not None:
-                part = self._factored(use)
-                total = part if total is None else total + part
-        return Gram.from_matrix(torch.zeros(0, 0) if total is None else total)
+    def gram(self, ranks: Ranks, *, shared: bool) -> Gram:
+        """G over the leaves that count, summed over leaves in float64.
+
+        Args:
+            ranks: whose gradients are averaged.
+            shared: whether only leaves count at which two goals pull.
+        """
+        places = [place for place, counts in enumerate(self.plan.counted) if counts]
+        parts = torch.stack([self._part(place, ranks) for place in places])
+        if shared:
+            sizes = parts.diagonal(dim1=1, dim2=2)
+            pulls = sizes != 0  # what is not finite pulls
+            pulls = pulls | (~pulls.any(0) & self._reached(places, parts.device))
+            parts = parts * (pulls.sum(1) > 1)[:, None, None]
+        return Gram.from_matrix(parts.sum(0))
+
+    def _reached(self, places: Sequence[int], device: torch.device) -> Tensor:
+        goals = range(len(self.rows))
+        bits = [[self.plan.reach[place] >> goal & 1 for goal in goals] for place in places]
+        return torch.tensor(bits, dtype=torch.bool, device=device)
 
     def assemble(self, weights: Tensor, kept: Sequence[int]) -> None:
         """Add ``(1/K) sum_k w_k g_k`` over the kept goals to every leaf's `.grad`."""
@@ -89,30 +98,13 @@ class Gradients:
             for place, leaf in enumerate(self.leaves):
                 add(leaf, self._shared(place, shares, kept))
 
-    def pulls(self) -> Tensor:
-        """Which goals pull at which leaves that count, bool (leaves, K)."""
-        goals, device = len(self.rows), self.leaves[0].device
-        found = torch.zeros(len(self.leaves), goals, dtype=torch.bool, device=device)
-        for place, counts in enumerate(self.plan.counted):
-            use = self.plan.uses[place]
-            for goal, row in enumerate(self.rows if counts else ()):
-                first = len(self.leaves)
-                spots = [place] if use is None else range(first + use[0], first + use[1])
-                parts = [row[spot] for spot in spots if spot in row]
-                flags = [_flat(part).ne(0).any() for part in parts]
-                if flags:
-                    found[place, goal] = torch.stack(flags).any()
-        return found
-
-    def _table(self, places: Sequence[int], ranks: Ranks) -> Tensor:
-        """G of leaves whose gradients are at hand."""
-        columns = [
-            torch.stack([_flat(v) for v in _filled([r.get(p) for r in self.rows], self.leaves[p])])
-            for p in places
-        ]
-        if len({column.dtype for column in columns}) > 1:
-            columns = [column.float() for column in columns]
-        return products(ranks.mean(columns[0] if len(columns) == 1 else torch.cat(columns, 1)))
+    def _part(self, place: int, ranks: Ranks) -> Tensor:
+        """G of one leaf."""
+        use = self.plan.uses[place]
+        if use is not None:
+            return self._factored(use)
+        found = _filled([row.get(place) for row in self.rows], self.leaves[place])
+        return products(ranks.mean(torch.stack([_flat(value) for value in found])))
 
     def _factored(self, use: tuple[int, int]) -> Tensor:
         """G of the weight of matrix products, from their inputs and the gradients of outputs."""

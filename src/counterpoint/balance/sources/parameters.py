@@ -1,9 +1,7 @@
 """Gradients at the weights themselves: exact."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
@@ -29,7 +27,9 @@ class Parameters:
     Over ranks every goal's gradient travels: K messages as large as the weights that count.
 
     Args:
-        chosen: the weights that count; none: all that at least two goals reach.
+        chosen: the weights that count; none: those at which at least two goals pull. Behind values
+            that are put side by side (heads joined by `cat`) the graph leads every goal to every
+            head, so gradients decide; a goal that pulls nowhere in a step, where the graph leads.
         why: why this source, for the record.
     """
 
@@ -39,7 +39,6 @@ class Parameters:
         self._chosen = chosen
         self._why = why
         self._plan: Plan | None = None
-        self._settled = False
 
     @property
     def text(self) -> str:
@@ -66,9 +65,7 @@ class Parameters:
             found = Gradients.ask(plan, nodes, scene.scaled, whole=whole)
         except RuntimeError as error:
             raise once_only(error) from error
-        if self._chosen is None and self._unsettled(scene):
-            found = self._settle(scene, found)
-        gram = scene.unscaled(found.gram(scene.ranks))
+        gram = scene.unscaled(found.gram(scene.ranks, shared=self._chosen is None))
         return Measured(gram, assemble=found.assemble if whole else None)
 
     def _nodes(self, scene: Scene, structured: bool) -> tuple[Plan, list[Node]]:
@@ -82,34 +79,5 @@ class Parameters:
         graph = Graph(found, len(scene.losses))
         askable(graph)
         chosen = () if self._chosen is None else self._chosen(scene)
-        self._settled = False
         plan = self._plan = make_plan(graph, found.form, chosen, structured=structured)
         return plan, found.at(plan.places)
-
-    def _unsettled(self, scene: Scene) -> bool:
-        """Whether the graph of any rank is new: then all of them look again."""
-        mine = torch.tensor(not self._settled, device=scene.losses[0].device)
-        return not self._settled if scene.ranks.count == 1 else bool(scene.ranks.any(mine))
-
-    def _settle(self, scene: Scene, found: Gradients) -> Gradients:
-        """Count only weights at which two goals pull; once for each form of the graph.
-
-        Behind values that are put side by side (heads joined by `cat`, outputs that pass through
-        one node) the graph leads every goal to every head. A goal that pulls nowhere is not known
-        yet, and counts as pulling wherever the graph leads it.
-        """
-        pulls = scene.ranks.any(found.pulls())
-        asleep = ~pulls.any(0)
-        bits = torch.tensor(
-            [[bits >> goal & 1 for goal in range(len(scene.losses))] for bits in found.plan.reach],
-            dtype=torch.bool,
-            device=pulls.device,
-        )
-        shared: list[bool] = ((pulls | (asleep & bits)).sum(1) > 1).tolist()
-        pairs = zip(found.plan.counted, shared, strict=True)
-        counted = tuple(was and now for was, now in pairs)
-        self._settled = True
-        if not any(counted):
-            return found
-        self._plan = replace(found.plan, counted=counted)
-        return replace(found, plan=self._plan)
