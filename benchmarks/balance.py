@@ -209,12 +209,13 @@ def config(kind: str, goals: int) -> Step:
 
 def libmtl(kind: str, goals: int) -> Step:
     """LibMTL's IMTL on features; its package imports only without its root."""
-    spec = importlib.util.find_spec("LibMTL")
-    if spec is None or spec.origin is None:
-        raise ImportError("LibMTL is not installed")
-    root = types.ModuleType("LibMTL")
-    root.__path__ = [str(Path(spec.origin).parent)]
-    sys.modules["LibMTL"] = root
+    if "LibMTL" not in sys.modules:
+        spec = importlib.util.find_spec("LibMTL")
+        if spec is None or spec.origin is None:
+            raise ImportError("LibMTL is not installed")
+        root = types.ModuleType("LibMTL")
+        root.__path__ = [str(Path(spec.origin).parent)]
+        sys.modules["LibMTL"] = root
     from LibMTL.weighting import IMTL
 
     problem = Problem(kind, goals)

@@ -186,10 +186,10 @@ def test_a_rule_that_reads_losses_only_has_no_control(run, tmp_path):
 
 
 def test_the_record_of_a_long_run_is_thinned(net, unlike, source):
-    training = Training(epochs=60, batch_size=20, balance="impartial")
+    training = Training(epochs=30, batch_size=20, balance="impartial")
     result = fit(net(), unlike, source, training, progress=False)
-    assert result.step == 600
-    assert result.balance.steps == tuple(range(1, 601, 3))
+    assert result.step == 300
+    assert result.balance.steps == tuple(range(1, 301, 2))
 
 
 def test_one_goal_alone_is_not_disturbed(net, table, same):

@@ -57,35 +57,23 @@ class Features:
         heads = _Heads.of(way, nodes) if way.single(nodes, scene.features) else None
         if heads is not None and not plain(scene, heads.leaves):
             heads = None
-        try:
-            found = [
-                _gradients(loss, places, heads.below(goal) if heads else ())
-                for goal, loss in enumerate(scene.scaled)
-            ]
-        except RuntimeError as error:
-            raise once_only(error) from error
+        found = _collected(scene, places, heads)
         for value, kept in zip(scene.features, before, strict=True):
             if value.retains_grad:
                 value.grad = kept  # these short passes are none of the caller's business
-        rows = [row[: len(places)] for row in found]
-        if scene.features and all(part is None for row in rows for part in row):
+        if not found.columns:
             raise InputError(
                 "features: no goal depends on them; pass the tensor that the heads were given"
             )
-        columns = _columns(rows)
-        real = [torch.view_as_real(c) if c.is_complex() else c for c in columns]
+        real = [torch.view_as_real(c) if c.is_complex() else c for c in found.columns]
         flat = [column.reshape(len(column), -1) for column in real]
         gram = Gram.of(flat[0] if len(flat) == 1 else torch.cat(flat, 1))
         if scene.ranks.count > 1:
             gram = Gram.from_matrix(scene.ranks.mean(gram.matrix) / scene.ranks.count)
-        unseen = tuple(
-            name
-            for name, row in zip(scene.names, rows, strict=True)
-            if all(part is None for part in row)
-        )
+        unseen = tuple(name for name, seen in zip(scene.names, found.seen, strict=True) if not seen)
         if heads is None:
             return Measured(scene.unscaled(gram), unseen=unseen)
-        heads.take(found, columns[0], places[0])
+        heads.take(found.leaves, found.columns[0], places[0])
         return Measured(scene.unscaled(gram), assemble=heads.assemble, unseen=unseen)
 
     def _follow(self, scene: Scene) -> tuple["_Way", list[Node]]:
@@ -182,7 +170,7 @@ class _Heads:
     def take(self, found: Sequence[Sequence[Tensor | None]], arrived: Tensor, meeting: Any) -> None:
         """Keep the gradients of the leaves, what arrived at the meeting point, and that point."""
         for goal, row in enumerate(found):
-            pairs = zip(self.own[goal], row[1:], strict=True)
+            pairs = zip(self.own[goal], row, strict=True)
             self.rows.append({place: value for place, value in pairs if value is not None})
         self.arrived, self.meeting = arrived, meeting
 
@@ -213,12 +201,40 @@ def _gradients(
     return list(differentiate(loss, asked, retain_graph=True, allow_unused=True))
 
 
-def _columns(rows: Sequence[Sequence[Tensor | None]]) -> list[Tensor]:
-    """For every place all goals' gradients, (K, N); zeros where a goal does not reach."""
-    columns: list[Tensor] = []
-    for column in zip(*rows, strict=True):
-        known = next((part for part in column if part is not None), None)
-        if known is not None:
-            full = [torch.zeros_like(known) if part is None else part for part in column]
-            columns.append(torch.stack(full))
-    return columns
+@dataclass(frozen=True)
+class _Collected:
+    """Gradients of all goals.
+
+    Attributes:
+        columns: for every place that some goal reaches, (K, ...); zeros where a goal does not.
+        leaves: for every goal those of its own leaves.
+        seen: for every goal whether it reaches any place.
+    """
+
+    columns: list[Tensor]
+    leaves: list[list[Tensor | None]]
+    seen: list[bool]
+
+
+def _collected(
+    scene: Scene, places: Sequence[Tensor | GradientEdge], heads: _Heads | None
+) -> _Collected:
+    """One short backward pass a goal; each row is let go once it is in its column."""
+    columns: dict[int, Tensor] = {}
+    leaves: list[list[Tensor | None]] = []
+    seen: list[bool] = []
+    for goal, loss in enumerate(scene.scaled):
+        try:
+            row = _gradients(loss, places, heads.below(goal) if heads else ())
+        except RuntimeError as error:
+            raise once_only(error) from error
+        reached = [
+            (place, part) for place, part in enumerate(row[: len(places)]) if part is not None
+        ]
+        for place, part in reached:
+            if place not in columns:
+                columns[place] = part.new_zeros((len(scene.losses), *part.shape))
+            columns[place][goal] = part
+        leaves.append(row[len(places) :])
+        seen.append(bool(reached))
+    return _Collected([columns[place] for place in sorted(columns)], leaves, seen)
