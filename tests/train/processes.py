@@ -75,14 +75,7 @@ def train(folder, epochs, layer=DISK):
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1))
     x = torch.randn(320, 4)
     source = Tensors({"x": x, "y": x.sum(1, keepdim=True)})
-    training = Training(
-        epochs=epochs,
-        batch_size=20,
-        rate=1e-2,
-        log_every=3,
-        checkpoint_steps=4,
-        balance="impartial" if folder.parent.name == "balanced" else "sum",
-    )
+    training = Training(epochs=epochs, batch_size=20, rate=1e-2, log_every=3, checkpoint_steps=4)
     result = fit(
         model, goals, source, training,
         validation=source, callbacks=[Slow()], folder=folder, command="make again", layer=layer,
@@ -200,7 +193,6 @@ def main():
     else:
         found = {
             "kills": kills(home / "kills", 3, 0),
-            "balanced": kills(home / "balanced", 3, 1),
             "SIGINT": ask(home / "int", signal.SIGINT),
             "SIGTERM": ask(home / "term", signal.SIGTERM),
             "insist": insist(home / "insist"),

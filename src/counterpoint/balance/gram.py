@@ -20,7 +20,7 @@ class Gram:
     float32 numbers would be lost, norms and cosines are not.
 
     Attributes:
-        norms: |g_k|, float64 (K,).
+        norms: ``|g_k|``, float64 (K,).
         cosines: float64 (K, K), symmetric; 1 on the diagonal, and all 0 in the row and column of
             a gradient that is exactly zero.
 

@@ -45,7 +45,7 @@ class Step:
         losses: L_k, (K,); over ranks the mean.
         score: T, the plain mean of the losses, (): what schedulers, early stopping and logs read.
         weights: w_k, float64 (K,); the step is along ``(1/K) sum_k w_k g_k``.
-        norms: |g_k| where the source measures, float64 (K,); NaN where nothing was measured.
+        norms: ``|g_k|`` where the source measures, float64 (K,); NaN where nothing was.
         cosines: between the g_k, float64 (K, K); NaN where nothing was measured.
         source: which Gram source was used, and why.
         fresh: whether weights were computed in this step (False between refreshes).
@@ -76,6 +76,6 @@ class Step:
 
     @property
     def control(self) -> Float[Tensor, " goals"]:
-        """The share of each goal in the step: w_k |g_k| / sum_j w_j |g_j|, (K,)."""
+        """The share of each goal in the step: ``w_k |g_k| / sum_j w_j |g_j|``, (K,)."""
         pull = self.weights * self.norms
         return pull / pull.sum()

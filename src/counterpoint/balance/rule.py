@@ -20,7 +20,7 @@ class Given:
 
     Attributes:
         losses: float64 (K,).
-        norms: |g_k|, float64 (K,); all 1 for a rule that needs only losses.
+        norms: ``|g_k|``, float64 (K,); all 1 for a rule that needs only losses.
         cosines: float64 (K, K), 1 on the diagonal; the identity for a rule that needs no angles.
         preference: how much each goal is wanted, float64 (K,), positive, of mean 1.
         generator: the balancer's own, on the CPU.

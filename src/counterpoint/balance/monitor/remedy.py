@@ -32,7 +32,7 @@ def remedied(
 
     Args:
         weights: of the rule, (K,).
-        norms: |g_k|, (K,); NaN if not measured.
+        norms: ``|g_k|``, (K,); NaN if not measured.
         names: the goals of this step.
         alarms: `Monitor.in_force`.
         preference: how much each goal is wanted, positive, (K,); all alike if None.

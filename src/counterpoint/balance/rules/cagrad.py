@@ -25,7 +25,7 @@ class CaGrad:
     ``1 + c``. The preference is in g.
 
     Attributes:
-        c: the radius of the ball relative to |g|, at least 0 and below 1; 0.5 as in LibMTL.
+        c: the radius of the ball relative to ``|g|``, at least 0 and below 1; 0.5 as in LibMTL.
     """
 
     c: float = 0.5

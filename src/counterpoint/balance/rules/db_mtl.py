@@ -21,8 +21,8 @@ class DbMtl:
     Lin et al., Dual-Balancing for Multi-Task Learning, 2023: every log loss pulls
     with the force of the strongest. The paper averages gradients over the past, which takes K
     gradients of memory; here the average is over their norms, and the gradient is today's. A
-    loss below 0 counts with |L_k|. The preference multiplies the weight; a goal whose gradient is
-    zero has its preference and does not take part.
+    loss below 0 counts with ``|L_k|``. The preference multiplies the weight; a goal whose gradient
+    is zero has its preference and does not take part.
 
     Attributes:
         decay: of the average over steps; beta, 0.9 in the authors' LibMTL, where it may also fall

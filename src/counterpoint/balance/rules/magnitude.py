@@ -17,7 +17,7 @@ __all__ = ["Magnitude"]
 
 @dataclass(frozen=True)
 class Magnitude:
-    """``w_k ~ p_k n_k^a`` with ``sum_k w_k = K``; n_k is the running mean of the norm |g_k|.
+    """``w_k ~ p_k n_k^a`` with ``sum_k w_k = K``; n_k is the running mean of norms.
 
     a = -1 (the default) is impartial: every goal pulls equally, p_k times as much with a
     preference, and no loss counts for its unit. a = 0 is the sum. a = +1 attends to who is awake,
@@ -32,7 +32,7 @@ class Magnitude:
 
     Attributes:
         power: a.
-        relative: take |g_k| / n_k to the power instead: now, compared with its own past.
+        relative: take ``|g_k| / n_k`` to the power instead: now, compared with its own past.
         decay: of the running mean; 0 takes the norm of this step alone.
         floor: n_k counts as no less than this part of the largest; 0 for exact scale invariance.
     """

@@ -20,7 +20,7 @@ class NashMtl:
     """``d = sum_k a_k g_k`` with ``(G a)_k = p_k / a_k``, ``w = K a``.
 
     d is shortened to ``|d| <= longest``. Navon et al., Multi-Task Learning as a Bargaining Game,
-    ICML 2022, claim 3.1. Every goal gains ``<d, g_k> = p_k / a_k > 0``. |d| is
+    ICML 2022, claim 3.1. Every goal gains ``<d, g_k> = p_k / a_k > 0``. ``|d|`` is
     sqrt(K) before it is shortened, whatever the gradients: the step does not shrink as they do.
     Eigenvalues of the cosines below 1e-8 count as 1e-8: at a Pareto-stationary point, where a
     would be infinite, d is some 1e-3 long instead.
