@@ -32,7 +32,7 @@ def launched(count):
 CASES = ("features", "magnitude", "parameters", "last", "sketch", "losses", "random", "alternate")
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_ranks_are_one_run_on_the_joined_batch_and_decide_alike(count):
     """One launch for everything: replicas, shards, goals that are not finite, unlike goals."""
     for rank in launched(count):

@@ -251,7 +251,16 @@ class Ordered(Tensors):
         return super().batches(size, seed=None, start=start)
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - {"sum"}))
+QUICK = ("alternate", "dwa", "impartial", "upgrad")  # all resume in tests/balance/test_state.py
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in sorted(set(RULES) - {"sum"})
+    ],
+)
 def test_every_rule_trains_and_resumes(run, same, tmp_path, name):
     training = replace(TRAINING, balance=name, epochs=2)
     straight, result = run(tmp_path / "straight", training)
