@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from counterpoint.balance import Balancer, Step
-from counterpoint.balance.monitor import Alarm, Kind
+from counterpoint.balance.monitor import Alarm
 from counterpoint.balance.saved import join, split
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
@@ -155,7 +155,7 @@ class Shares:
             "count": self._count,
             "steps": self._steps,
             "logged": self._logged,
-            "alarms": [_plain(step, alarm) for step, alarm in self._alarms],
+            "alarms": [{"at": step, **alarm.to_json()} for step, alarm in self._alarms],
             "rows": self._table(),
             "last": self._last.cpu(),
         }
@@ -173,7 +173,7 @@ class Shares:
         self._names, self._count = tuple(kept["names"]), kept["count"]
         self._steps, self._logged = kept["steps"], kept["logged"]
         self._rows, self._last = list(kept["rows"].unbind()), kept["last"]
-        self._alarms = [_alarm(item) for item in kept["alarms"]]
+        self._alarms = [(item["at"], Alarm.from_json(item)) for item in kept["alarms"]]
 
     def _table(self) -> Tensor:
         return torch.stack([row.cpu() for row in self._rows])
@@ -231,14 +231,3 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }
-
-
-def _plain(step: int, alarm: Alarm) -> dict[str, Any]:
-    kept = {name: getattr(alarm, name) for name in ("goals", "step", "over")}
-    numbers = {"measures": dict(alarm.measures), "means": dict(alarm.means)}
-    return {"at": step, "kind": alarm.kind.value, **kept, **numbers}
-
-
-def _alarm(value: Mapping[str, Any]) -> tuple[int, Alarm]:
-    rest = {name: item for name, item in value.items() if name not in ("at", "kind", "goals")}
-    return value["at"], Alarm(Kind(value["kind"]), tuple(value["goals"]), **rest)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 __all__ = ["Alarm", "Kind"]
 
@@ -80,3 +81,26 @@ class Alarm:
     def remedy(self) -> str:
         """What to do about it, for a person."""
         return "nothing more to do" if self.over else self.kind.remedy
+
+    def to_json(self) -> dict[str, Any]:
+        """The same in plain values."""
+        return {
+            "kind": self.kind.value,
+            "goals": list(self.goals),
+            "step": self.step,
+            "measures": dict(self.measures),
+            "means": dict(self.means),
+            "over": self.over,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Alarm":
+        """Rebuild what `to_json` gave."""
+        return cls(
+            kind=Kind(value["kind"]),
+            goals=tuple(value["goals"]),
+            step=int(value["step"]),
+            measures=dict(value["measures"]),
+            means=dict(value["means"]),
+            over=bool(value["over"]),
+        )

@@ -85,7 +85,7 @@ class Monitor:
             "steps": self._steps,
             "looked": self._looked,
             "streak": {kind.value: count for kind, count in self._streak.items()},
-            "force": [(_plain(alarm), seen) for alarm, seen in self._force.values()],
+            "force": [(alarm.to_json(), seen) for alarm, seen in self._force.values()],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ class Monitor:
         self._history.load_state_dict(state)
         self._steps, self._looked = int(state["steps"]), int(state["looked"])
         self._streak = {Kind(name): int(count) for name, count in state["streak"].items()}
-        told = [(_alarm(plain), int(seen)) for plain, seen in state["force"]]
+        told = [(Alarm.from_json(plain), int(seen)) for plain, seen in state["force"]]
         self._force = {alarm.kind: (alarm, seen) for alarm, seen in told}
 
     def _look(self) -> tuple[Alarm, ...]:
@@ -126,23 +126,3 @@ class Monitor:
                 means = dict(zip(view.names, view.weights.mean(0).tolist(), strict=True))
                 return Alarm(kind, found.goals, self._steps, found.measures, means)
         return None
-
-
-def _plain(alarm: Alarm) -> dict[str, Any]:
-    return {
-        "kind": alarm.kind.value,
-        "goals": list(alarm.goals),
-        "step": alarm.step,
-        "measures": dict(alarm.measures),
-        "means": dict(alarm.means),
-    }
-
-
-def _alarm(plain: Mapping[str, Any]) -> Alarm:
-    return Alarm(
-        kind=Kind(plain["kind"]),
-        goals=tuple(plain["goals"]),
-        step=int(plain["step"]),
-        measures=dict(plain["measures"]),
-        means=dict(plain["means"]),
-    )
