@@ -13,7 +13,9 @@ set, so that batches, micro-batches and ranks add up.
 
 Besides likelihoods there are goals for what a network holds inside: `kl_normal` and
 `kl_categorical` draw a distribution that it puts out toward a prior, `moments` draws the mean,
-variances and covariances of a latent toward given values.
+variances and covariances of a latent toward given values. And goals that keep parts of it apart:
+`diversity` the directions in which several heads change with the input, `negative_correlation`
+their errors, `orthogonality` the columns of features.
 
 >>> import torch
 >>> output, target = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [3.0]])
@@ -29,6 +31,7 @@ from counterpoint.goals.bernoulli import Bernoulli
 from counterpoint.goals.categorical import Categorical
 from counterpoint.goals.contract import Goals, check_goals
 from counterpoint.goals.divergence import kl_categorical, kl_normal
+from counterpoint.goals.diversity import diversity, negative_correlation, orthogonality
 from counterpoint.goals.gaussian import Gaussian
 from counterpoint.goals.likelihood import Likelihood
 from counterpoint.goals.moments import moments
@@ -42,7 +45,10 @@ __all__ = [
     "Likelihood",
     "Poisson",
     "check_goals",
+    "diversity",
     "kl_categorical",
     "kl_normal",
     "moments",
+    "negative_correlation",
+    "orthogonality",
 ]
