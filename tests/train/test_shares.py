@@ -132,7 +132,9 @@ def test_the_plain_sum_through_a_balancer_is_the_plain_step(run):
 
 
 @pytest.mark.parametrize("gram", ["auto", "parameters", "sketch"])
-@pytest.mark.parametrize("crash", [1, 4, 7, 8, 20])
+@pytest.mark.parametrize(
+    "crash", [8, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 4, 7, 20))]
+)
 def test_a_crashed_run_goes_on_to_the_same_bits(run, same, tmp_path, gram, crash):
     training = replace(TRAINING, balance="sum", accumulate=2)
     straight, expected = run(tmp_path / "straight", training, balancer=quiet(gram=gram, every=2))

@@ -7,7 +7,8 @@ With a run folder it writes verified checkpoints and a log, and a run that was k
 the same bits. `evaluate` gives the goals on held-out rows; `groups` and `spread` give layers their
 own learning rates or freeze them; `find_rate` measures which learning rate to use. Goals share a
 step as their plain mean, or as a balancer decides (``Training(balance="impartial")``, or one of
-your own as ``fit(..., balancer=...)``); `Fit.balance` tells how.
+your own as ``fit(..., balancer=...)``); `Fit.balance` tells how. `minimize` goes to a minimum with
+all rows at once instead, by line searches and curvature, and its `Minimum` says why it stopped.
 
 >>> import torch
 >>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
@@ -24,6 +25,7 @@ from counterpoint.train.callbacks import Callback, Moment
 from counterpoint.train.evaluate import evaluate
 from counterpoint.train.finder import RateCurve, find_rate
 from counterpoint.train.fit import fit
+from counterpoint.train.full_batch import Ending, Evaluations, Iterate, Minimum, minimize
 from counterpoint.train.groups import Group, Groups, groups, spread
 from counterpoint.train.outcome import Fit, NonFiniteError, Row, Status
 from counterpoint.train.settings import PLAIN, Training
@@ -36,9 +38,13 @@ __all__ = [
     "Balance",
     "Batch",
     "Callback",
+    "Ending",
+    "Evaluations",
     "Fit",
     "Group",
     "Groups",
+    "Iterate",
+    "Minimum",
     "Moment",
     "NonFiniteError",
     "ParquetStream",
@@ -52,5 +58,6 @@ __all__ = [
     "find_rate",
     "fit",
     "groups",
+    "minimize",
     "spread",
 ]
