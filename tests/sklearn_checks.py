@@ -9,7 +9,7 @@ import warnings
 
 from sklearn.utils.estimator_checks import check_estimator
 
-from counterpoint.estimators import NeuralLinearRegressor
+from counterpoint.estimators import LunaRegressor, NeuralLinearRegressor
 from counterpoint.table import TableClassifier, TableRegressor
 
 ROWS = {
@@ -18,8 +18,15 @@ ROWS = {
         " twice, not two steps' row once; and folds divide rows, not weights"
     )
 }
+DIGITS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "a row of weight two and the row twice are summed in another order, in single precision;"
+        " the check asks for seven digits"
+    )
+}
 ESTIMATORS = {
     "neural-linear": (NeuralLinearRegressor(epochs=30, random_state=0), {}),
+    "luna": (LunaRegressor(epochs=8, heads=4, batch_size=256, random_state=0), DIGITS),
     "regressor": (TableRegressor(epochs=10, members=1, random_state=0), ROWS),
     "classifier": (TableClassifier(epochs=10, members=1, random_state=0), ROWS),
 }

@@ -1,9 +1,9 @@
 """One network, several goals, and a model that knows what it knows.
 
-The rooms, from the ground up: `parameters`, `storage`, `recipe`, `datasets`; `gaussian`, `nn`;
-`goals`; `balance`, `curvature`; `train`; `posterior`; `estimators`; `table`; `report`; `cli`. What
-most programs need is here, and imported when it is first used, so that `import counterpoint`
-itself costs nothing:
+The rooms, from the ground up: `parameters`, `storage`, `recipe`, `datasets`; `derivatives`,
+`gaussian`, `nn`; `goals`; `balance`, `curvature`; `train`; `posterior`; `estimators`; `table`;
+`report`; `cli`. What most programs need is here, and imported when it is first used, so that
+`import counterpoint` itself costs nothing:
 
 >>> import counterpoint as cp
 >>> cp.TableRegressor(epochs=20, random_state=0)
@@ -18,7 +18,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from counterpoint.balance import Balancer
     from counterpoint.errors import InputError
-    from counterpoint.estimators import NeuralLinearRegressor
+    from counterpoint.estimators import LunaRegressor, NeuralLinearRegressor
     from counterpoint.posterior import LastLayer, Softmax, laplace
     from counterpoint.recipe import Recipe
     from counterpoint.table import (
@@ -33,6 +33,7 @@ __all__ = [
     "Balancer",
     "InputError",
     "LastLayer",
+    "LunaRegressor",
     "NeuralLinearRegressor",
     "Recipe",
     "Softmax",
@@ -48,6 +49,7 @@ _HOMES = {
     "Balancer": "balance",
     "InputError": "errors",
     "LastLayer": "posterior",
+    "LunaRegressor": "estimators",
     "NeuralLinearRegressor": "estimators",
     "Recipe": "recipe",
     "Softmax": "posterior",

@@ -1,9 +1,14 @@
 """Models of arrays with scikit-learn's interface: fit, predict, score.
 
-`NeuralLinearRegressor` trains a small network on numbers and replaces its last layer by the exact
-Gaussian over that layer's weights; in come arrays (rows, columns), out come means and standard
-deviations. Everything works inside pipelines, grid search and cross validation. Tables with
-categories, missing values and dates are the business of `counterpoint.table`.
+In come arrays (rows, columns), out come means and standard deviations. `NeuralLinearRegressor`
+trains a small network on numbers and replaces its last layer by the exact Gaussian over that
+layer's weights. `LunaRegressor` trains the network under many heads whose slopes are driven apart,
+so that it also says where it has seen nothing. Both give functions drawn from prior and posterior,
+log densities, and a `GapReport` on what they claim to know where there are no data.
+
+Everything works inside pipelines, grid search and cross validation; `GapSplit` leaves out gaps in
+place of random rows, and `tune` chooses settings in them. Tables with categories, missing values
+and dates are the business of `counterpoint.table`.
 
 >>> import numpy as np
 >>> x = np.linspace(-2, 2, 80)[:, None]
@@ -11,8 +16,21 @@ categories, missing values and dates are the business of `counterpoint.table`.
 >>> mean, std = model.predict(np.array([[0.5], [5.0]]), return_std=True)
 >>> bool(std[1] > std[0])
 True
+>>> [test.tolist() for train, test in GapSplit().split(x[:6])]  # the middle third
+[[2, 3]]
 """
 
+from counterpoint.estimators.gaps import GapReport, GapSplit
+from counterpoint.estimators.luna import KinkWarning, LunaRegressor
 from counterpoint.estimators.neural_linear import NeuralLinearRegressor
+from counterpoint.estimators.tuning import Tuned, tune
 
-__all__ = ["NeuralLinearRegressor"]
+__all__ = [
+    "GapReport",
+    "GapSplit",
+    "KinkWarning",
+    "LunaRegressor",
+    "NeuralLinearRegressor",
+    "Tuned",
+    "tune",
+]

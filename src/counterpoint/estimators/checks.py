@@ -8,7 +8,14 @@ from sklearn.utils import validation
 
 from counterpoint.errors import InputError
 
-__all__ = ["Floats", "checked_inputs", "checked_targets", "checked_weight", "seed_of"]
+__all__ = [
+    "Floats",
+    "checked_inputs",
+    "checked_targets",
+    "checked_weight",
+    "refuse_flat",
+    "seed_of",
+]
 
 Floats = NDArray[np.float64]
 
@@ -57,6 +64,29 @@ def checked_targets(y: Any, rows: int) -> Floats:
             f"X and y: inconsistent numbers of samples: X has {rows} rows, y has {len(targets)}"
         )
     return targets
+
+
+def refuse_flat(targets: Floats, weight: Floats) -> None:
+    """Refuse targets from which nothing can be learned.
+
+    Args:
+        targets: (rows, targets).
+        weight: (rows,); rows of weight 0 do not count.
+
+    Raises:
+        InputError: a target has the same value in all rows, or there are more targets than rows.
+    """
+    rows, columns = targets.shape
+    if rows < columns:
+        raise InputError(f"y: {columns} targets need at least {columns} rows, found {rows}")
+    spread = np.ptp(targets[weight > 0], axis=0)
+    if (spread == 0).any():
+        flat = int((spread == 0).argmax())
+        which = "y" if columns == 1 else f"y: target {flat}"
+        value = targets[weight > 0][0, flat]
+        raise InputError(
+            f"{which} must have two values or more to learn from, found {value:g} in every row"
+        )
 
 
 def checked_weight(sample_weight: ArrayLike | None, rows: int) -> Floats:

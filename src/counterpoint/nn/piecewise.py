@@ -50,3 +50,16 @@ class PiecewiseLinear(nn.Module):
     def forward(self, numbers: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch width"]:
         """Encode every column; columns without bins add nothing."""
         return ((numbers[:, self.source] - self.lower) / self.length).clamp(0.0, 1.0)
+
+    def slopes(self, numbers: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch width"]:
+        """The derivative of every entry by the number it is of, one a unit of that number.
+
+        On an edge, the bins on both sides move.
+
+        >>> PiecewiseLinear([(0.0, 1.0, 3.0)]).slopes(torch.tensor([[0.5], [2.0], [9.0]]))
+        tensor([[1.0000, 0.0000],
+                [0.0000, 0.5000],
+                [0.0000, 0.0000]])
+        """
+        way = (numbers[:, self.source] - self.lower) / self.length
+        return ((way >= 0.0) & (way <= 1.0)) / self.length

@@ -1,6 +1,6 @@
 """The network of a table: embeddings and encoded numbers, a trunk, one head a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -25,6 +25,7 @@ class TableNet(nn.Module):
         width: units of each layer; also the number of features.
         depth: layers (plain) or blocks (residual).
         dropout: share of units silenced in training.
+        activation: of the trunk; a smooth one where its derivatives are trained.
 
     Raises:
         InputError: there is no input column, or no head.
@@ -40,6 +41,7 @@ class TableNet(nn.Module):
         width: int = 128,
         depth: int = 2,
         dropout: float = 0.0,
+        activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         if not cardinalities and not edges:
@@ -50,17 +52,22 @@ class TableNet(nn.Module):
         self.bins = PiecewiseLinear(edges)
         inputs = self.embeddings.width + len(edges) + self.bins.width
         build = ResidualTrunk if trunk == "residual" else plain_trunk
-        self.trunk = build(inputs, width, depth, dropout=dropout)
+        self.trunk = build(inputs, width, depth, dropout=dropout, activation=activation)
         # targets may have any name, module names may not: heads are stored by position
         self.targets = tuple(heads)
         self.heads = nn.ModuleList(nn.Linear(width, outputs) for outputs in heads.values())
+
+    def encode(
+        self, categories: Int[Tensor, "batch codes"], numbers: Float[Tensor, "batch numbers"]
+    ) -> Float[Tensor, "batch inputs"]:
+        """What the trunk is given: embeddings, numbers and their bins, side by side."""
+        return torch.cat([self.embeddings(categories), numbers, self.bins(numbers)], dim=1)
 
     def features(
         self, categories: Int[Tensor, "batch codes"], numbers: Float[Tensor, "batch numbers"]
     ) -> Float[Tensor, "batch width"]:
         """What the trunk makes of the inputs; every head is linear in it."""
-        parts = [self.embeddings(categories), numbers, self.bins(numbers)]
-        return self.trunk(torch.cat(parts, dim=1))
+        return self.trunk(self.encode(categories, numbers))
 
     def forward(
         self, categories: Int[Tensor, "batch codes"], numbers: Float[Tensor, "batch numbers"]

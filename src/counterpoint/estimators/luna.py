@@ -1,0 +1,245 @@
+"""LUNA: a trunk trained under many heads that disagree, and an exact last layer on it."""
+
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from counterpoint.balance.rules import RULES
+from counterpoint.derivatives import (
+    Drawn,
+    Fixed,
+    Relative,
+    Scheme,
+    Subset,
+    gradients,
+    scheme,
+    values_and_gradients,
+)
+from counterpoint.errors import InputError
+from counterpoint.estimators.options import at_least, one_of, share, whole
+from counterpoint.estimators.trunk import Plan, TrunkRegressor
+from counterpoint.goals import Gaussian, Goals, diversity
+from counterpoint.seeding import generator
+
+__all__ = ["KinkWarning", "LunaRegressor"]
+
+_SMOOTHING = 1e-3
+_ADVICE = (
+    "take a smooth activation ('silu', 'tanh', 'softplus', 'gelu'), or smooth on purpose with a "
+    "step of 0.01 to 0.1, such as ForwardDifference(Fixed(0.03))"
+)
+
+
+class KinkWarning(UserWarning):
+    """Diversity is asked of a network with kinks, by derivatives that do not see them move."""
+
+
+class LunaRegressor(TrunkRegressor):
+    r"""Regression that knows where it has seen nothing: a trunk under heads that disagree.
+
+    The trunk is trained under M linear heads a target, each of which fits the target, while their
+    input gradients at the rows are driven apart:
+
+    .. math:: \frac{1}{M} \sum_m -\log N(y; f_m(x), 1)
+        + \lambda \, \frac{2}{M (M - 1)} \sum_{i < j} \cos^2(\nabla_x f_i, \nabla_x f_j)
+
+    So the features can be combined to functions that agree on the rows and differ between and
+    beyond them. Then the heads are dropped for the exact posterior of Bayesian linear regression on
+    the features, whose prior precision and noise variance maximise the evidence, as in
+    `NeuralLinearRegressor`. Of several targets each has M heads, which are driven apart from one
+    another and not from those of other targets; the means of the targets count.
+
+    Derivatives are for standardised inputs. On ReLU exact ones and tiny steps cannot see the kinks
+    move: biases get no signal at all, and signs can be wrong. So the activation is smooth; with
+    ReLU take a step of 0.01 to 0.1, which smooths on purpose.
+
+    How much diversity is best is for gaps to say, not for random rows: see `tune`.
+
+    Source: Thakur et al., "Uncertainty-Aware (UNA) Bases for Bayesian Regression Using
+    Multi-Headed Auxiliary Networks" (arXiv 2006.11695), whose first version calls it LUNA.
+
+    Args:
+        width: units of each hidden layer; also the number of features.
+        depth: hidden layers.
+        activation: "silu", "tanh", "softplus", "gelu" or "relu".
+        heads: M, of each target.
+        diversity: lambda, at least 0; 0 trains the heads on the fit alone.
+        scheme: how the gradients are computed: a name of `counterpoint.derivatives.SCHEMES` or a
+            scheme with a step of its own, of which every fit uses a copy.
+        points: share of a batch's rows, drawn at every step, at which gradients are compared.
+        over: "stacked": one vector a head for all rows, as in the paper; "points": row by row.
+        balance: "sum": the goals "fit" and "diverse" are added up; or another rule of
+            `counterpoint.balance.rules`, for which lambda only scales "diverse" (a rule that looks
+            at directions alone does not see it).
+        epochs: passes over the rows.
+        batch_size: rows a step; as many as there are or more: every step sees all.
+        rate: highest learning rate of the one-cycle schedule.
+        weight_decay: decoupled decay of all weights in training (the paper's gamma).
+        dropout: share of units silenced in training.
+        prior: precision of the last layer's weights, for standardised targets; None: where the
+            evidence is greatest.
+        noise: noise variance of standardised targets (divide a known one by the variance of the
+            target); None: where the evidence is greatest. The trunk's training does not know it.
+        random_state: seed, `numpy.random.RandomState`, or None for a fresh one.
+
+    Attributes:
+        posterior_: the Gaussian over the last layer's weights, for standardised targets.
+        network_: the trained trunk.
+        features_: what it makes of the rows of fit.
+        history_: how training went, one `counterpoint.train.Row` an epoch, with both goals.
+        n_features_in_: number of columns seen in fit.
+
+    Warns:
+        KinkWarning: in fit, of exact derivatives of ReLU with diversity.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 50,
+        depth: int = 2,
+        activation: str = "silu",
+        heads: int = 20,
+        diversity: float = 0.1,
+        scheme: str | Scheme = "auto",
+        points: float = 1.0,
+        over: str = "stacked",
+        balance: str = "sum",
+        epochs: int = 100,
+        batch_size: int = 32,
+        rate: float = 0.01,
+        weight_decay: float = 0.01,
+        dropout: float = 0.0,
+        prior: float | None = None,
+        noise: float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.width = width
+        self.depth = depth
+        self.activation = activation
+        self.heads = heads
+        self.diversity = diversity
+        self.scheme = scheme
+        self.points = points
+        self.over = over
+        self.balance = balance
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.rate = rate
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.prior = prior
+        self.noise = noise
+        self.random_state = random_state
+
+    def similarity(self, X: ArrayLike) -> float:
+        """How alike the heads are at rows: the goal that diversity lowers, without its factor.
+
+        1 where the gradients of all heads are collinear, as heads without diversity become.
+
+        Args:
+            X: (rows, columns), finite numbers; rows of fit, or any others.
+
+        Raises:
+            InputError: there is one head.
+        """
+        x = self._standardised(X)
+        net = nn.Sequential(self.network_, self._head)
+        with torch.no_grad():
+            return self._alike(gradients(net, x, deepcopy(self.scheme)), None).item()
+
+    def _plan(self, targets: int, seed: int) -> Plan:
+        heads = whole("heads", self.heads, 1)
+        factor = at_least("diversity", self.diversity, 0.0)
+        one_of("balance", self.balance, sorted(RULES))
+        one_of("over", self.over, ("stacked", "points"))
+        share("points", self.points)
+        if factor == 0.0:
+            return Plan(targets * heads, self._fit_alone())
+        if heads == 1:
+            raise InputError(
+                "heads: diversity needs 2 or more to compare, found 1; or set diversity=0"
+            )
+        chosen = deepcopy(_scheme_of(self.scheme))
+        _mind_kinks(self.activation, chosen)
+        rows = None if self.points == 1 else Subset(self.points, generator(seed, 2))
+        return Plan(targets * heads, self._both(factor, chosen, rows), self.balance)
+
+    def _fit_alone(self) -> Goals:
+        def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {"fit": self._misfit(net(batch["x"]), batch)}
+
+        return goals
+
+    def _both(self, factor: float, chosen: Scheme, subset: Subset | None) -> Goals:
+        def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            x, weight = batch["x"], batch["weight"]
+            if subset is None:
+                outputs, slopes = values_and_gradients(net, x, chosen)
+            else:
+                rows = subset.rows(len(x))
+                outputs, slopes = net(x), gradients(net, x[rows], chosen)
+                weight = weight[rows]
+            alike = self._alike(slopes, weight)
+            return {"fit": self._misfit(outputs, batch), "diverse": factor * alike}
+
+        return goals
+
+    def _misfit(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The mean over heads of the negative log likelihood."""
+        wanted = batch["y"].repeat_interleave(int(self.heads), dim=1)
+        likelihood = Gaussian(1.0, validate=False)
+        return likelihood.nll(outputs, wanted, batch["weight"]) / self.heads
+
+    def _alike(self, slopes: Tensor, weight: Tensor | None) -> Tensor:
+        """The mean over targets of the similarity of each one's heads."""
+        each = [
+            diversity(part, weight, over=self.over) for part in slopes.split(int(self.heads), dim=1)
+        ]
+        return torch.stack(each).mean()
+
+
+def _scheme_of(given: object) -> Scheme:
+    """The scheme of a name, or the one given."""
+    if isinstance(given, str):
+        return scheme(given)
+    if isinstance(given, type) or not isinstance(given, Scheme):
+        raise InputError(
+            f"scheme: expected a name or a scheme, such as CentralDifference(), found {given!r}"
+        )
+    return given
+
+
+def _mind_kinks(activation: str, chosen: Scheme) -> None:
+    """Warn of, or refuse, what cannot train slopes that jump."""
+    if activation != "relu":
+        return
+    step: object = getattr(chosen, "step", None)
+    if step is None:
+        warnings.warn(
+            "activation: exact derivatives of 'relu' do not see its kinks move, so biases get no "
+            f"signal from diversity; {_ADVICE}",
+            KinkWarning,
+            stacklevel=5,  # where fit is called
+        )
+    elif _length(step) < _SMOOTHING:
+        raise InputError(
+            f"scheme: a step below {_SMOOTHING:g} on 'relu' sees no kink or one at a time, and "
+            f"trains on noise, found {step!r}; {_ADVICE}"
+        )
+
+
+def _length(step: object) -> float:
+    """About how far a difference goes between standardised inputs."""
+    match step:
+        case Fixed(size=length) | Drawn(deviation=length):
+            return length
+        case Relative(factor=length):
+            return length or 0.0
+        case _:
+            return float("inf")

@@ -1,0 +1,16 @@
+"""scikit-learn's own checks of the estimators that only this room knows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_scikit_learns_checks():
+    script = Path(__file__).parents[1] / "sklearn_checks.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "luna"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
