@@ -156,6 +156,34 @@ def test_one_target_has_nothing_to_share(run, table, tmp_path):
     assert "balance 'upgrad' has no effect: one target shares its steps with none" in err
 
 
+def test_the_uncertainty_is_kept_and_the_report_tells_of_it(run, table, tmp_path):
+    told = ["--target", "price", "--uncertainty", "luna", "--posterior.heads", "3"]
+    assert run("fit", table, *told, "--out", tmp_path / "m", *QUICK)[0] == 0
+    assert 'uncertainty = "luna"' in (tmp_path / "m" / "recipe.toml").read_text()
+    assert json.loads(run("report", tmp_path / "m", "--json")[1])["uncertainty"] == "luna"
+    assert run("report", tmp_path / "m")[0] == 0
+    page = (tmp_path / "m" / "report.html").read_text("utf-8")
+    assert "Map of ignorance" in page
+    assert "(luna)" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--uncertainty", "lunar"], "no kind is called 'lunar'; did you mean 'luna'?"),
+        (["--uncertainty", "ensemble", "--network.members", "1"], "at least 2, found 1"),
+        (["--posterior.heads", "1"], "posterior.heads: expected a value from 2 to 1000, found 1"),
+        (["--posterior.diversity", "-1"], "posterior.diversity: expected a value from 0 to"),
+    ],
+)
+def test_a_wrong_uncertainty_is_one_line_before_anything_is_read(run, tmp_path, words, message):
+    status, out, err = run("fit", tmp_path / "absent.csv", "--target", "price", *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_rule_is_refused_with_the_nearest(run, table, tmp_path):
     status, _, err = run(
         "fit", table, "--target", "price", "--balance", "impartal", "--out", tmp_path / "m"
@@ -289,14 +317,14 @@ def test_a_folder_of_the_user_is_never_touched(run, table, tmp_path):
 def test_an_evaluation_made_by_hand_is_one_line(run, model, tmp_path):
     from counterpoint.storage import read_folder, write_folder
 
-    folder = read_folder(model, kind="table model", schema=1)
+    folder = read_folder(model, kind="table model", schema=2)
     names = [name.removesuffix(".safetensors") for name in folder.files if "safetensors" in name]
     evaluation = folder.document("evaluation")
     evaluation["history"][1]["rate"] = []
     write_folder(
         tmp_path / "m",
         kind="table model",
-        schema=1,
+        schema=2,
         tensors={name: folder.tensors(name) for name in names},
         documents={
             "columns": folder.document("columns"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.recipe import Data, Network, Recipe, Training, build, dump, load
+from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build, dump, load
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=20)
 
@@ -99,7 +99,7 @@ def test_a_single_text_stands_for_a_list_of_one():
 
 
 def test_every_key_has_its_meaning_in_the_docstring():
-    for section, kind in zip(asdict(Recipe()), (Data, Network, Training), strict=False):
+    for section, kind in zip(asdict(Recipe()), (Data, Network, Training, Posterior), strict=True):
         for key in asdict(Recipe())[section]:
             assert f"{key}" in (kind.__doc__ or ""), f"{section}.{key} is not explained"
 
@@ -122,6 +122,30 @@ def test_the_rules_are_those_of_the_balancer():
 def test_an_unknown_rule_is_refused_with_the_nearest(found, message):
     with pytest.raises(InputError, match=message):
         build({"training": {"balance": found}})
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"uncertainty": "laplas"}, "no kind is called 'laplas'; did you mean 'laplace'"),
+        (
+            {"uncertainty": "zz"},
+            "no kind is called 'zz'; known: ensemble, laplace, last-layer, luna",
+        ),
+        ({"heads": 1}, "heads: expected a value from 2 to 1000, found 1"),
+        ({"diversity": -0.1}, "diversity: expected a value from 0 to 1e"),
+    ],
+)
+def test_a_wrong_uncertainty_is_refused(told, message):
+    with pytest.raises(InputError, match=message):
+        build({"posterior": told})
+
+
+def test_an_ensemble_has_members():
+    told = {"posterior": {"uncertainty": "ensemble"}, "network": {"members": 1}}
+    with pytest.raises(InputError, match=r"network\.members: an ensemble .* found 1"):
+        build(told)
+    assert build({**told, "network": {"members": 2}}).posterior.uncertainty == "ensemble"
 
 
 def test_reading_a_recipe_does_not_import_torch():

@@ -18,6 +18,7 @@ from counterpoint.table.findings import (
     Reliability,
     TargetFindings,
 )
+from report.maps import disguised, lined, mapped
 from report.shares import balanced, renamed
 
 HOSTILE = (
@@ -251,6 +252,7 @@ def rich(rows: int = 400, epochs: int = 60) -> Findings:
         ],
         notes=["plot_m2 is missing in 46 % of the rows; an indicator stands in for it."],
         balance=balanced(["price", "days_on_market", "condition"]),
+        maps=[mapped("price", 30_000.0), lined("days_on_market")],
     )
 
 
@@ -312,6 +314,7 @@ def named(names: tuple[str, ...] | list[str], seed: int = 1) -> Findings:
             for item in base.embeddings
         ],
         known_least=least,
+        maps=[disguised(item, pick) for item in base.maps],
         balance=renamed(balanced([f"goal {place}" for place in range(4)], 12), pick),
     )
 

@@ -89,7 +89,7 @@ def test_no_error_no_request_and_no_sideways_scrolling(open_page, name, width):
 
 def test_everything_is_visible_without_script(open_page):
     opened = open_page("rich", java_script_enabled=False)
-    assert opened.page.locator("svg.figure").count() == 27
+    assert opened.page.locator("svg.figure").count() == 32
     assert all(svg.is_visible() for svg in opened.page.locator("svg.figure").all())
     assert all(table.is_visible() for table in opened.page.locator("table").all())
     assert opened.page.locator("#tip").count() == 0

@@ -10,11 +10,11 @@ import torch
 from counterpoint.errors import InputError
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table import CategoryPrediction, NumberPrediction, TableModel, fit_table, to_frame
-from counterpoint.table.heads import held_out_noise
 from counterpoint.table.importance import measure_importance
 from counterpoint.table.measures import category_measures, covered, number_measures, reliable
 from counterpoint.table.predictions import combine
 from counterpoint.table.schema import Column, Feature
+from counterpoint.table.uncertainty.rows import held_out_noise
 from tables import mixed, quick
 
 
@@ -110,7 +110,7 @@ def test_parts_of_another_model_are_refused_even_with_right_hashes(fitted, tmp_p
     from counterpoint.storage import read_folder, write_folder
 
     fitted.save(tmp_path / "m")
-    folder = read_folder(tmp_path / "m", kind="table model", schema=1)
+    folder = read_folder(tmp_path / "m", kind="table model", schema=2)
     names = [name.removesuffix(".safetensors") for name in folder.files if "safetensors" in name]
     columns = folder.document("columns")
     for column in columns:
@@ -119,7 +119,7 @@ def test_parts_of_another_model_are_refused_even_with_right_hashes(fitted, tmp_p
     write_folder(
         tmp_path / "m",
         kind="table model",
-        schema=1,
+        schema=2,
         tensors={name: folder.tensors(name) for name in names},
         documents={"columns": columns, "recipe": folder.document("recipe")},
         texts={"log.jsonl": ""},

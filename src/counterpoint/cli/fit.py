@@ -45,6 +45,10 @@ def add(parser: ArgumentParser) -> None:
         "--balance", metavar="RULE",
         help="how several targets share a step: sum | impartial | upgrad | ... (sum)",
     )  # fmt: skip
+    parser.add_argument(
+        "--uncertainty", metavar="KIND",
+        help="where knowledge comes from: last-layer | luna | laplace | ensemble (last-layer)",
+    )  # fmt: skip
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
     parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (0)")
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="TOML file with any of this")
@@ -67,7 +71,7 @@ def run(told: Namespace) -> None:
     flags = {
         "data": data,
         "training": {"seed": told.seed, "balance": told.balance},
-        "posterior": {"interval": told.interval},
+        "posterior": {"interval": told.interval, "uncertainty": told.uncertainty},
     }
     recipe = _recipe(told.recipe, flags, dict(_pair(key) for key in told.set or []))
     command = shlex.join(["counterpoint", *told.typed])

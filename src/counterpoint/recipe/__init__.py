@@ -17,6 +17,16 @@ counterpoint.errors.InputError: recipe: unknown key 'training.rte'; did you mean
 """
 
 from counterpoint.recipe.read import build, dump, load
-from counterpoint.recipe.sections import Data, Network, Posterior, Recipe, Training
+from counterpoint.recipe.sections import UNCERTAINTY, Data, Network, Posterior, Recipe, Training
 
-__all__ = ["Data", "Network", "Posterior", "Recipe", "Training", "build", "dump", "load"]
+__all__ = [
+    "UNCERTAINTY",
+    "Data",
+    "Network",
+    "Posterior",
+    "Recipe",
+    "Training",
+    "build",
+    "dump",
+    "load",
+]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from counterpoint.errors import InputError, nearest
 
-__all__ = ["BALANCE", "Data", "Network", "Posterior", "Recipe", "Training"]
+__all__ = ["BALANCE", "UNCERTAINTY", "Data", "Network", "Posterior", "Recipe", "Training"]
 
 BALANCE = (
     "sum",
@@ -34,6 +34,9 @@ BALANCE = (
     "upgrad",
 )
 """Names of `counterpoint.balance.rules`, written out here since those import torch."""
+
+UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
+"""Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
 
 
 @dataclass(frozen=True)
@@ -161,16 +164,32 @@ class Training:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The Gaussian over the last layer.
+    """What the model knows of its own ignorance.
 
     Attributes:
         interval: nominal share of rows inside the reported intervals.
+        uncertainty: "last-layer" (an exact Gaussian over each head's weights), "luna" (the same on
+            a trunk that was trained to disagree where there are no rows), "laplace" (a Gaussian
+            over all weights) or "ensemble" (what the members disagree about, and nothing else).
+        heads: auxiliary heads a target while training, of "luna" alone.
+        diversity: what their disagreement counts against the fit: the factor on the mean squared
+            cosine between their input gradients, of "luna" alone.
     """
 
     interval: float = 0.9
+    uncertainty: str = "last-layer"
+    heads: int = 20
+    diversity: float = 0.1
 
     def __post_init__(self) -> None:
         _within("posterior.interval", self.interval, 0.01, 0.999)
+        if self.uncertainty not in UNCERTAINTY:
+            raise InputError(
+                f"posterior.uncertainty: no kind is called {self.uncertainty!r}"
+                f"{nearest(self.uncertainty, UNCERTAINTY)}"
+            )
+        _within("posterior.heads", self.heads, 2, 1000)
+        _within("posterior.diversity", self.diversity, 0.0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -181,6 +200,13 @@ class Recipe:
     network: Network = field(default_factory=Network)
     training: Training = field(default_factory=Training)
     posterior: Posterior = field(default_factory=Posterior)
+
+    def __post_init__(self) -> None:
+        if self.posterior.uncertainty == "ensemble" and self.network.members < 2:
+            raise InputError(
+                "network.members: an ensemble knows by disagreement, so it needs at least 2, found"
+                f" {self.network.members}"
+            )
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

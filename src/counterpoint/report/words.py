@@ -7,9 +7,17 @@ from collections.abc import Sequence
 from counterpoint.report.figures.scale import finite
 from counterpoint.report.figures.text import power_of_ten
 
-__all__ = ["ABSENT", "amount", "date", "duration", "listing", "number", "percent"]
+__all__ = ["ABSENT", "amount", "date", "duration", "knowledge_told", "listing", "number", "percent"]
 
 ABSENT = "–"
+
+_SOURCES = {
+    "last-layer": "a Gaussian over the last layer's weights (last-layer)",
+    "luna": "a Gaussian over the last layer's weights, on features that were trained to differ"
+    " where there are no rows (luna)",
+    "laplace": "a Gaussian over all weights (laplace)",
+    "ensemble": "what the networks disagree about, and nothing else (ensemble)",
+}
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -100,3 +108,13 @@ def date(days: float) -> str:
         return (datetime.date(1970, 1, 1) + datetime.timedelta(days=math.floor(days))).isoformat()
     except (OverflowError, ValueError):
         return number(days)
+
+
+def knowledge_told(kind: str) -> str:
+    """Where a model's knowledge comes from; nothing of a kind that is not known.
+
+    >>> knowledge_told("laplace"), knowledge_told("")
+    ('Knowledge comes from a Gaussian over all weights (laplace).', '')
+    """
+    source = _SOURCES.get(kind)
+    return f"Knowledge comes from {source}." if source else ""

@@ -18,7 +18,7 @@ from counterpoint.estimators.checks import (
     checked_weight,
     seed_of,
 )
-from counterpoint.recipe import Data, Network, Recipe, Training
+from counterpoint.recipe import Data, Network, Posterior, Recipe, Training
 from counterpoint.table.fit import fit_table
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction
 
@@ -47,6 +47,9 @@ class _Table(BaseEstimator):
         patience: epochs without a better validation score before stopping; 0: never.
         balance: how several targets share a step, a name of `counterpoint.balance.rules`; of no
             effect with one target.
+        uncertainty: "last-layer", "luna", "laplace" or "ensemble"; see `counterpoint.recipe`.
+        heads: auxiliary heads a target while training, of "luna" alone.
+        diversity: what their disagreement counts against the fit, of "luna" alone.
         random_state: seed, `numpy.random.RandomState`, or None for a fresh one.
     """
 
@@ -66,6 +69,9 @@ class _Table(BaseEstimator):
         weight_decay: float = Training.weight_decay,
         patience: int = Training.patience,
         balance: str = Training.balance,
+        uncertainty: str = Posterior.uncertainty,
+        heads: int = Posterior.heads,
+        diversity: float = Posterior.diversity,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.category = category
@@ -81,6 +87,9 @@ class _Table(BaseEstimator):
         self.weight_decay = weight_decay
         self.patience = patience
         self.balance = balance
+        self.uncertainty = uncertainty
+        self.heads = heads
+        self.diversity = diversity
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -126,7 +135,10 @@ class _Table(BaseEstimator):
         network = {f.name: shared[f.name] for f in fields(Network) if f.name in shared}
         training = {f.name: shared[f.name] for f in fields(Training) if f.name in shared}
         seed = seed_of(self.random_state)
-        return Recipe(data, Network(**network), Training(**training, seed=seed))
+        posterior = Posterior(
+            uncertainty=self.uncertainty, heads=self.heads, diversity=self.diversity
+        )
+        return Recipe(data, Network(**network), Training(**training, seed=seed), posterior)
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, pd.DataFrame):
@@ -151,7 +163,7 @@ class TableRegressor(RegressorMixin, _Table):
     """
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "TableRegressor":
-        """Fit the network and the Gaussian over its last layer.
+        """Fit the networks and what is known of their weights.
 
         Args:
             X: data frame or array (rows, columns).
@@ -210,7 +222,7 @@ class TableClassifier(ClassifierMixin, _Table):
     def fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "TableClassifier":
-        """Fit the network and the Gaussian over its last layer.
+        """Fit the networks and what is known of their weights.
 
         Args:
             X: data frame or array (rows, columns).

@@ -20,6 +20,7 @@ from counterpoint.table.describe import (
     finite,
 )
 from counterpoint.table.findings import Findings, HeldOut, Importance, KnownLeast, TargetFindings
+from counterpoint.table.ignorance import map_ignorance
 from counterpoint.table.importance import measure_importance
 from counterpoint.table.measures import (
     category_measures,
@@ -57,6 +58,7 @@ def evaluate_model(
     predictions = model.predict_encoded(inputs) if len(test) else {}
     targets = [_target(model, prepared, target, predictions, test) for target in prepared.targets]
     rows = prepared.rows
+    importance = _importance(model, prepared, test)
     return Findings(
         name="",
         created="",
@@ -70,7 +72,7 @@ def evaluate_model(
         columns=[describe_column(c, frame[c.name], "table") for c in model.schema.columns],
         history=describe_history(course.histories),
         targets=targets,
-        importance=_importance(model, prepared, test),
+        importance=importance,
         embeddings=describe_embeddings(
             model.members[0].network,
             model.schema,
@@ -83,6 +85,8 @@ def evaluate_model(
         ],
         notes=_notes(prepared, model.recipe.training.balance),
         balance=describe_balance(course.balance),
+        uncertainty=model.recipe.posterior.uncertainty,
+        maps=map_ignorance(model, frame, prepared, importance, predictions),
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "EpochRow",
     "Findings",
     "HeldOut",
+    "IgnoranceMap",
     "Importance",
     "KnownLeast",
     "Reliability",
@@ -149,6 +150,34 @@ class KnownLeast:
 
 
 @dataclass(frozen=True)
+class IgnoranceMap:
+    """Where little is known of a target: missing knowledge over inputs, and far from known rows.
+
+    `knowledge` (sd in the target's unit, or of the predicted class's probability) is a grid with a
+    row a value of `y` and a column a value of `x`; without `rows` it is one row, without `columns`
+    there is none. Every other input is as in `others`. `point_x` and `point_y` are rows that were
+    learnt from. `distance` of some held-out rows is how far the nearest such rows are, in units of
+    how far apart those lie, and `missing` the knowledge that lacks there; `near` and `far` are the
+    medians of the quarters nearest and farthest, `agreement` the rank correlation.
+    """
+
+    target: str
+    columns: str | None = None
+    rows: str | None = None
+    x: list[float] = field(default_factory=list[float])
+    y: list[float] = field(default_factory=list[float])
+    knowledge: list[list[float]] = field(default_factory=list["list[float]"])
+    others: dict[str, str] = field(default_factory=dict[str, str])
+    point_x: list[float] = field(default_factory=list[float])
+    point_y: list[float] = field(default_factory=list[float])
+    distance: list[float] = field(default_factory=list[float])
+    missing: list[float] = field(default_factory=list[float])
+    near: float | None = None
+    far: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
 class AlarmFindings:
     """What the monitor of the balancer said after a step: of which goals, and what helps."""
 
@@ -203,6 +232,8 @@ class Findings:
     known_least: list[KnownLeast]
     notes: list[str] = field(default_factory=list[str])
     balance: BalanceFindings | None = None
+    uncertainty: str = "last-layer"
+    maps: list[IgnoranceMap] = field(default_factory=list[IgnoranceMap])
 
     def to_json(self) -> dict[str, Any]:
         """The same as nested dicts and lists."""
@@ -225,6 +256,7 @@ class Findings:
         parts["known_least"] = [KnownLeast(**item) for item in value["known_least"]]
         # absent from what was kept before there was a balancer
         parts["balance"] = _balance(value.get("balance"))
+        parts["maps"] = [IgnoranceMap(**item) for item in value["maps"]]
         return cls(**parts)
 
 

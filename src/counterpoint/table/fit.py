@@ -1,4 +1,4 @@
-"""Fit a table: train the members, then put a Gaussian on the last layer of every target."""
+"""Fit a table: train the members, then say what is known of their weights."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -11,16 +11,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
 from counterpoint.recipe import Recipe
 from counterpoint.seeding import derive, seeded, threads
 from counterpoint.table.describe import Course
 from counterpoint.table.evaluate import evaluate_model
-from counterpoint.table.heads import fit_heads
 from counterpoint.table.losses import make_goals, make_source
-from counterpoint.table.model import TableModel, build_network
+from counterpoint.table.luna import drop_heads, make_luna_goals
+from counterpoint.table.model import Member, TableModel
+from counterpoint.table.network import build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
 from counterpoint.table.sizes import resolve
+from counterpoint.table.uncertainty import KINDS
 from counterpoint.train import PLAIN, Fit, Status, Training, fit
 
 __all__ = ["Context", "Interrupted", "fit_table"]
@@ -86,11 +89,14 @@ def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) 
     prepared = prepare(frame, recipe, context.name, context.announce)
     recipe = resolve(recipe, len(prepared.rows.fitted(0)))
     trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
-    members = fit_heads([network for network, _ in trained], prepared)
+    networks = [network for network, _ in trained]
+    beliefs = KINDS[recipe.posterior.uncertainty].fit(networks, prepared)
+    members = tuple(Member(*pair) for pair in zip(networks, beliefs, strict=True))
     model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)))
     if not evaluate:
         return model
-    findings = evaluate_model(model, frame, prepared, _course([course for _, course in trained]))
+    course = _course([course for _, course in trained])
+    findings = evaluate_model(model, frame.rename(columns=str), prepared, course)
     findings = replace(
         findings,
         name=context.name,
@@ -104,8 +110,9 @@ def _train(
     prepared: Prepared, recipe: Recipe, context: Context, place: int
 ) -> tuple[TableNet, Fit]:
     told = recipe.training
+    heads = _heads(recipe)
     with seeded(derive(told.seed, 1, place)):
-        network = build_network(prepared.schema, recipe)
+        network = build_network(prepared.schema, recipe, heads)
     settings = Training(
         epochs=told.epochs,
         batch_size=told.batch_size,
@@ -121,7 +128,7 @@ def _train(
     fitted = torch.from_numpy(prepared.rows.fitted(place))
     course = fit(
         network,
-        make_goals(prepared.targets, fitted),
+        _goals(prepared, recipe, fitted),
         make_source(prepared, fitted),
         settings,
         validation=make_source(prepared, torch.from_numpy(prepared.rows.held[place]), fitted),
@@ -132,8 +139,23 @@ def _train(
     )
     if course.status is Status.INTERRUPTED:
         raise Interrupted(course.signal)
+    if heads > 1:
+        with seeded(0):  # its weights are replaced; the caller's random numbers are not to be
+            network = drop_heads(network, build_network(prepared.schema, recipe), heads)
     _fill_unused(network, prepared, fitted)
     return network, course
+
+
+def _heads(recipe: Recipe) -> int:
+    """Heads of each target while training."""
+    return recipe.posterior.heads if recipe.posterior.uncertainty == "luna" else 1
+
+
+def _goals(prepared: Prepared, recipe: Recipe, fitted: Tensor) -> Goals:
+    heads = _heads(recipe)
+    if heads == 1:
+        return make_goals(prepared.targets, fitted)
+    return make_luna_goals(prepared.targets, fitted, heads, recipe.posterior.diversity)
 
 
 def _folder(context: Context, place: int) -> Path | None:

@@ -1,4 +1,4 @@
-"""A fitted table: a few networks with their last-layer posteriors; predict, save, load."""
+"""A fitted table: a few networks and what is known of their weights; predict, save, load."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -6,49 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
-from counterpoint.posterior import LastLayer, Softmax
 from counterpoint.recipe import Recipe, build, dump
-from counterpoint.seeding import threads
+from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.encode import encode_inputs
 from counterpoint.table.findings import Findings
 from counterpoint.table.kinds import to_levels
+from counterpoint.table.network import build_network
 from counterpoint.table.predictions import Prediction, combine
 from counterpoint.table.read import refuse_names
 from counterpoint.table.schema import Column, Schema
+from counterpoint.table.uncertainty import KINDS, Belief, Files, Part
 
-__all__ = ["Member", "TableModel", "build_network", "compute_features"]
+__all__ = ["Member", "TableModel"]
 
 _KIND = "table model"
-_SCHEMA = 1
-_CHUNK = 8192
-
-
-def build_network(schema: Schema, recipe: Recipe) -> TableNet:
-    """The untrained network of a schema, as the recipe's network section says."""
-    network = recipe.network
-    return TableNet(
-        schema.cardinalities,
-        schema.edges,
-        {c.name: len(c.levels) if c.categorical else 1 for c in schema.targets},
-        trunk=network.trunk,
-        width=network.width,
-        depth=network.depth,
-        dropout=network.dropout,
-    )
-
-
-@torch.no_grad()
-def compute_features(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:
-    """The trunk's features (N, F), a few thousand rows at a time, dropout off."""
-    network.eval()
-    pairs = zip(inputs["categories"].split(_CHUNK), inputs["numbers"].split(_CHUNK), strict=True)
-    return torch.cat([network.features(codes, numbers) for codes, numbers in pairs])
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -57,11 +34,15 @@ class Member:
 
     Attributes:
         network: the trained network, in evaluation mode.
-        posteriors: target -> Gaussian over its head's weights.
+        belief: what is known of its weights.
     """
 
     network: TableNet
-    posteriors: Mapping[str, LastLayer | Softmax]
+    belief: Belief
+
+    def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
+        """The distribution of each target in each row, numbers standardised."""
+        return self.belief.predict(self.network, inputs)
 
 
 @dataclass(frozen=True)
@@ -71,7 +52,7 @@ class TableModel:
     Attributes:
         schema: the columns.
         recipe: what the fit was told, every default resolved.
-        members: the networks and their posteriors; a prediction is their equal mixture.
+        members: the networks and what is known of them; a prediction is their equal mixture.
         findings: what the fit found out; none if it was not asked.
         log: the training log, JSON lines.
     """
@@ -99,15 +80,9 @@ class TableModel:
 
     def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """Predict from tensors that `encode_inputs` made."""
-        features = [compute_features(member.network, inputs) for member in self.members]
+        found = [member.predict(inputs) for member in self.members]
         return {
-            column.name: combine(
-                column,
-                [
-                    member.posteriors[column.name].predict(part)
-                    for member, part in zip(self.members, features, strict=True)
-                ],
-            )
+            column.name: combine(column, [part[column.name] for part in found])
             for column in self.schema.targets
         }
 
@@ -131,14 +106,17 @@ class TableModel:
             InputError: the folder exists, or the disk refused.
         """
         tensors: dict[str, Mapping[str, Tensor]] = {}
-        for place, member in enumerate(self.members):
-            tensors[f"network-{place}"] = member.network.state_dict()
-            for target, column in enumerate(self.schema.targets):
-                tensors[f"posterior-{place}-{target}"] = member.posteriors[column.name].state()
         documents: dict[str, Any] = {
             "columns": self.schema.to_json(),
             "recipe": asdict(self.recipe),
         }
+        for place, member in enumerate(self.members):
+            tensors[f"network-{place}"] = member.network.state_dict()
+            files = member.belief.files()
+            for name, group in files.tensors.items():
+                tensors[f"{_posterior(place)}-{name}"] = group
+            if files.document is not None:
+                documents[_posterior(place)] = files.document
         if self.findings is not None:
             documents["evaluation"] = self.findings.to_json()
         write_folder(
@@ -201,11 +179,21 @@ def _unlike(column: Column, values: pd.Series) -> str:
     return ""
 
 
+def _posterior(place: int) -> str:
+    return f"posterior-{place}"
+
+
 def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Member:
-    network = build_network(schema, recipe)
+    with seeded(0):  # the weights are replaced; the caller's random numbers are not to be
+        network = build_network(schema, recipe)
     network.load_state_dict(folder.tensors(f"network-{place}"))
-    posteriors: dict[str, LastLayer | Softmax] = {}
-    for target, column in enumerate(schema.targets):
-        kind = Softmax if column.categorical else LastLayer
-        posteriors[column.name] = kind.from_state(folder.tensors(f"posterior-{place}-{target}"))
-    return Member(network.eval(), posteriors)
+    lead, end = f"{_posterior(place)}-", ".safetensors"
+    names = [name for name in folder.files if name.startswith(lead) and name.endswith(end)]
+    groups = [name.removesuffix(end) for name in names]
+    document = f"{_posterior(place)}.json"
+    files = Files(
+        {name.removeprefix(lead): folder.tensors(name) for name in groups},
+        folder.document(_posterior(place)) if folder.has(document) else None,
+    )
+    belief = KINDS[recipe.posterior.uncertainty].read(schema, network.eval(), files)
+    return Member(network, belief)

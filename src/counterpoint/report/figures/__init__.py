@@ -1,10 +1,10 @@
 """Figures as SVG, written by hand: small, tested as text, light and dark, no dependency.
 
 A `Figure` is a title, a list of marks and two axes. Marks are frozen values: `Line`, `Area`,
-`Points`, `Histogram`, `Rows` (lying bars), `Cells` (a matrix), `Rule`, `Labels`, `Bands` (strips
-that show a value under the pointer); a mark of your own needs the three methods of `Mark`. Absent
-values are None (or NaN) and are drawn as gaps. In come plain lists; out comes an `<svg>` element
-for a page (`svg`) or a whole file (`document`). Every text is escaped.
+`Points`, `Histogram`, `Rows` (lying bars), `Cells` (a matrix), `Field` (a map), `Rule`, `Labels`,
+`Bands` (strips that show a value under the pointer); a mark of your own needs the three methods of
+`Mark`. Absent values are None (or NaN) and are drawn as gaps. In come plain lists; out comes an
+`<svg>` element for a page (`svg`) or a whole file (`document`). Every text is escaped.
 
 >>> loss = Line([1, 2, 3], [0.9, None, 0.4], label="validation", tone="two")
 >>> figure = Figure("training", [loss, Rule(x=3, text="best")], Axis("epoch", kind="whole"))
@@ -16,6 +16,7 @@ from counterpoint.report.figures.axis import Axis
 from counterpoint.report.figures.bands import Bands
 from counterpoint.report.figures.bars import Histogram, Rows
 from counterpoint.report.figures.cells import Cells
+from counterpoint.report.figures.field import Field
 from counterpoint.report.figures.figure import Figure
 from counterpoint.report.figures.labels import Labels
 from counterpoint.report.figures.line import Area, Line
@@ -31,6 +32,7 @@ __all__ = [
     "Axis",
     "Bands",
     "Cells",
+    "Field",
     "Figure",
     "Frame",
     "Histogram",

@@ -2,8 +2,8 @@
 
 `overview` (results against the baseline), `data` (columns), `training` (curves), `balance` (how
 several goals shared the steps), `targets` (with `number` and `category` for their kinds),
-`importance`, `embeddings`, `known_least`. A section that has nothing to say is None or says so in
-a sentence. A new section is one file and one line below.
+`importance`, `ignorance` (the map), `known_least`, `embeddings`. A section that has nothing to say
+is None or says so in a sentence. A new section is one file and one line below.
 
 >>> from counterpoint.table.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
@@ -15,6 +15,7 @@ from counterpoint.report.parts import Section
 from counterpoint.report.sections.balance import balance
 from counterpoint.report.sections.data import data
 from counterpoint.report.sections.embeddings import embeddings
+from counterpoint.report.sections.ignorance import ignorance
 from counterpoint.report.sections.importance import importance
 from counterpoint.report.sections.known_least import known_least
 from counterpoint.report.sections.overview import overview
@@ -31,6 +32,7 @@ def sections(findings: Findings) -> list[Section]:
         overview(findings),
         *targets(findings),
         importance(findings),
+        ignorance(findings),
         known_least(findings),
         training(findings),
         balance(findings),

@@ -5,7 +5,7 @@ from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Section, grid, named, plain
 from counterpoint.report.sections.category import calibration_told
 from counterpoint.report.statistics import expected_cover
-from counterpoint.report.words import ABSENT, amount, number, percent
+from counterpoint.report.words import ABSENT, amount, knowledge_told, number, percent
 from counterpoint.table.findings import Findings, TargetFindings
 
 __all__ = ["overview", "shown"]
@@ -27,6 +27,7 @@ def overview(findings: Findings) -> Section:
         "On rows that were held out of training. The baseline predicts the mean, or the commonest"
         " class, of the training rows for every row; a model that learnt something beats it."
     )
+    lead += f" {knowledge_told(findings.uncertainty)}"
     left = len(findings.targets) - len(targets)
     lead += f" {amount(left, 'more target')} are not shown." if left else ""
     return Section("overview", "Results", grid([_tile(target) for target in targets]), lead)

@@ -9,7 +9,7 @@ from counterpoint.table.findings import Findings, TargetFindings
 
 __all__ = ["targets"]
 
-_MOST_TARGETS = 10
+_MOST_TARGETS = 8
 _POINTS = 1500
 _POINTS_EACH = 420
 

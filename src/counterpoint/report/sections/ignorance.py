@@ -1,0 +1,177 @@
+"""The map of ignorance: where in the inputs, and how far from known rows, little is known."""
+
+import math
+from itertools import pairwise
+
+from counterpoint.report.figures import Axis, Field, Figure, Line, Points, every, extent, finite
+from counterpoint.report.markup import Markup, join
+from counterpoint.report.parts import Section, brief, card, grid, plain
+from counterpoint.report.words import amount, knowledge_told, listing, number
+from counterpoint.table.findings import Findings, IgnoranceMap
+
+__all__ = ["ignorance"]
+
+_MOST_TARGETS = 4
+_MOST_CELLS = 64
+_MOST_LINE = 200
+_MOST_POINTS = 300
+_SHADES = 9
+
+
+def ignorance(findings: Findings) -> Section | None:
+    """Two cards a target: the map, and knowledge against distance; None when there is neither."""
+    grids: list[Markup] = []
+    for index, found in enumerate(findings.maps[:_MOST_TARGETS]):
+        cards = [_map(found, index), _distance(found, index)]
+        if any(cards):
+            grids.append(grid([part for part in cards if part is not None]))
+    if not grids:
+        return None
+    lead = (
+        "Missing knowledge is a standard deviation in the target's unit (for a category: of the"
+        " probability of the class predicted): what more rows would remove. It should be small"
+        " among the rows that were learnt from and grow away from them."
+        f" {knowledge_told(findings.uncertainty)}"
+    )
+    return Section("ignorance", "Map of ignorance", join(grids), lead)
+
+
+def _map(found: IgnoranceMap, index: int) -> Markup | None:
+    values = [finite(v) for row in found.knowledge[:_MOST_CELLS] for v in row[:_MOST_LINE]]
+    known = [value for value in values if value is not None]
+    if found.columns is None or not known:
+        return None
+    title = f"Missing knowledge of {plain(found.target)}"
+    held = _held(found)
+    told = f"From {number(min(known), 3)} to {number(max(known), 3)}."
+    if found.rows is None:
+        figure = _line(found, title, told)
+        reading = "The dots at the foot are rows that were learnt from."
+        return card(title, [(f"ignorance-{index}", figure)], told, reading, held)
+    low, high = extent(known)
+    steps = [low + (high - low) * place / _SHADES for place in range(_SHADES + 1)]
+    figures = [
+        (f"ignorance-{index}", _surface(found, title, told, steps)),
+        (f"ignorance-scale-{index}", _scale(steps)),
+    ]
+    reading = (
+        "The stronger the colour, the less is known. Faint among the dots and strong away from them"
+        " is as it should be; faint far from all dots is a reason to doubt."
+    )
+    return card(title, figures, told, reading, held)
+
+
+def _held(found: IgnoranceMap) -> str:
+    if not found.others:
+        return ""
+    pairs = [f"{brief(name)} {brief(value)}" for name, value in found.others.items()]
+    return f"Other inputs stay where they are most common: {listing(pairs, 6)}."
+
+
+def _surface(found: IgnoranceMap, title: str, told: str, steps: list[float]) -> Figure:
+    x, y = found.x[:_MOST_CELLS], found.y[:_MOST_CELLS]
+    value = [row[: len(x)] for row in found.knowledge[: len(y)]]
+    chosen = every(min(len(found.point_x), len(found.point_y)), _MOST_POINTS)
+    inside = [i for i in chosen if _between(found.point_x[i], x) and _between(found.point_y[i], y)]
+    dots = Points(
+        [found.point_x[i] for i in inside],
+        [found.point_y[i] for i in inside],
+        radius=1.5,
+        label="rows that were learnt from",
+        tone="two",
+    )
+    return Figure(
+        title,
+        [Field(x, y, value, steps, _tips(steps)), dots],
+        Axis(plain(found.columns or "")),
+        Axis(plain(found.rows or "")),
+        description=told,
+        height=320,
+        margin=0.0,
+    )
+
+
+def _between(value: float, axis: list[float]) -> bool:
+    return bool(axis) and axis[0] <= value <= axis[-1]
+
+
+def _tips(steps: list[float]) -> list[str]:
+    pairs = pairwise(steps)
+    return [f"missing knowledge {number(low, 3)} to {number(high, 3)}" for low, high in pairs]
+
+
+def _scale(steps: list[float]) -> Figure:
+    """The shades side by side, as an axis."""
+    middles = [(low + high) / 2 for low, high in pairwise(steps)]
+    return Figure(
+        "Shades of the map",
+        [Field(middles, [0.0], [middles], steps, _tips(steps))],
+        Axis("missing knowledge (standard deviation)"),
+        Axis(hidden=True),
+        description=f"From {number(steps[0], 3)} (faint) to {number(steps[-1], 3)} (strong).",
+        height=68,
+        margin=0.0,
+    )
+
+
+def _line(found: IgnoranceMap, title: str, told: str) -> Figure:
+    x = found.x[:_MOST_LINE]
+    chosen = [i for i in every(len(found.point_x), _MOST_POINTS) if _between(found.point_x[i], x)]
+    dots = Points(
+        [found.point_x[i] for i in chosen],
+        [0.0] * len(chosen),
+        radius=1.5,
+        label="rows that were learnt from",
+        tone="two",
+    )
+    curve = Line(x, [finite(v) for v in found.knowledge[0][: len(x)]], "missing knowledge", "one")
+    return Figure(
+        title,
+        [curve, dots],
+        Axis(plain(found.columns or "")),
+        Axis("standard deviation", low=0.0),
+        description=told,
+        height=290,
+    )
+
+
+def _distance(found: IgnoranceMap, index: int) -> Markup | None:
+    count = min(len(found.distance), len(found.missing))
+    pairs = [(finite(found.distance[i]), finite(found.missing[i])) for i in every(count, 400)]
+    known = [(x, y) for x, y in pairs if x is not None and y is not None and x > 0]
+    if not known:
+        return None
+    told = _told(found)
+    spread = max(x for x, _ in known) / min(x for x, _ in known)
+    figure = Figure(
+        f"Missing knowledge of {plain(found.target)} against distance",
+        [Points([x for x, _ in known], [y for _, y in known], radius=2.2, tone="one")],
+        Axis("distance to the nearest rows that were learnt from", log=spread > 20),
+        Axis("missing knowledge", low=0.0),
+        description=told,
+        height=290,
+    )
+    reading = (
+        f"Each of the {amount(len(known), 'dot')} is a held-out row; at distance 1 it lies as far"
+        " from the five nearest rows that were learnt from as those usually lie from theirs."
+    )
+    title = f"Does {plain(found.target)} grow unsure far from known rows?"
+    return card(title, [(f"ignorance-distance-{index}", figure)], told, reading)
+
+
+def _told(found: IgnoranceMap) -> str:
+    near, far, rank = finite(found.near), finite(found.far), finite(found.agreement)
+    if near is None or far is None:
+        return "There are too few held-out rows to say."
+    if rank is None:
+        return f"It is {number(near, 3)} near and {number(far, 3)} far."
+    times = far / near if near > 0 else math.inf
+    grows = 2 if rank > 0.3 and times > 1.2 else int(rank > 0.1 and times > 1.05)
+    verdict = ("Hardly:", "Somewhat:", "Yes:")[grows]
+    text = (
+        f"{verdict} in the quarter of held-out rows farthest from known ones it is"
+        f" {number(far, 3)} (median), in the nearest quarter {number(near, 3)}"
+    )
+    text += f" ({number(times, 2)} times)" if math.isfinite(times) else ""
+    doubt = "" if grows else " Do not take a narrow interval far from all rows for knowledge."
+    return f"{text}; rank correlation {number(rank, 2)}.{doubt}"

@@ -1,0 +1,144 @@
+"""Training a trunk whose features differ where there are no rows: many heads a target, kept apart.
+
+Each target has `heads` auxiliary heads instead of one. All fit the target, and a goal of their own
+makes their slopes differ: the squared cosines of their derivatives by the standardised numbers and
+the embeddings of the categories, a goal called "diverse". (By the bins of a number, too, heads
+could differ along directions in which no row ever moves.) Slopes are taken along one random
+direction a row, ``s = v' g`` with ``v ~ N(0, I)`` in units of standard deviations: as
+``E[s_i s_j] = g_i' g_j``, the Gram matrix of the slopes over all rows is that of the stacked
+gradients without bias, for the price of one forward pass with tangents however many columns the
+table has. Value and slope are of the same pass, so of the same dropout. Afterwards the auxiliary
+heads are dropped; an exact Gaussian on the last layer then knows little where features that fit
+alike differ.
+
+Source: Thakur et al., "Uncertainty-Aware (UNA) Bases for Bayesian Regression Using Multi-Headed
+Auxiliary Networks" (arXiv 2006.11695).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.derivatives import values_and_directional
+from counterpoint.goals import Categorical, Gaussian, Goals, Likelihood, diversity
+from counterpoint.nn import TableNet
+from counterpoint.table.prepare import Target
+
+__all__ = ["DIVERSE", "drop_heads", "make_luna_goals"]
+
+DIVERSE = "diverse"
+"""Name of the goal; a target of this name has it with a prime."""
+
+
+def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight: float) -> Goals:
+    """One goal a target, the mean over its heads of `make_goals`', and "diverse".
+
+    Args:
+        targets: what is predicted.
+        train: places of the training rows.
+        heads: of each target.
+        weight: factor on the mean squared cosine, relative to the mean of the targets' goals;
+            0 leaves the goal out.
+    """
+    likelihoods = [
+        Categorical(validate=False) if target.categorical else Gaussian(1.0, validate=False)
+        for target in targets
+    ]
+    means = [float(target.weight[train].mean()) for target in targets]
+    diverse = _unused(DIVERSE, [target.name for target in targets])
+
+    def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        values, slopes = _passed(model, batch, sloped=weight > 0)
+        found: dict[str, Tensor] = {}
+        alike: list[Tensor] = []
+        for place, target in enumerate(targets):
+            rows = batch.get(f"weight.{place}")
+            shape = (-1, heads, target.outputs)
+            found[target.name] = _fit(
+                likelihoods[place],
+                values[place].view(shape),
+                batch[f"target.{place}"],
+                rows,
+                means[place],
+            )
+            if weight > 0:
+                alike.append(diversity(slopes[place].view(shape), rows))
+        if weight > 0:
+            # the plain rule averages all goals: times their number it is the factor that was told
+            found[diverse] = weight * torch.stack(alike).sum()
+        return found
+
+    return goals
+
+
+def drop_heads(trained: TableNet, network: TableNet, heads: int) -> TableNet:
+    """A network with one head a target, each the mean of its auxiliary heads.
+
+    Args:
+        trained: with `heads` heads a target.
+        network: of the same trunk, to be filled.
+        heads: how many.
+    """
+    state = trained.state_dict()
+    own = network.state_dict()
+    for name, value in own.items():
+        if name.startswith("heads."):
+            state[name] = state[name].view(heads, *value.shape).mean(0)
+    network.load_state_dict(state)
+    return network
+
+
+def _passed(
+    model: nn.Module, batch: Mapping[str, Tensor], *, sloped: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Outputs of all heads, target by target, and their slopes along a direction a row."""
+    if not isinstance(model, TableNet):
+        raise TypeError(f"expected a TableNet, found {type(model).__name__}")
+    features, slopes = _features(model, batch, sloped=sloped)
+    heads = [head for head in model.heads if isinstance(head, nn.Linear)]
+    return [head(features) for head in heads], [
+        slopes @ head.weight.T for head in heads
+    ] if sloped else []
+
+
+def _features(
+    model: TableNet, batch: Mapping[str, Tensor], *, sloped: bool
+) -> tuple[Tensor, Tensor]:
+    """The features, and their slopes along a random direction a row."""
+    encoded = model.encode(batch["categories"], batch["numbers"])
+    if not sloped:
+        return model.trunk(encoded), encoded.new_zeros(0)
+    directions = _directions(model, batch["numbers"], encoded.detach())
+    return values_and_directional(model.trunk, encoded, directions, scheme="forward-mode")
+
+
+def _directions(model: TableNet, numbers: Tensor, encoded: Tensor) -> Tensor:
+    """How what the trunk is given moves when numbers and embeddings do."""
+    # torch's own generator: `fit` seeds it and keeps its state, as it does for dropout
+    width = model.embeddings.width
+    directions = torch.randn_like(encoded[:, : width + numbers.shape[1]])
+    embedded, moved = directions[:, :width], directions[:, width:]
+    if width and len(encoded) > 1:
+        # one unit is a standard deviation, as it is of numbers
+        embedded *= encoded[:, :width].std(0)
+    bins = moved[:, model.bins.source] * model.bins.slopes(numbers)
+    return torch.cat([embedded, moved, bins], dim=1)
+
+
+def _fit(
+    likelihood: Likelihood, values: Tensor, target: Tensor, weight: Tensor | None, mean: float
+) -> Tensor:
+    """The mean over rows and heads of the negative log likelihood."""
+    heads = values.shape[1]
+    if weight is not None:
+        weight = weight.repeat_interleave(heads)
+    return likelihood.nll(
+        values.flatten(0, 1), target.repeat_interleave(heads, 0), weight, mean_weight=mean
+    )
+
+
+def _unused(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "'"
+    return name

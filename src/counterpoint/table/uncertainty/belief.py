@@ -1,0 +1,62 @@
+"""What every kind of uncertainty has to answer, and where it is kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from torch import Tensor
+
+from counterpoint.nn import TableNet
+from counterpoint.posterior import CategoricalPredictive, Predictive
+from counterpoint.table.prepare import Prepared
+from counterpoint.table.schema import Schema
+
+__all__ = ["Belief", "Files", "Kind", "Part"]
+
+Part: TypeAlias = Predictive | CategoricalPredictive
+"""What one member predicts of one target, numbers standardised."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is kept of a belief.
+
+    Attributes:
+        tensors: the end of a file's name -> named tensors.
+        document: a JSON value, or None for none.
+    """
+
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    document: Any = None
+
+
+@runtime_checkable
+class Belief(Protocol):
+    """What is known of one member's weights."""
+
+    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
+        """The distribution of each target in each row.
+
+        Args:
+            network: the member.
+            inputs: ``categories`` and ``numbers``, as `encode_inputs` gives them.
+        """
+        ...
+
+    def files(self) -> Files:
+        """What `Kind.read` needs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of uncertainty is made.
+
+    Attributes:
+        fit: from all members' networks and the table to a belief each.
+        read: from the columns, a network and what was kept to its belief; raises `InputError`,
+            `LookupError` or `ValueError` where they do not fit together.
+    """
+
+    fit: Callable[[Sequence[TableNet], Prepared], Sequence[Belief]] = field(repr=False)
+    read: Callable[[Schema, TableNet, Files], Belief] = field(repr=False)

@@ -1,0 +1,75 @@
+"""No Gaussian at all: each member is sure, and what they disagree about is not known.
+
+Source: Lakshminarayanan, Pritzel, Blundell, "Simple and Scalable Predictive Uncertainty Estimation
+using Deep Ensembles" (arXiv 1612.01474), section 2.4. The noise of a number is one for all rows,
+found on the rows that the members left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.nn import TableNet
+from counterpoint.posterior import CategoricalPredictive, Predictive
+from counterpoint.table.network import compute_outputs
+from counterpoint.table.prepare import Prepared
+from counterpoint.table.schema import Schema
+from counterpoint.table.uncertainty.belief import Files, Kind, Part
+from counterpoint.table.uncertainty.rows import TargetRows, residual_noise
+
+__all__ = ["ENSEMBLE", "Points"]
+
+
+@dataclass(frozen=True)
+class Points:
+    """A member's own outputs, without a doubt.
+
+    Attributes:
+        noise: target -> noise variance of a number, standardised; None of a category.
+    """
+
+    noise: Mapping[str, float | None]
+
+    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
+        """See `Belief`; knowledge is zero."""
+        outputs = compute_outputs(network, inputs)
+        return {name: _part(outputs[name], noise) for name, noise in self.noise.items()}
+
+    def files(self) -> Files:
+        """The noise of the numbers, in the order of the schema."""
+        values = [noise for noise in self.noise.values() if noise is not None]
+        return Files({"noise": {"noise": torch.tensor(values, dtype=torch.float64)}})
+
+
+def _part(output: Tensor, noise: float | None) -> Part:
+    output = output.double()
+    if noise is None:
+        return CategoricalPredictive(output.softmax(1), torch.zeros_like(output))
+    return Predictive(output, torch.full_like(output, noise), torch.zeros_like(output))
+
+
+def _read(schema: Schema, network: TableNet, files: Files) -> Points:
+    del network  # it is asked when something is predicted
+    if set(files.tensors) != {"noise"}:
+        raise InputError("posterior: its parts do not fit together: not those of an ensemble")
+    values = iter(files.tensors["noise"]["noise"].tolist())
+    return Points({c.name: None if c.categorical else next(values) for c in schema.targets})
+
+
+def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[Points]:
+    rows = torch.from_numpy(prepared.rows.train)
+    inputs = {name: value[rows] for name, value in prepared.inputs.items()}
+    outputs = [compute_outputs(network, inputs) for network in networks]
+    noise: dict[str, float | None] = {}
+    for target in prepared.targets:
+        means = {place: output[target.name].double() for place, output in enumerate(outputs)}
+        known = TargetRows.of(target, prepared)
+        noise[target.name] = None if target.categorical else residual_noise(known, means)
+    return [Points(noise) for _ in networks]
+
+
+ENSEMBLE = Kind(_fit, _read)
+"""See `Points`."""

@@ -1,0 +1,307 @@
+"""A Gaussian over all weights of each member: Laplace's approximation around where it ended.
+
+The curvature is that of all rows to learn from and all targets together, in Kronecker factors for
+linear layers and diagonal for embeddings; the prior's precision, one for all weights, has the
+greatest evidence. Predictions linearise the network (`counterpoint.posterior.laplace`).
+
+Factors are a coarse picture of the curvature of many weights by few rows, so the posterior is
+tempered: its covariance is multiplied by the largest of a few powers of four that the rows left
+out by the members do not speak against. The noise of a number is the one under which these rows
+are likeliest then.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.curvature import Batch, linearise
+from counterpoint.errors import InputError
+from counterpoint.gaussian.state import precision_from
+from counterpoint.goals import Categorical, Gaussian, Likelihood
+from counterpoint.nn import TableNet
+from counterpoint.posterior import (
+    CategoricalPredictive,
+    Distribution,
+    Laplace,
+    Predictive,
+    Status,
+    laplace,
+)
+from counterpoint.posterior.marginal import Fit
+from counterpoint.posterior.state import State
+from counterpoint.table.network import compute_outputs
+from counterpoint.table.prepare import Prepared
+from counterpoint.table.schema import Schema
+from counterpoint.table.uncertainty.belief import Files, Kind, Part
+from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise, residual_noise
+
+__all__ = ["LAPLACE", "AllWeights"]
+
+_TEMPERATURES = (1.0, 0.25, 0.0625, 0.015625, 0.00390625)
+_DOUBT = 2.0
+"""By how many nats held-out rows must speak for a colder posterior."""
+
+_ROWS = 1024
+_NUMBERS = 2**22
+"""Most entries of the outputs' covariances at a time."""
+
+
+@dataclass(frozen=True)
+class AllWeights:
+    """Laplace's approximation of one member.
+
+    Attributes:
+        posterior: over the weights; its heads are the places of the targets.
+        noise: target -> noise variance of a number, standardised; None of a category.
+    """
+
+    posterior: Laplace
+    noise: Mapping[str, float | None]
+
+    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
+        """See `Belief`; the network is the one that the posterior was made of."""
+        rows = len(inputs["numbers"])
+        outputs = self.posterior.linearised.plan.outputs
+        step = max(1, min(_ROWS, _NUMBERS // outputs**2))
+        network.eval()
+        parts = [
+            self._part({name: value[low : low + step] for name, value in inputs.items()})
+            for low in range(0, rows, step)
+        ]
+        return {
+            name: _joined([part[str(place)] for part in parts], noise)
+            for place, (name, noise) in enumerate(self.noise.items())
+        }
+
+    def files(self) -> Files:
+        """Curvature and prior; the mean is the network itself."""
+        posterior = self.posterior
+        noise = [1.0 if value is None else value for value in self.noise.values()]
+        tensors = {
+            "curvature": posterior.curvature.tensors(),
+            "prior": posterior.prior,
+            "noise": {"noise": torch.tensor(noise, dtype=torch.float64)},
+        }
+        return Files(tensors, posterior.curvature.spec())
+
+    def _part(self, inputs: Mapping[str, Tensor]) -> dict[str, Distribution]:
+        known = inputs["numbers"].new_ones(len(inputs["numbers"]), len(self.noise))
+        batch = Batch.of(inputs["categories"], inputs["numbers"], known)
+        found = self.posterior.predict(batch)
+        return found if isinstance(found, dict) else {"0": found}
+
+
+class _Masked(nn.Module):
+    """A network whose output is zero, whatever the weights, where a target has no value.
+
+    Then rows that lack a target say nothing about the weights through it, while they do through
+    the others.
+    """
+
+    def __init__(self, network: TableNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, categories: Tensor, numbers: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Outputs by the target's place: names of heads may be empty in a table, not here."""
+        outputs = self.network(categories, numbers)
+        return {
+            str(place): output * known[:, place, None]
+            for place, output in enumerate(outputs.values())
+        }
+
+
+def _joined(parts: Sequence[Distribution], noise: float | None) -> Part:
+    mean = torch.cat([part.mean for part in parts])
+    knowledge = torch.cat([part.knowledge for part in parts])
+    if noise is None:
+        return CategoricalPredictive(mean, knowledge)
+    return Predictive(mean, torch.full_like(mean, noise), knowledge)
+
+
+def _likelihoods(noise: Sequence[float | None]) -> dict[str, Likelihood]:
+    made = [
+        Categorical(validate=False) if value is None else Gaussian(value, validate=False)
+        for value in noise
+    ]
+    return {str(place): likelihood for place, likelihood in enumerate(made)}
+
+
+def _read(schema: Schema, network: TableNet, files: Files) -> AllWeights:
+    model = _Masked(network.eval())
+    values = files.tensors["noise"]["noise"].tolist()
+    noise = {
+        column.name: None if column.categorical else value
+        for column, value in zip(schema.targets, values, strict=True)
+    }
+    rows = torch.zeros(2, len(schema.edges))
+    codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
+    batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
+    likelihoods = _likelihoods(list(noise.values()))
+    curvature = precision_from(files.document, files.tensors["curvature"])
+    found = Laplace(
+        linearise(model, likelihoods, batch, check=False),
+        {name: value.detach().clone() for name, value in model.named_parameters()},
+        curvature,
+        _checked(dict(files.tensors["prior"]), curvature.shapes),
+        1.0,
+        Fit(),
+        Status.GIVEN,
+        scalable=False,
+        seen=State.of(model),
+    )
+    return AllWeights(found, noise)
+
+
+def _checked(prior: dict[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    for name in shapes:
+        value = prior.get(name)
+        if value is None or value.shape not in ((), shapes[name]) or not bool((value > 0).all()):
+            raise InputError(f"posterior: no positive prior precision of {name!r}")
+    return prior
+
+
+def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
+    table = _Table.of(networks, prepared)
+    places = range(len(networks))
+    sure = [
+        None if rows.target.categorical else residual_noise(rows, table.means(rows))
+        for rows in table.rows
+    ]
+    inside = [table.fit(place, table.kept(place), sure) for place in places]
+    temperature, noise = table.temper(inside, sure)
+    names = [rows.target.name for rows in table.rows]
+    return [
+        AllWeights(
+            _tempered(table.fit(place, table.weight > 0, sure), temperature),
+            dict(zip(names, noise, strict=True)),
+        )
+        for place in places
+    ]
+
+
+LAPLACE = Kind(_fit, _read)
+"""See `AllWeights`."""
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows to learn from, as the members see them.
+
+    Attributes:
+        networks: the members.
+        inputs: of the rows.
+        rows: one a target.
+        weight: of each row, whichever targets it has.
+        outputs: of each member.
+    """
+
+    networks: Sequence[TableNet]
+    inputs: dict[str, Tensor]
+    rows: list[TargetRows]
+    weight: Tensor
+    outputs: list[dict[str, Tensor]]
+
+    @classmethod
+    def of(cls, networks: Sequence[TableNet], prepared: Prepared) -> "_Table":
+        places = torch.from_numpy(prepared.rows.train)
+        inputs = {name: value[places] for name, value in prepared.inputs.items()}
+        rows = [TargetRows.of(target, prepared) for target in prepared.targets]
+        weight = torch.stack([part.weight for part in rows]).max(0).values
+        return cls(networks, inputs, rows, weight, [compute_outputs(n, inputs) for n in networks])
+
+    def kept(self, place: int) -> Tensor:
+        """The rows that a member was fitted to; all where it left out everything that counts."""
+        inside = (self.weight > 0) & ~self.rows[0].held[place]
+        return inside if inside.any() else self.weight > 0
+
+    def means(self, rows: TargetRows) -> dict[int, Tensor]:
+        """What each member expects of a number in every row."""
+        return {at: found[rows.target.name].double() for at, found in enumerate(self.outputs)}
+
+    def fit(self, place: int, chosen: Tensor, noise: Sequence[float | None]) -> Laplace:
+        """The posterior of a member from some rows, its prior by the evidence."""
+        return laplace(
+            _Masked(self.networks[place].eval()),
+            _likelihoods(noise),
+            [self._batch(part) for part in chosen.nonzero()[:, 0].split(_ROWS)],
+            prior=1.0,
+        ).tuned(noise=False)
+
+    def temper(
+        self, members: Sequence[Laplace], sure: Sequence[float | None]
+    ) -> tuple[float, list[float | None]]:
+        """The temperature, and each target's noise.
+
+        Args:
+            members: posteriors from the rows that each was fitted to.
+            sure: the noise of each target if nothing else were unknown.
+        """
+        best = -math.inf
+        chosen = _TEMPERATURES[0], list(sure)
+        for temperature in _TEMPERATURES:
+            cooled = [_tempered(member, temperature) for member in members]
+            likelihood, noise = self._judge(cooled, sure)
+            if likelihood > best + _DOUBT:
+                best, chosen = likelihood, (temperature, noise)
+        return chosen
+
+    def _judge(
+        self, members: Sequence[Laplace], sure: Sequence[float | None]
+    ) -> tuple[float, list[float | None]]:
+        """The log likelihood of held-out values in nats, at the noise that suits them best."""
+        names = [rows.target.name for rows in self.rows]
+        beliefs = [AllWeights(m, dict(zip(names, sure, strict=True))) for m in members]
+        total, noise = 0.0, list(sure)
+        for target, rows in enumerate(self.rows):
+            parts = rows.parts
+            found = {at: self._predict(beliefs[at], at, out) for at, (_, out) in parts.items()}
+            own = {at: part[rows.target.name] for at, part in found.items()}
+            if not rows.target.categorical:
+                knowledge = {at: part.knowledge for at, part in own.items()}
+                noise[target] = pooled_noise(rows, self.means(rows), knowledge) or sure[target]
+            for at, (_, out) in parts.items():
+                part = self._mixed(rows, own[at], out, noise[target])
+                each = part.log_prob(rows.values[out])
+                total += float(rows.weight[out] @ each.reshape(len(each)))
+        return total, noise
+
+    def _mixed(
+        self, rows: TargetRows, part: Part, out: Tensor, noise: float | None
+    ) -> Distribution:
+        """A member's prediction with the noise, and what the members disagree about."""
+        if noise is None:
+            return part
+        means = self.means(rows)
+        between = torch.stack([means[at][out] for at in rows.parts]).var(0, correction=0)
+        return Predictive(part.mean, torch.full_like(part.mean, noise), part.knowledge + between)
+
+    def _predict(self, member: AllWeights, place: int, chosen: Tensor) -> dict[str, Part]:
+        inputs = {name: value[chosen] for name, value in self.inputs.items()}
+        return member.predict(self.networks[place], inputs)
+
+    def _batch(self, chosen: Tensor) -> Batch:
+        known = torch.stack([rows.used[chosen] for rows in self.rows], 1).float()
+        targets = {str(place): _target(rows, chosen) for place, rows in enumerate(self.rows)}
+        return Batch.of(
+            self.inputs["categories"][chosen],
+            self.inputs["numbers"][chosen],
+            known,
+            target=targets,
+            weight=self.weight[chosen].float(),
+        )
+
+
+def _target(rows: TargetRows, chosen: Tensor) -> Tensor:
+    values = rows.values[chosen]
+    used = rows.used[chosen]
+    return values * (used if rows.target.categorical else used[:, None])
+
+
+def _tempered(posterior: Laplace, temperature: float) -> Laplace:
+    """The posterior with its covariance multiplied."""
+    prior = {name: value / temperature for name, value in posterior.prior.items()}
+    return replace(posterior, curvature=posterior.curvature.scaled(1 / temperature), prior=prior)
