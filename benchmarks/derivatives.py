@@ -4,18 +4,19 @@ A tanh network D-50-50-M in float32, D in {1, 8, 64}, M in {1, 50}, N in {100, 1
 our schemes three ways of `torch` alone: one backward pass over all outputs (is_grads_batched),
 `vmap(jacrev)` and `vmap(jacfwd)`. Two costs, as ratios to one forward and backward pass of the
 summed squared output over the same points, in processor time: J alone without a graph, and J, the
-diversity of the heads (their squared cosines, stacked) and its gradient by the weights. Then the
-LUNA step of the reference (N = 100, D = 1, 2x50, float64), beside its plain vectorised loop and an
-NLM step; and errors of differences in float32 and float64 by their step.
+diversity of the heads (their squared cosines, stacked) and its gradient by the weights; at D = 8
+also with layer normalisation, and with maxout, through which no slopes are pushed. And errors of
+differences in float32 and float64 by their step, which `--figure` alone computes and draws.
 
-    python benchmarks/derivatives.py [--repeats 7] [--quick]
+    python benchmarks/derivatives.py [--repeats 7] [--quick] [--figure]
 """
 
 import argparse
 import itertools
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,9 @@ from counterpoint.derivatives import (
     Richardson,
     Scheme,
     gradients,
-    scheme,
-    values_and_gradients,
 )
 from counterpoint.goals import diversity
-from counterpoint.report.figures import Axis, Figure, Line
+from counterpoint.report.figures import Axis, Figure, Line, sheet
 from counterpoint.seeding import generator, seeded
 
 Way = Callable[[nn.Module, Tensor], Tensor]
@@ -49,11 +48,26 @@ LARGEST = 500_000
 """Numbers in J beyond which `torch.func`'s ways are left out where they take minutes."""
 
 
-def net(inputs: int, outputs: int, dtype: torch.dtype = torch.float32) -> nn.Sequential:
-    """The network of every row."""
+class Maxout(nn.Module):
+    """The greater of two sums, an operation that `derivatives.pushed` has no rule for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Half as many columns."""
+        return x.unflatten(1, (-1, 2)).amax(2)
+
+
+def net(
+    inputs: int, outputs: int, dtype: torch.dtype = torch.float32, kind: str = "tanh"
+) -> nn.Sequential:
+    """The network of every row, of a kind."""
+    hidden: dict[str, Callable[[], list[nn.Module]]] = {
+        "tanh": lambda: [nn.Linear(50, 50), nn.Tanh()],
+        "layer norm": lambda: [nn.LayerNorm(50), nn.Linear(50, 50), nn.LayerNorm(50), nn.Tanh()],
+        "maxout": lambda: [nn.Linear(50, 100), Maxout()],
+    }
     with seeded(0):
-        layers = [nn.Linear(inputs, 50), nn.Tanh(), nn.Linear(50, 50), nn.Tanh()]
-        return nn.Sequential(*layers, nn.Linear(50, outputs)).to(dtype)
+        first = [nn.Linear(inputs, 50), nn.Tanh()]
+        return nn.Sequential(*first, *hidden[kind](), nn.Linear(50, outputs)).to(dtype)
 
 
 def by(name: str | Scheme) -> Way:
@@ -112,9 +126,11 @@ def timed(run: Case) -> Callable[[], float]:
     return once
 
 
-def cases(inputs: int, outputs: int, rows: int) -> tuple[dict[str, Case], dict[str, Case]]:
+def cases(
+    inputs: int, outputs: int, rows: int, kind: str
+) -> tuple[dict[str, Case], dict[str, Case]]:
     """J alone, and J with the weights' gradient of its diversity, by name of the way."""
-    model = net(inputs, outputs)
+    model = net(inputs, outputs, kind=kind)
     x = torch.randn(rows, inputs, generator=generator(0))
     weights = list(model.parameters())
 
@@ -138,28 +154,30 @@ def cases(inputs: int, outputs: int, rows: int) -> tuple[dict[str, Case], dict[s
 
     small = rows * outputs * inputs <= LARGEST
     ways = {name: way for name, way in WAYS.items() if small or not name.startswith("torch")}
+    if kind != "tanh":  # which have no complex version
+        ways.pop("complex-step")
     return (
         {"plain": plain, **{name: alone(way) for name, way in ways.items()}},
         {"plain": plain, **{name: again(way) for name, way in ways.items()}},
     )
 
 
-def table(repeats: int, sizes: list[tuple[int, int, int]]) -> dict[str, Any]:
+def table(repeats: int, sizes: Sequence[tuple[int, int, int, str]]) -> dict[str, Any]:
     """Every size; and how far the automatic choice is from the fastest exact scheme."""
     content, apart = dict[str, Any](), list[float]()
-    for inputs, outputs, rows in sizes:
-        label = f"D={inputs} M={outputs} N={rows}"
+    for inputs, outputs, rows, kind in sizes:
+        label = f"D={inputs} M={outputs} N={rows}" + (f" {kind}" if kind != "tanh" else "")
         print(f"\n{label}")
         content[label] = dict[str, Any]()
-        kinds = ("J alone", "J, diversity and its gradient")
-        for kind, found in zip(kinds, cases(inputs, outputs, rows), strict=True):
+        parts = ("J alone", "J, diversity and its gradient")
+        for part, found in zip(parts, cases(inputs, outputs, rows, kind), strict=True):
             runs = {name: timed(run) for name, run in found.items()}
             rows_found = ratios(interleave(runs, repeats), "plain")
-            print(f"  {kind}: times one forward and backward pass")
+            print(f"  {part}: times one forward and backward pass")
             show(rows_found, {})
             exact = {name: rows_found[name]["median"] for name in EXACT}
             apart.append(exact["auto"] / min(exact.values()))
-            content[label][kind] = rows_found
+            content[label][part] = rows_found
     near = sum(one <= 1.15 for one in apart)
     content["auto"] = {
         "cases": len(apart),
@@ -168,56 +186,6 @@ def table(repeats: int, sizes: list[tuple[int, int, int]]) -> dict[str, Any]:
     }
     print(f"\nauto is within 15 % of the fastest exact scheme in {near} of {len(apart)} cases")
     return content
-
-
-def luna(repeats: int) -> dict[str, Any]:
-    """Adam steps of LUNA and of NLM, as `bench/uncertainty_luna.py` of the reference has them."""
-    x = torch.cat([torch.linspace(-4, -2, 50), torch.linspace(2, 4, 50)]).double()[:, None]
-    y = x**3 + 3 * torch.randn(100, 1, dtype=torch.float64, generator=generator(0))
-
-    def stepper(heads: int, goal: Callable[[nn.Module], Tensor]) -> Callable[[], float]:
-        model = net(1, heads, torch.float64)
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-
-        def step() -> None:
-            optimizer.zero_grad()
-            decay = torch.stack([one.square().sum() for one in model.parameters()]).sum()
-            (goal(model) + 0.1 * decay).backward()
-            optimizer.step()
-
-        return timed(step)
-
-    def diverse(chosen: Scheme) -> Callable[[nn.Module], Tensor]:
-        def goal(model: nn.Module) -> Tensor:
-            values, slopes = values_and_gradients(model, x, chosen)
-            fit = (values - y).square().sum(0).mean() / 18
-            return fit + diversity(slopes, reduction="sum")
-
-        return goal
-
-    def loop(model: nn.Module) -> Tensor:
-        """The floor: the paper's objective in a few lines."""
-        step = 0.1 * torch.randn(100, 1, dtype=torch.float64)
-        values, ahead = model(torch.cat([x, x + step])).chunk(2)
-        slopes = (ahead - values) / step
-        unit = slopes / slopes.norm(dim=0, keepdim=True).clamp_min(1e-12)
-        cosines = unit.mT @ unit
-        pairs = (cosines.square().sum() - cosines.diagonal().square().sum()) / 2
-        return (values - y).square().sum(0).mean() / 18 + pairs
-
-    runs = {
-        "NLM": stepper(1, lambda model: (model(x) - y).square().sum() / 18),
-        "plain vectorised loop, M=50": stepper(50, loop),
-        "LUNA drawn steps, M=50": stepper(50, diverse(ForwardDifference(Drawn()))),
-        "LUNA fixed step, M=50": stepper(50, diverse(ForwardDifference(Fixed(0.1)))),
-        "LUNA auto, M=50": stepper(50, diverse(scheme("auto"))),
-        "LUNA drawn steps, M=200": stepper(200, diverse(ForwardDifference(Drawn()))),
-        "LUNA auto, M=200": stepper(200, diverse(scheme("auto"))),
-    }
-    print("\nLUNA, N=100, D=1, 2x50, float64: times an NLM step")
-    found = ratios(interleave(runs, repeats), "NLM")
-    show(found, {})
-    return found
 
 
 def errors() -> dict[str, dict[str, list[float]]]:
@@ -242,13 +210,23 @@ def errors() -> dict[str, dict[str, list[float]]]:
     return found
 
 
+def show_errors(found: Mapping[str, Mapping[str, list[float]]]) -> None:
+    """The best step of every difference and its error; and errors at some steps."""
+    steps = found["step"]["all"]
+    for dtype in ("float32", "float64"):
+        for name, each in found[dtype].items():
+            least = min(range(len(steps)), key=each.__getitem__)
+            some = ", ".join(f"{steps[at]:.0e}: {each[at]:.1e}" for at in range(0, len(steps), 4))
+            print(f"{dtype} {name}: best {each[least]:.1e} at {steps[least]:.1e}; {some}")
+
+
 def draw(found: Mapping[str, Mapping[str, list[float]]]) -> None:
     """The figure of the page on derivatives."""
     tones = dict(zip(("forward", "central", "richardson"), ("one", "two", "three"), strict=True))
     lines = [
         Line(
             found["step"]["all"],
-            found[dtype][name],
+            [math.log10(error) for error in found[dtype][name]],
             label=f"{name}, {dtype}",
             tone=tone,  # pyright: ignore[reportArgumentType]
             dashed=dtype == "float64",
@@ -260,13 +238,14 @@ def draw(found: Mapping[str, Mapping[str, list[float]]]) -> None:
         "errors of differences by their step",
         lines,
         Axis("step", log=True),
-        Axis("relative error of the input gradients", log=True),
-        description="In float32 the best steps are 0.001 to 0.1 and the errors 1e-3 (forward) to "
-        "1e-5; smaller steps are worse in proportion. In float64 all are far below.",
+        Axis("relative error of the input gradients, as a power of ten"),
+        description="In float32 the best steps are 0.002 (forward), 0.02 and 0.3 (Richardson), "
+        "with errors of 4e-4, 2e-5 and 4e-6; smaller steps are worse in proportion. In float64 "
+        "the least errors are 1e-7 and below.",
         width=560,
         height=380,
     )
-    FIGURE.write_text(figure.document(), "utf-8")
+    FIGURE.write_text(sheet([figure]), "utf-8")
     print(f"The figure: {FIGURE}")
 
 
@@ -275,19 +254,27 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="one size, no files")
+    parser.add_argument("--figure", action="store_true", help="only the errors, and their figure")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    sizes = list(itertools.product((1, 8, 64), (1, 50), (100, 1000)))
+    if options.figure:
+        show_errors(found := errors())
+        draw(found)
+        return
+    sizes = [
+        *itertools.product((1, 8, 64), (1, 50), (100, 1000), ("tanh",)),
+        *itertools.product((8,), (1, 50), (100, 1000), ("layer norm", "maxout")),
+    ]
+    found = errors()
     content = {
         "environment": environment(),
         "repeats": options.repeats,
-        "luna": luna(options.repeats),
         "input gradients": table(options.repeats, sizes[2:3] if options.quick else sizes),
-        "errors": errors(),
+        "errors": found,
         "load": [round(value, 2) for value in os.getloadavg()],
     }
     if not options.quick:
-        draw(content["errors"])
+        draw(found)
         print(record("derivatives", content))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.derivatives import check_gradients, gradients
+from counterpoint.derivatives import Finding, check_gradients, gradients
 from counterpoint.errors import InputError
 from counterpoint.goals import Gaussian
 from counterpoint.seeding import generator
@@ -38,7 +38,7 @@ def test_a_goal_made_of_input_gradients_is_right():
     )
     assert found.ok
     assert set(found.verdicts) == {name for name, _ in model.named_parameters()}
-    assert found.sentence == "gradients of 6 tensors are right"
+    assert found.sentence == "the gradient of 6 tensors is right"
 
 
 def test_a_wrong_entry_is_found_and_named():
@@ -48,13 +48,16 @@ def test_a_wrong_entry_is_found_and_named():
         lambda: right.square().sum() + Halved.apply(wrong).sum(), {"right": right, "wrong": wrong}
     )
     assert not found.ok
-    assert found.verdicts["right"].kind == "ok"
+    assert found.verdicts["right"].finding is Finding.RIGHT
     verdict = found.verdicts["wrong"]
-    assert (verdict.kind, verdict.place) == ("wrong", (1,))
+    assert (verdict.finding, verdict.place) == (Finding.WRONG, (1,))
     assert verdict.gradient == pytest.approx(4)
     assert verdict.difference == pytest.approx(8)
     assert verdict.error == pytest.approx(4)
-    assert "1 of 2 tensors: wrong: wrong, largest error 4 at wrong[1]" in found.sentence
+    assert found.sentence == (
+        "1 of 2 tensors: wrong: the gradient is not that of the differences "
+        "(at wrong[1]: gradient 4, difference 8)"
+    )
     assert torch.equal(wrong, before)
 
 
@@ -63,15 +66,16 @@ def test_a_kink_is_no_error(shift):
     weight = tensor(1.0, shift)
     found = check_gradients(lambda: torch.relu(weight).sum(), {"weight": weight})
     assert found.ok
-    assert found.verdicts["weight"].kind == "kink"
+    assert found.verdicts["weight"].finding is Finding.KINK
     assert found.verdicts["weight"].place == (1,)
-    assert "kink at weight[1]" in found.sentence
+    assert found.sentence.startswith("1 of 1 tensor: weight: the function bends")
+    assert "(at weight[1]: gradient" in found.sentence
 
 
 def test_a_wrong_gradient_at_a_kink_is_wrong():
     weight = tensor(0.0)
     function = lambda: (3 * weight - 2 * weight.detach()).relu().sum()  # noqa: E731
-    assert check_gradients(function, {"weight": weight}).verdicts["weight"].kind == "kink"
+    assert check_gradients(function, {"weight": weight}).verdicts["weight"].finding is Finding.KINK
     steep = lambda: ((5 * weight - 4 * weight.detach()) + 1e-7).relu().sum()  # noqa: E731
     assert not check_gradients(steep, {"weight": weight}).ok
 
@@ -80,7 +84,7 @@ def test_what_is_strongly_curved_is_not_called_a_kink():
     weight = tensor(1e-3)
     function = lambda: (2 * weight.detach() - weight).reciprocal().sum()  # noqa: E731
     found = check_gradients(function, {"weight": weight})
-    assert found.verdicts["weight"].kind == "wrong"
+    assert found.verdicts["weight"].finding is Finding.WRONG
 
 
 def test_what_has_no_graph_is_wrong_and_what_is_not_read_is_right():

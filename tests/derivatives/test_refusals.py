@@ -44,7 +44,7 @@ def same(x):
         (lambda: Fixed(float("nan")), "step Fixed: size must be positive"),
         (lambda: Relative(float("inf")), "step Relative: factor must be positive and finite"),
         (lambda: Drawn(0.0), "step Drawn: deviation must be positive"),
-        (lambda: Drawn(hold=-1), "step Drawn: hold must be 0"),
+        (lambda: Drawn(hold=0), "step Drawn: hold must be 1 or more .*None for one .*found 0"),
         (lambda: Drawn(1e-5).lengths(torch.zeros(1, 2), 1), "deviation must be at least 0.00035"),
         (lambda: Subset(0.0), "Subset: share must be above 0"),
         (lambda: Subset(1.5), "Subset: share must be above 0 and at most 1, found 1.5"),
@@ -111,11 +111,6 @@ class Opaque(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         return grad
-
-
-def test_operations_without_a_forward_mode_name_the_other():
-    with pytest.raises(InputError, match="'forward-mode': .*choose 'reverse-mode'"):
-        gradients(lambda x: Opaque.apply(x[:, :]), X, "forward-mode")
 
 
 def weight(dtype=torch.float64, **options):

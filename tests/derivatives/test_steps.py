@@ -63,12 +63,12 @@ def test_a_draw_is_held_as_long_as_stated():
 
     assert changes(lengths(1)) == [True] * 4
     assert changes(lengths(2)) == [False, True, False, True]
-    assert changes(lengths(0)) == [False] * 4
+    assert changes(lengths(None)) == [False] * 4
     assert all(map(torch.equal, lengths(2), lengths(2)))  # the same generator, the same draws
 
 
 def test_another_number_of_rows_draws_anew():
-    step = Drawn(hold=0)
+    step = Drawn(hold=None)
     first = step.lengths(torch.zeros(2, 4), 1)
     assert first.shape == (2, 4)
     assert torch.equal(first[0], first[1])  # one a point, whatever the direction
@@ -97,7 +97,7 @@ def test_copies_of_a_draw_go_their_own_way():
 
 def test_held_draws_make_an_objective_that_repeats():
     model, x = net(), points()
-    scheme = CentralDifference(Drawn(hold=0))
+    scheme = CentralDifference(Drawn(hold=None))
     with torch.no_grad():
         assert torch.equal(gradients(model, x, scheme), gradients(model, x, scheme))
         moving = CentralDifference(Drawn())

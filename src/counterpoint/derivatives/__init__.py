@@ -26,7 +26,7 @@ not how they change with the weights: kinks move, unseen. Take a smooth activati
 True
 """
 
-from counterpoint.derivatives.check import GradientCheck, Verdict, check_gradients
+from counterpoint.derivatives.check import Finding, GradientCheck, Verdict, check_gradients
 from counterpoint.derivatives.function import Function
 from counterpoint.derivatives.gradients import (
     directional,
@@ -57,6 +57,7 @@ __all__ = [
     "CentralDifference",
     "ComplexStep",
     "Drawn",
+    "Finding",
     "Fixed",
     "ForwardDifference",
     "ForwardMode",

@@ -2,17 +2,39 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
 
-__all__ = ["GradientCheck", "Verdict", "check_gradients"]
+__all__ = ["Finding", "GradientCheck", "Verdict", "check_gradients"]
 
 _STEP = 1e-6
 _NEAR = 1e-3
 """Relative error that still counts as a difference's own."""
+
+
+class Finding(Enum):
+    """What a gradient turned out to be; `sentence` says it in words."""
+
+    RIGHT = "right"
+    KINK = "kink"
+    WRONG = "wrong"
+
+    @property
+    def sentence(self) -> str:
+        """What was found, for a person."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Finding.RIGHT: "the gradient is that of the differences",
+    Finding.KINK: "the function bends beside the point; the gradient is right on one side of it",
+    Finding.WRONG: "the gradient is not that of the differences",
+}
+_GRAVITY = list(Finding)
 
 
 @dataclass(frozen=True)
@@ -20,14 +42,14 @@ class Verdict:
     """What was found about one tensor's gradient.
 
     Attributes:
-        kind: "ok", "kink" (right, but the function bends beside the point) or "wrong".
-        error: largest distance of an entry from the difference that it is judged by; 0 for "ok".
-        place: index of that entry; None for "ok".
+        finding: right, right beside a kink, or wrong.
+        error: largest distance of an entry from the difference that it is judged by; 0 if right.
+        place: index of that entry; None if right.
         gradient: what backpropagation gives there.
         difference: what the central difference gives there.
     """
 
-    kind: str
+    finding: Finding
     error: float = 0.0
     place: tuple[int, ...] | None = None
     gradient: float = 0.0
@@ -35,13 +57,11 @@ class Verdict:
 
     def sentence(self, name: str) -> str:
         """One line about the tensor of this name."""
-        if self.kind == "ok":
-            return f"{name}: ok"
-        where = f"{name}{list(self.place or ())}"
+        if self.finding is Finding.RIGHT:
+            return f"{name}: {self.finding.sentence}"
         numbers = f"gradient {self.gradient:.6g}, difference {self.difference:.6g}"
-        if self.kind == "kink":
-            return f"{name}: kink at {where} ({numbers}); right on one side of it"
-        return f"{name}: wrong, largest error {self.error:.3g} at {where} ({numbers})"
+        where = f"{name}{list(self.place or ())}"
+        return f"{name}: {self.finding.sentence} (at {where}: {numbers})"
 
 
 @dataclass(frozen=True)
@@ -57,16 +77,21 @@ class GradientCheck:
     @property
     def ok(self) -> bool:
         """Whether no gradient is wrong; kinks are none."""
-        return all(one.kind != "wrong" for one in self.verdicts.values())
+        return all(one.finding is not Finding.WRONG for one in self.verdicts.values())
 
     @property
     def sentence(self) -> str:
         """What was found, in one line."""
-        odd = [one.sentence(name) for name, one in self.verdicts.items() if one.kind != "ok"]
+        odd = [
+            one.sentence(name)
+            for name, one in self.verdicts.items()
+            if one.finding is not Finding.RIGHT
+        ]
         count = len(self.verdicts)
+        named = "1 tensor" if count == 1 else f"{count} tensors"
         if not odd:
-            return f"gradients of {count} tensors are right"
-        return f"{len(odd)} of {count} tensors: {'; '.join(odd)}"
+            return f"the gradient of {named} is right"
+        return f"{len(odd)} of {named}: {'; '.join(odd)}"
 
 
 def check_gradients(
@@ -90,9 +115,10 @@ def check_gradients(
 
     >>> weight = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
     >>> check_gradients(lambda: weight.square().sum(), {"weight": weight}).sentence
-    'gradients of 1 tensors are right'
-    >>> check_gradients(lambda: (weight * weight.detach()).sum(), {"weight": weight}).sentence
-    '1 of 1 tensors: weight: wrong, largest error 3 at weight[0] (gradient 3, difference 6)'
+    'the gradient of 1 tensor is right'
+    >>> found = check_gradients(lambda: (weight * weight.detach()).sum(), {"weight": weight})
+    >>> found.ok, found.verdicts["weight"].finding.sentence
+    (False, 'the gradient is not that of the differences')
     """
     _check_parameters(parameters)
     _check_repeats(function)
@@ -139,7 +165,7 @@ def _verdict(function: Callable[[], Tensor], one: Tensor) -> Verdict:
                 rtol=_NEAR,
                 raise_exception=False,
             ):
-                return Verdict("ok")
+                return Verdict(Finding.RIGHT)
             return _reason(function, one)
     finally:
         with torch.no_grad():
@@ -158,10 +184,7 @@ def _reason(function: Callable[[], Tensor], one: Tensor) -> Verdict:
         _entry(function, one, place, gradient[place].item())
         for place in map(tuple, torch.ones_like(one).nonzero().tolist())
     ]
-    return max(found, key=lambda verdict: (_GRAVITY[verdict.kind], verdict.error))
-
-
-_GRAVITY = {"ok": 0, "kink": 1, "wrong": 2}
+    return max(found, key=lambda verdict: (_GRAVITY.index(verdict.finding), verdict.error))
 
 
 def _entry(
@@ -172,15 +195,15 @@ def _entry(
     difference = (behind + ahead) / 2
     error, near = abs(gradient - difference), _NEAR * max(1.0, abs(difference))
     if error <= near:
-        return Verdict("ok")
+        return Verdict(Finding.RIGHT)
     within = _sides(function, one, place, _STEP / 10)
     jump, still = abs(ahead - behind), abs(within[1] - within[0])
     # Slopes of a smooth function come ten times as near when the step is a tenth.
     bends = jump > near and (still > jump / 2 or still < jump / 20)
     low, high = sorted((behind, ahead))
     between = low - near <= gradient <= high + near
-    kind = "kink" if bends and between else "wrong"
-    return Verdict(kind, error, place, gradient, difference)
+    finding = Finding.KINK if bends and between else Finding.WRONG
+    return Verdict(finding, error, place, gradient, difference)
 
 
 def _sides(

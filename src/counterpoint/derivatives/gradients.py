@@ -1,10 +1,11 @@
 """Input gradients and slopes along directions, at many points, by any scheme."""
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from counterpoint.derivatives.function import Function, checked_directions, checked_points
-from counterpoint.derivatives.scheme import Scheme
+from counterpoint.derivatives.scheme import Scheme, Slopes
 from counterpoint.derivatives.schemes import scheme as scheme_of
 
 __all__ = ["directional", "gradients", "values_and_directional", "values_and_gradients"]
@@ -13,7 +14,9 @@ __all__ = ["directional", "gradients", "values_and_directional", "values_and_gra
 def gradients(
     function: Function, x: Shaped[Tensor, "..."], scheme: str | Scheme = "auto"
 ) -> Float[Tensor, "rows outputs inputs"]:
-    r"""All input gradients :math:`J_{nmd} = \partial f_m(x_n) / \partial x_{nd}`.
+    r"""All input gradients, at every point the Jacobian :math:`J_n`.
+
+    Its entries are :math:`J_{nmd} = \partial f_m(x_n) / \partial x_{nd}`.
 
     They have a graph to the weights that the function reads, so that what is made of them can be
     minimised; under `torch.no_grad` they have none, and cost less.
@@ -54,7 +57,7 @@ def values_and_gradients(
     ...     values_and_gradients(torch.square, torch.tensor([[3.0]]))
     (tensor([[9.]]), tensor([[[6.]]]))
     """
-    values, slopes = scheme_of(scheme).slopes(function, checked_points(x), None)
+    values, slopes = _slopes(scheme, function, checked_points(x), None)
     return values, slopes.permute(1, 2, 0)
 
 
@@ -64,7 +67,9 @@ def directional(
     directions: Shaped[Tensor, "..."],
     scheme: str | Scheme = "auto",
 ) -> Float[Tensor, "*ways rows outputs"]:
-    r"""Slopes :math:`\sum_d v_{nd} \, \partial f_m(x_n) / \partial x_{nd}` along directions v.
+    r"""Slopes along directions v, Jacobian-vector products (JVP).
+
+    They are :math:`\sum_d v_{nd} \, \partial f_m(x_n) / \partial x_{nd}`.
 
     Args:
         function: as `gradients`.
@@ -111,5 +116,19 @@ def values_and_directional(
     """
     points = checked_points(x)
     ways = checked_directions(directions, points)
-    values, slopes = scheme_of(scheme).slopes(function, points, ways)
+    values, slopes = _slopes(scheme, function, points, ways)
     return values, slopes if directions.ndim == 3 else slopes[0]
+
+
+def _slopes(
+    scheme: str | Scheme,
+    function: Function,
+    x: Float[Tensor, "rows inputs"],
+    directions: Float[Tensor, "ways rows inputs"] | None,
+) -> Slopes:
+    """By the scheme; inference mode, in which nothing can be differentiated, is left for it."""
+    if not torch.is_inference_mode_enabled():
+        return scheme_of(scheme).slopes(function, x, directions)
+    with torch.inference_mode(False), torch.no_grad():
+        ways = None if directions is None else directions.clone()
+        return scheme_of(scheme).slopes(function, x.clone(), ways)

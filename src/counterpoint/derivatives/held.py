@@ -17,25 +17,28 @@ class Held:
         self._rows = 0
         self._used = 0
 
-    def take(self, rows: int, hold: int, draw: Callable[[], Tensor]) -> Tensor:
+    def take(self, rows: int, hold: int | None, draw: Callable[[], Tensor]) -> Tensor:
         """The held draw, or a new one where it is used up or is for another number of rows.
 
         Args:
             rows: how many the draw is for.
-            hold: evaluations a draw serves; 0: all.
+            hold: evaluations a draw serves; None: all.
             draw: makes one.
         """
-        if self._draw is None or self._rows != rows or self._used == hold > 0:
+        if self._draw is None or self._rows != rows or self._used == hold:
             self._draw, self._rows, self._used = draw(), rows, 0
         self._used += 1
         return self._draw
 
 
-def checked_hold(what: str, hold: int) -> None:
-    """Refuse a number of evaluations that is negative.
+def checked_hold(what: str, hold: int | None) -> None:
+    """Refuse a number of evaluations below one.
 
     Raises:
         InputError: names the thing that holds.
     """
-    if hold < 0:
-        raise InputError(f"{what}: hold must be 0 (for ever) or more evaluations, found {hold}")
+    if hold is not None and hold < 1:
+        raise InputError(
+            f"{what}: hold must be 1 or more evaluations, or None for one draw for ever, "
+            f"found {hold}"
+        )

@@ -20,11 +20,11 @@ class Subset:
     Attributes:
         share: of the rows, above 0 and at most 1; one row at least is drawn.
         generator: where draws come from; none given means one of its own, from seed 0.
-        hold: evaluations that a draw serves: 1 for a new one each, 0 for the first one always.
+        hold: evaluations that a draw serves: 1 for a new one each; None: the first serves all.
             Another number of rows draws anew.
 
     Raises:
-        InputError: the share is not above 0 and at most 1, or the hold is negative.
+        InputError: the share is not above 0 and at most 1, or the hold is below 1.
 
     >>> sorted(Subset(1.0).rows(3).tolist()), len(Subset(0.5).rows(10))
     ([0, 1, 2], 5)
@@ -34,7 +34,7 @@ class Subset:
     generator: torch.Generator = field(
         default_factory=lambda: generator(0), repr=False, compare=False
     )
-    hold: int = 1
+    hold: int | None = 1
     _held: Held = field(default_factory=Held, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

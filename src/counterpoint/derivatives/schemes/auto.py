@@ -7,23 +7,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.derivatives.function import Function
-from counterpoint.derivatives.pushed import push
+from counterpoint.derivatives.layers import push
 from counterpoint.derivatives.scheme import Slopes
-from counterpoint.derivatives.schemes.forward_mode import ForwardMode
-from counterpoint.derivatives.schemes.reverse_mode import ReverseMode, backwards, leaf
+from counterpoint.derivatives.schemes.forward_mode import forwards
+from counterpoint.derivatives.schemes.reverse_mode import backwards, evaluated, leaf
 
 __all__ = ["Auto"]
 
 WAYS_AN_OUTPUT = 4
-"""Directions forward that cost as much as one output backward, as measured."""
+"""Directions pushed forward that cost as much as one output backward, as measured."""
+OUTPUTS_A_WAY = 2
+"""Outputs backward that cost as much as one direction backward twice."""
 
 
 @dataclass(frozen=True)
 class Auto:
-    """Reverse mode for one output, or fewer than a quarter of the directions; else forward mode.
+    """Reverse or forward mode, the faster for that many outputs; one evaluation either way.
 
-    The function is evaluated once, and then seen to have so many outputs. Never a difference: its
-    step is a choice that only the user can make.
+    Of a `torch.nn.Sequential` that slopes can be pushed through: reverse mode for one output, or at
+    most a quarter as many as directions. Of any other function: reverse mode, unless no graph is
+    asked for and there are more than two outputs a direction. Never a difference: its step is a
+    choice that only the user can make.
     """
 
     def slopes(
@@ -38,10 +42,11 @@ class Auto:
         with torch.enable_grad():
             points = leaf(x, kept=kept)
             found = push(function, points, directions)
-        if found is None:  # dual numbers copy the points for every direction
-            forward = ways == 1 or torch.compiler.is_compiling()  # which traces no backward pass
-            exact = ForwardMode() if forward else ReverseMode()
-            return exact.slopes(function, x, directions)
+        if found is None:
+            values, points = evaluated(function, x)
+            if not kept and ways * OUTPUTS_A_WAY < values.shape[1]:
+                return forwards(values, points, directions)
+            return backwards(values, points, directions, kept=kept)
         if found.values.shape[1] * WAYS_AN_OUTPUT <= max(ways, WAYS_AN_OUTPUT):
             return backwards(found.values, points, directions, kept=kept)
         return found.values if kept else found.values.detach(), found.slopes()

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from counterpoint.derivatives.function import Function, columns
 from counterpoint.derivatives.scheme import Slopes
 
-__all__ = ["ReverseMode", "backwards", "leaf"]
+__all__ = ["ReverseMode", "backwards", "evaluated", "leaf"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,19 @@ class ReverseMode:
         directions: Float[Tensor, "ways rows inputs"] | None,
     ) -> Slopes:
         """By one evaluation and a backward pass an output."""
-        kept = torch.is_grad_enabled()
-        # the fused attention kernels have no second derivative
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-            points = leaf(x, kept=kept)
-            values = columns(function(points), len(x))
-        return backwards(values, points, directions, kept=kept)
+        values, points = evaluated(function, x)
+        return backwards(values, points, directions, kept=torch.is_grad_enabled())
+
+
+def evaluated(
+    function: Function, x: Float[Tensor, "rows inputs"]
+) -> tuple[Float[Tensor, "rows outputs"], Float[Tensor, "rows inputs"]]:
+    """Values with a graph to the points that come beside them, ready for `backwards`."""
+    kept = torch.is_grad_enabled()
+    # the fused attention kernels have no second derivative
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        points = leaf(x, kept=kept)
+        return columns(function(points), len(x)), points
 
 
 def leaf(x: Float[Tensor, "rows inputs"], *, kept: bool) -> Float[Tensor, "rows inputs"]:

@@ -26,18 +26,18 @@ class Drawn:
     Attributes:
         deviation: standard deviation, in the units of the inputs.
         generator: where draws come from; none given means one of its own, from seed 0.
-        hold: evaluations that a draw serves: 1 for a new one each, 0 for the first one always.
+        hold: evaluations that a draw serves: 1 for a new one each; None: the first serves all.
             Another number of rows draws anew.
 
     Raises:
-        InputError: the deviation is not positive and finite, or the hold is negative.
+        InputError: the deviation is not positive and finite, or the hold is below 1.
     """
 
     deviation: float = 0.1
     generator: torch.Generator = field(
         default_factory=lambda: generator(0), repr=False, compare=False
     )
-    hold: int = 1
+    hold: int | None = 1
     _held: Held = field(default_factory=Held, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
