@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from counterpoint.balance import Balancer
 from counterpoint.balance.rules import Magnitude, Rule
-from counterpoint.report.figures import Axis, Figure, Line
+from counterpoint.report.figures import Axis, Figure, Line, sheet
 from counterpoint.seeding import generator, seeded
 
 SCALES = (1.0, 0.1, 0.01, 0.001)
@@ -111,7 +111,7 @@ def main() -> None:
                 f"  {mean(rights):.3f} ± {stdev(rights):.3f}"
             )
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "balance.svg")
-    path.write_text(drawn(right).document(), encoding="utf-8")
+    path.write_text(sheet([drawn(right)]), encoding="utf-8")
     print(f"figure: {path}")
 
 

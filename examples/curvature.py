@@ -22,8 +22,7 @@ from counterpoint.curvature import fisher, ggn, hessian
 from counterpoint.gaussian import Precision
 from counterpoint.goals import Categorical
 from counterpoint.parameters import flatten
-from counterpoint.report.figures import Axis, Cells, Figure, Line, Rule
-from counterpoint.report.markup import Markup, tag
+from counterpoint.report.figures import Axis, Cells, Figure, Line, Rule, sheet
 
 PRIOR = 1.0
 HIDDEN = 16
@@ -228,21 +227,6 @@ def curves(curvatures: Curvatures) -> Figure:
     )
 
 
-def beside(left: Figure, right: Figure) -> str:
-    """Two figures in one file, on a card of their own, so that any page may hold them."""
-    style = left.document().partition("<style>")[2].partition("</style>")[0]
-    width, height = left.width + right.width + 20, max(left.height, right.height) + 20
-    places = {"x": 10, "y": 10}, {"x": 10 + left.width, "y": 10}
-    inside = [
-        tag("svg", {**place, "width": figure.width, "height": figure.height}, figure.svg(name))
-        for figure, place, name in zip((left, right), places, ("left", "right"), strict=True)
-    ]
-    card = {"width": width, "height": height, "rx": 8, "style": "fill: var(--card)"}
-    size = {"width": width, "height": height, "viewBox": f"0 0 {width:g} {height:g}"}
-    outer = {"xmlns": "http://www.w3.org/2000/svg", **size}
-    return tag("svg", outer, tag("style", None, Markup(style)), tag("rect", card), *inside) + "\n"
-
-
 def run(path: Path, seeds: int = 3, rows: int = 1797, steps: int = 500) -> None:
     """Train, measure, print; draw the first ReLU network."""
     x, y = digits(rows)
@@ -253,7 +237,8 @@ def run(path: Path, seeds: int = 3, rows: int = 1797, steps: int = 500) -> None:
             curvatures = Curvatures.of(model, x, y)
             studies.append(measured(model, curvatures, x, y))
             if name == "ReLU" and seed == 0:
-                path.write_text(beside(heat_map(curvatures.full), curves(curvatures)), "utf-8")
+                drawn = heat_map(curvatures.full), curves(curvatures)
+                path.write_text(sheet(drawn), "utf-8")
         print(f"\n{name}: mean over {seeds} seeds (from least to greatest)")
         show(studies)
     print(f"\nThe figure: {path.resolve()}")

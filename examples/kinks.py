@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from counterpoint.derivatives import Fixed, ForwardDifference, Scheme, gradients, scheme
 from counterpoint.goals import diversity
 from counterpoint.parameters import flatten, named, unflatten
-from counterpoint.report.figures import Axis, Figure, Line, Rule
+from counterpoint.report.figures import Axis, Figure, Line, Rule, sheet
 from counterpoint.seeding import generator, seeded
 
 STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -159,7 +159,7 @@ def figure(studies: Mapping[str, Mapping[str, Found]]) -> Figure:
             Line(STEPS, noises, label=f"{name}: noise of {BATCH} points", tone=tone, dashed=True),
         ]
     return Figure(
-        "what a finite step sees of kinks that move",
+        "What a finite step sees of kinks that move",
         marks,
         Axis("step of the forward difference", log=True),
         Axis("relative to the true slope", log=True),
@@ -176,7 +176,7 @@ def run(path: Path, count: int = 400_000, batches: int = 30) -> Mapping[str, Map
     studies = {name: study(activation, count, batches) for name, activation in kinds.items()}
     for name, found in studies.items():
         show(name, found)
-    path.write_text(figure(studies).document(), "utf-8")
+    path.write_text(sheet([figure(studies)]), "utf-8")
     print(f"\nThe figure: {path.resolve()}")
     return studies
 

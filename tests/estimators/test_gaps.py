@@ -93,7 +93,7 @@ def test_the_report_of_the_same_rows_tells_nothing():
     nearest = model.gap_report(x, x, neighbours=1).distance_scores[0]
     np.testing.assert_allclose(nearest, 0, atol=1e-5)
     knowledge = model.predictive(x).knowledge.numpy()
-    np.testing.assert_allclose(report.inside, np.sqrt(knowledge).mean(0))
+    np.testing.assert_allclose(report.knowledge_inside, np.sqrt(knowledge).mean(0))
     np.testing.assert_allclose(report.knowledge_scores[0], (knowledge / y.var(0)).sum(1))
 
 

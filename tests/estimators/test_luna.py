@@ -43,12 +43,12 @@ def test_the_gap_is_wider_than_under_one_head(seed):
     settings = {"epochs": 600, "batch_size": 100, "random_state": seed, "activation": "silu"}
     wide = LunaRegressor(**settings, diversity=1.0).fit(x, y).gap_report(x, gap)
     plain = NeuralLinearRegressor(**settings).fit(x, y).gap_report(x, gap)
-    assert wide.outside[0] > plain.outside[0]
+    assert wide.knowledge_outside[0] > plain.knowledge_outside[0]
     assert wide.ratio[0] > plain.ratio[0]
 
 
 def test_the_goals_are_those_of_the_docstring():
-    """Mean over heads of the fit, mean over targets of the similarity of each one's own heads."""
+    """Means over targets: of the fit of all heads, of the similarity of each one's own."""
     model = luna(heads=3, diversity=0.5)
     plan = model._plan(2, 0)
     assert plan.outputs == 6
@@ -58,8 +58,8 @@ def test_the_goals_are_those_of_the_docstring():
     weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 0.5], dtype=torch.float64)
     found = plan.goals(net, {"x": x, "y": y, "weight": weight})
     by_target = net(x).unflatten(1, (2, 3))
-    each = 0.5 * ((by_target - y[:, :, None]) ** 2 + np.log(2 * np.pi)).sum(1)
-    torch.testing.assert_close(found["fit"], (weight[:, None] * each).sum(0).mean() / 5)
+    each = 0.5 * ((by_target - y[:, :, None]) ** 2 + np.log(2 * np.pi)).mean((1, 2))
+    torch.testing.assert_close(found["fit"], (weight * each).sum() / 5)
     slopes = torch.func.vmap(torch.func.jacrev(net))(x)
     parts = [diversity(slopes[:, :3], weight), diversity(slopes[:, 3:], weight)]
     torch.testing.assert_close(found["diverse"], 0.5 * (parts[0] + parts[1]) / 2)
@@ -68,7 +68,7 @@ def test_the_goals_are_those_of_the_docstring():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"points": 0.3},
+        {"share": 0.3},
         {"over": "points"},
         {"balance": "impartial", "scheme": "reverse-mode"},
         {"scheme": "reverse-mode"},
@@ -109,6 +109,31 @@ def test_exact_derivatives_of_kinks_draw_a_warning():
         luna(activation="relu", epochs=1, scheme=BackwardDifference(Relative(0.03))).fit(x, y)
 
 
+def test_short_steps_on_kinks_draw_a_warning():
+    x, y = cubic()
+    model = luna(activation="relu", epochs=1)
+    short, long = (ForwardDifference(Fixed(step)) for step in (0.009, 0.01))
+    with pytest.warns(KinkWarning, match=r"scheme: a step below 0.01 on 'relu' sees few kinks"):
+        model.set_params(scheme=short).fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(scheme=long).fit(x, y)
+
+
+def test_targets_twice_over_change_neither_goal():
+    """So lambda means the same for any number of targets."""
+    x, y = (torch.randn(6, k, generator=torch.Generator().manual_seed(k)) for k in (3, 1))
+    trunk, head, both = nn.Linear(3, 4), nn.Linear(4, 5), nn.Linear(4, 10)
+    for name, one in head.named_parameters():
+        both.get_parameter(name).data = torch.cat([one, one]).detach()
+    goals, twice = (luna()._plan(targets, 0).goals for targets in (1, 2))
+    weight = torch.ones(6)
+    once = goals(nn.Sequential(trunk, nn.Tanh(), head), {"x": x, "y": y, "weight": weight})
+    batch = {"x": x, "y": y.repeat(1, 2), "weight": weight}
+    again = twice(nn.Sequential(trunk, nn.Tanh(), both), batch)
+    torch.testing.assert_close(again, once)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -117,7 +142,7 @@ def test_exact_derivatives_of_kinks_draw_a_warning():
         ({"diversity": -1}, "diversity: expected a finite number of at least 0, found -1"),
         ({"diversity": float("nan")}, "diversity: expected a finite number of at least 0, "
                                       "found nan"),
-        ({"points": 0.0}, "points: expected a number above 0 and at most 1, found 0.0"),
+        ({"share": 0.0}, "share: expected a number above 0 and at most 1, found 0.0"),
         ({"over": "point"}, "over: expected one of stacked, points, found 'point'; "
                             "did you mean 'points'?"),
         ({"activation": "silou"}, "activation: expected one of relu, tanh, silu, softplus, gelu, "

@@ -1,5 +1,6 @@
 """The Laplace approximation of whole networks: closed forms, references, refusals."""
 
+import json
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from counterpoint.errors import InputError
 from counterpoint.goals import Bernoulli, Categorical, Gaussian, Poisson
-from counterpoint.posterior import LastLayer, Statistics, laplace
+from counterpoint.posterior import LastLayer, Statistics, laplace, laplace_from
 from curvature_models import jacobians
 
 STRUCTURES = ["diagonal", "kronecker", "block", "dense"]
@@ -245,6 +246,41 @@ def test_it_is_a_gaussian_over_the_weights_that_can_be_kept(tmp_path):
     squared = kept * back / prior  # the same data twice, the prior once
     twice = posterior.curvature.scaled(2.0).shift(dict(posterior.prior))
     close(squared.precision.dense(), twice.dense())
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_stored_posterior_is_the_same(structure):
+    (x, y), model = classes(), net()
+    one = laplace(model, Categorical(), [(x, y)], structure=structure, parameters="2.*")
+    spec, tensors = json.loads(json.dumps(one.spec())), one.tensors()
+    two = laplace_from(spec, tensors, model, Categorical(), x)
+    assert (two.status, two.noise_scale, two.scalable) == (one.status, 1.0, False)
+    assert torch.equal(two.predict(x).knowledge, one.predict(x).knowledge)
+    assert float(two.log_evidence()) == float(one.log_evidence())
+    refused(
+        "'curvature' must be in the spec",
+        lambda: laplace_from({}, tensors, model, Categorical(), x),
+    )
+    bad = [
+        ({"fit": torch.ones(3)}, "'fit' must be 4 finite numbers"),
+        ({"noise_scale": -torch.ones(())}, "'noise_scale' must be positive"),
+        ({"status": torch.tensor([99])}, "codes must be from"),
+        ({"prior/2.bias": -torch.ones(())}, "precisions must be positive"),
+    ]
+    for change, message in bad:
+        other = tensors | change
+        refused(message, lambda t=other: laplace_from(spec, t, model, Categorical(), x))
+    wide = net(outputs=4)
+    refused("no parameter '2", lambda: laplace_from(spec, tensors, wide, Categorical(), x))
+
+
+def test_tempering_multiplies_the_covariance():
+    (x, y), model = classes(), net()
+    one = laplace(model, Categorical(), [(x, y)], structure="dense", prior=2.0)
+    cold = one.tempered(0.25)
+    close(cold.precision.dense(), 4 * one.precision.dense())
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        refused("temperature: must be positive", lambda t=wrong: one.tempered(t))
 
 
 def refused(message, call):

@@ -134,6 +134,7 @@ def test_an_unknown_rule_is_refused_with_the_nearest(found, message):
         ),
         ({"heads": 1}, "heads: expected a value from 2 to 1000, found 1"),
         ({"diversity": -0.1}, "diversity: expected a value from 0 to 1e"),
+        ({"diversity": float("nan")}, "diversity: expected a value from 0 to 1e.* found nan"),
     ],
 )
 def test_a_wrong_uncertainty_is_refused(told, message):

@@ -156,7 +156,7 @@ def test_held_out_noise_recovers_the_noise():
     assert held_out_noise(torch.zeros(3), torch.zeros(3), torch.ones(3)) > 0
 
 
-@pytest.mark.parametrize("members", [1, 4])
+@pytest.mark.parametrize("members", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_intervals_cover_what_they_say(members):
     """On a curved truth the 90 % intervals of new rows hold nine tenths of them, over seeds."""
 

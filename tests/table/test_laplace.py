@@ -8,7 +8,7 @@ from counterpoint.goals import Gaussian
 from counterpoint.nn import TableNet
 from counterpoint.posterior import Status, laplace
 from counterpoint.table.prepare import prepare
-from counterpoint.table.uncertainty.laplace import LAPLACE, _Masked, _Table, _tempered
+from counterpoint.table.uncertainty.laplace import LAPLACE, _Masked, _Table
 from tables import mixed, quick
 
 
@@ -85,7 +85,7 @@ def test_tempering_multiplies_the_covariance():
     table = _Table.of(networks, prepared)
     one = table.fit(0, table.weight > 0, [0.3])
     batch = table._batch(torch.arange(7))
-    ratio = _tempered(one, 0.25).predict(batch)["0"].knowledge / one.predict(batch)["0"].knowledge
+    ratio = one.tempered(0.25).predict(batch)["0"].knowledge / one.predict(batch)["0"].knowledge
     assert torch.allclose(ratio, torch.full_like(ratio, 0.25), rtol=1e-4)
 
 

@@ -8,7 +8,6 @@ import torch
 
 from counterpoint.derivatives import gradients
 from counterpoint.goals import diversity
-from counterpoint.nn.trunk import SmoothUnit
 from counterpoint.recipe import Recipe
 from counterpoint.table import Context, fit_table
 from counterpoint.table import luna as room
@@ -86,15 +85,41 @@ def test_slopes_along_directions_give_the_gram_matrix_of_gradients():
     assert float(found) == pytest.approx(float(exact), abs=0.02)
 
 
-def test_all_targets_count_alike_against_the_mean_of_their_goals():
+def test_lambda_is_relative_to_means_over_targets():
+    """The plain mean of all goals is mean fit + lambda mean cosine, up to a constant."""
     network, prepared, fitted, batch = scene(target=("price", "kind"))
     network.eval()
-    totals = []
-    for weight in (1.0, 3.0):
+
+    def goals(weight):
         torch.manual_seed(1)
-        totals.append(make_luna_goals(prepared.targets, fitted, HEADS, weight)(network, batch))
-    assert totals[1]["diverse"].item() == pytest.approx(3 * totals[0]["diverse"].item(), rel=1e-5)
-    assert 0 < totals[0]["diverse"].item() < 2
+        return make_luna_goals(prepared.targets, fitted, HEADS, weight)(network, batch)
+
+    torch.manual_seed(1)
+    _, slopes = room._passed(network, batch, sloped=True)
+    price, kind = (s.view(64, HEADS, -1) for s in slopes)
+    alike = (diversity(price) + diversity(kind - kind.mean(-1, keepdim=True))).item() / 2
+    found, lam = goals(0.7), 0.7
+    fit = (found["price"] + found["kind"]).item() / 2
+    score = torch.stack(list(found.values())).mean().item()  # the plain rule
+    assert 0 < alike < 1
+    assert score * 3 / 2 == pytest.approx(fit + lam * alike, rel=1e-5)
+    assert goals(2.1)["diverse"].item() == pytest.approx(3 * found["diverse"].item(), rel=1e-5)
+
+
+def test_a_shift_of_all_logits_of_a_head_is_no_diversity():
+    """It moves no probability, so heads that differ in it alone are as alike as before."""
+    network, prepared, fitted, batch = scene(target=("kind",))
+    network.eval()
+    goals = make_luna_goals(prepared.targets, fitted, HEADS, 1.0)
+    with torch.no_grad():
+        weight = network.heads[0].weight
+        classes = len(weight) // HEADS
+        weight.copy_(weight[:classes].repeat(HEADS, 1))  # all heads the same
+        alike = goals(network, batch)["diverse"].item()
+        shifts = torch.randn(HEADS, 1, weight.shape[1]).expand(-1, classes, -1)
+        weight.add_(shifts.reshape(weight.shape))
+    assert alike == pytest.approx(1.0, abs=1e-5)
+    assert goals(network, batch)["diverse"].item() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_training_lowers_the_cosines():
@@ -126,7 +151,7 @@ def test_dropped_heads_leave_their_mean():
 def test_luna_is_smooth_and_the_others_are_not():
     schema = prepare(mixed(), told()).schema
     kinds = [type(m) for m in build_network(schema, told()).trunk]
-    assert SmoothUnit in kinds
+    assert torch.nn.SiLU in kinds
     assert torch.nn.ReLU not in kinds
     assert torch.nn.ReLU in [type(m) for m in build_network(schema, quick()).trunk]
 

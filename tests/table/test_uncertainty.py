@@ -9,8 +9,8 @@ import torch
 
 from counterpoint.errors import InputError
 from counterpoint.posterior import CategoricalPredictive, Predictive
-from counterpoint.recipe import UNCERTAINTY
-from counterpoint.table import TableModel, TableRegressor, fit_table, to_frame
+from counterpoint.recipe import UNCERTAINTY, Posterior
+from counterpoint.table import TableClassifier, TableModel, TableRegressor, fit_table, to_frame
 from counterpoint.table.encode import encode_inputs
 from counterpoint.table.network import compute_outputs
 from counterpoint.table.uncertainty import KINDS, Belief
@@ -137,16 +137,30 @@ def test_weight_zero_rows_teach_nothing(kind):
 
 
 def test_estimators_have_the_parameters():
-    frame = mixed(80)
-    x, y = frame[["size", "shade"]], frame["price"]
-    shared = {"epochs": 2, "members": 2, "width": 16, "random_state": 0, "heads": 3}
-    found = {
-        kind: TableRegressor(uncertainty=kind, **shared).fit(x, y).predict(x, return_std=True)[1]
-        for kind in ("luna", "ensemble")
-    }
-    assert not np.allclose(found["luna"], found["ensemble"])
-    with pytest.raises(InputError, match="no kind is called 'lunar'; did you mean 'luna'"):
-        TableRegressor(uncertainty="lunar").fit(x, y)
+    frame = mixed(40)
+    x, y = frame[["size", "shade"]], frame["kind"]
+    told = {"uncertainty": "luna", "heads": np.int64(3), "diversity": np.float64(0.7)}
+    model = TableClassifier(epochs=1, members=1, width=8, random_state=0).set_params(**told)
+    model = model.fit(x, y).model_
+    assert model.recipe.posterior == Posterior(uncertainty="luna", heads=3, diversity=0.7)
+    assert type(model.recipe.posterior.heads) is int
+    assert (model.recipe.network.width, model.recipe.training.epochs) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"uncertainty": "lunar"}, "no kind is called 'lunar'; did you mean 'luna'"),
+        ({"heads": 2.5}, r"posterior\.heads: expected a whole number, found 2\.5"),
+        ({"heads": "7"}, r"posterior\.heads: expected a whole number, found '7'"),
+        ({"width": 8.0}, r"network\.width: expected a whole number, found 8\.0"),
+        ({"diversity": "much"}, r"posterior\.diversity: expected a number, found 'much'"),
+    ],
+)
+def test_estimators_refuse_wrong_parameters(told, message):
+    model = TableRegressor().set_params(**told)
+    with pytest.raises(InputError, match=message):
+        model.fit(np.arange(20.0)[:, None], np.arange(20.0))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What `train.minimize` leaves of a model, and what it refuses."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -180,3 +181,25 @@ def test_a_start_that_is_not_finite_names_the_goal():
     with pytest.raises(NonFiniteError, match=r"goal 'bad': not finite \(nan\)"):
         quiet(goals, model, {"scale": torch.tensor(float("nan"))})
     assert not model.weight.any()
+
+
+def test_weights_that_the_models_type_cannot_hold_are_not_gone_to():
+    model = nn.Linear(1, 1, bias=False)
+
+    def downhill(model, batch):
+        return {"far": -model.weight.sum()}
+
+    minimize(downhill, model, method="cg", iterations=200, progress=False)
+    assert torch.isfinite(model.weight).all()
+    assert model.weight.item() > 1e3
+
+
+@pytest.mark.parametrize("answer", [True, np.True_, torch.tensor(True)])
+def test_a_callback_stops_with_anything_that_is_true(answer):
+    model = nn.Linear(3, 1)
+
+    def goals(model, batch):
+        return {"fit": sum((p - 1).square().sum() for p in model.parameters())}
+
+    found = minimize(goals, model, method="adam", callback=lambda _: answer, progress=False)
+    assert found.iterations == 1

@@ -6,7 +6,8 @@ from the canonical source. Whatever the place, every byte is checked against a S
 before it is parsed; a partial download is never kept. Nothing is fetched on import, nothing is
 unpickled.
 
-In comes a name; out come arrays and data frames, unscaled and in the published order.
+In comes a name; out come arrays and data frames, unscaled and in the published order. One set is
+made, not fetched: `cubic_gap`, from a seed.
 
 >>> train, test = standard_splits(rows=768)[0]  # the first of the 20 published splits of energy
 >>> len(train), len(test), test[:3].tolist()
@@ -15,6 +16,7 @@ In comes a name; out come arrays and data frames, unscaled and in the published 
 
 from counterpoint.datasets.adult import adult
 from counterpoint.datasets.cifar import CIFAR10_CLASSES, cifar10
+from counterpoint.datasets.cubic import cubic_gap
 from counterpoint.datasets.mnist import MNIST, mnist
 from counterpoint.datasets.movielens import movielens
 from counterpoint.datasets.uci import UCI, UCI_NAMES, standard_splits, uci
@@ -26,6 +28,7 @@ __all__ = [
     "UCI_NAMES",
     "adult",
     "cifar10",
+    "cubic_gap",
     "mnist",
     "movielens",
     "standard_splits",

@@ -148,8 +148,8 @@ class GapReport:
     neither does, the trunk maps the gap onto the data.
 
     Attributes:
-        inside: mean standard deviation of knowledge inside, one a target, in its unit.
-        outside: the same outside.
+        knowledge_inside: mean standard deviation of knowledge inside, one a target, in its unit.
+        knowledge_outside: the same outside.
         auroc: probability that knowledge is less (its variance greater) at a row outside than at a
             row inside.
         distance_auroc: the same of the distance.
@@ -160,8 +160,8 @@ class GapReport:
         level: of that interval.
     """
 
-    inside: Floats
-    outside: Floats
+    knowledge_inside: Floats
+    knowledge_outside: Floats
     auroc: float
     distance_auroc: float
     knowledge_scores: tuple[Floats, Floats]
@@ -173,7 +173,7 @@ class GapReport:
     @property
     def ratio(self) -> Floats:
         """Knowledge's standard deviation outside over inside, one a target."""
-        return self.outside / self.inside
+        return self.knowledge_outside / self.knowledge_inside
 
     @property
     def sentence(self) -> str:
@@ -223,8 +223,8 @@ def gap_report(
     deviations = [side.found.knowledge.sqrt().mean(0).numpy() for side in sides]
     tested = [_tested(side, level) for side in sides]
     return GapReport(
-        inside=deviations[0],
-        outside=deviations[1],
+        knowledge_inside=deviations[0],
+        knowledge_outside=deviations[1],
         auroc=auroc(*known),
         distance_auroc=auroc(*apart),
         knowledge_scores=(known[0].numpy(), known[1].numpy()),

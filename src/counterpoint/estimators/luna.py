@@ -28,7 +28,10 @@ from counterpoint.seeding import generator
 
 __all__ = ["KinkWarning", "LunaRegressor"]
 
-_SMOOTHING = 1e-3
+_SMOOTHING = 0.01
+"""Steps from which on kinks are seen well enough."""
+_BLIND = 1e-3
+"""Steps below which no kink is seen, or one at a time."""
 _ADVICE = (
     "take a smooth activation ('silu', 'tanh', 'softplus', 'gelu'), or smooth on purpose with a "
     "step of 0.01 to 0.1, such as ForwardDifference(Fixed(0.03))"
@@ -36,7 +39,7 @@ _ADVICE = (
 
 
 class KinkWarning(UserWarning):
-    """Diversity is asked of a network with kinks, by derivatives that do not see them move."""
+    """Diversity is asked of a network with kinks, by derivatives that hardly see them move."""
 
 
 class LunaRegressor(TrunkRegressor):
@@ -52,11 +55,18 @@ class LunaRegressor(TrunkRegressor):
     beyond them. Then the heads are dropped for the exact posterior of Bayesian linear regression on
     the features, whose prior precision and noise variance maximise the evidence, as in
     `NeuralLinearRegressor`. Of several targets each has M heads, which are driven apart from one
-    another and not from those of other targets; the means of the targets count.
+    another and not from those of other targets; both terms are means over the targets, so that
+    :math:`\lambda` means the same for any number of them and of heads.
 
     Derivatives are for standardised inputs. On ReLU exact ones and tiny steps cannot see the kinks
     move: biases get no signal at all, and signs can be wrong. So the activation is smooth; with
-    ReLU take a step of 0.01 to 0.1, which smooths on purpose.
+    ReLU take a step of 0.01 to 0.1, which smooths on purpose. A smaller one draws a warning, and
+    one below 0.001 is refused.
+
+    The paper sums the squared cosines over pairs: beside the same fit its lambda, times
+    :math:`M (M - 1) / 2`, is the one here. In place of its penalty :math:`\gamma |\psi|^2` stands
+    AdamW's decay, which shrinks all weights at the same rate, whatever their gradients; there is no
+    exact conversion between the two.
 
     How much diversity is best is for gaps to say, not for random rows: see `tune`.
 
@@ -71,7 +81,7 @@ class LunaRegressor(TrunkRegressor):
         diversity: lambda, at least 0; 0 trains the heads on the fit alone.
         scheme: how the gradients are computed: a name of `counterpoint.derivatives.SCHEMES` or a
             scheme with a step of its own, of which every fit uses a copy.
-        points: share of a batch's rows, drawn at every step, at which gradients are compared.
+        share: of a batch's rows, drawn at every step, at which gradients are compared.
         over: "stacked": one vector a head for all rows, as in the paper; "points": row by row.
         balance: "sum": the goals "fit" and "diverse" are added up; or another rule of
             `counterpoint.balance.rules`, for which lambda only scales "diverse" (a rule that looks
@@ -79,7 +89,8 @@ class LunaRegressor(TrunkRegressor):
         epochs: passes over the rows.
         batch_size: rows a step; as many as there are or more: every step sees all.
         rate: highest learning rate of the one-cycle schedule.
-        weight_decay: decoupled decay of all weights in training (the paper's gamma).
+        weight_decay: decoupled decay of all weights in training (AdamW), in place of the paper's
+            penalty.
         dropout: share of units silenced in training.
         prior: precision of the last layer's weights, for standardised targets; None: where the
             evidence is greatest.
@@ -95,7 +106,7 @@ class LunaRegressor(TrunkRegressor):
         n_features_in_: number of columns seen in fit.
 
     Warns:
-        KinkWarning: in fit, of exact derivatives of ReLU with diversity.
+        KinkWarning: in fit, of diversity on ReLU by exact derivatives or a step below 0.01.
     """
 
     def __init__(
@@ -107,7 +118,7 @@ class LunaRegressor(TrunkRegressor):
         heads: int = 20,
         diversity: float = 0.1,
         scheme: str | Scheme = "auto",
-        points: float = 1.0,
+        share: float = 1.0,
         over: str = "stacked",
         balance: str = "sum",
         epochs: int = 100,
@@ -125,7 +136,7 @@ class LunaRegressor(TrunkRegressor):
         self.heads = heads
         self.diversity = diversity
         self.scheme = scheme
-        self.points = points
+        self.share = share
         self.over = over
         self.balance = balance
         self.epochs = epochs
@@ -158,7 +169,7 @@ class LunaRegressor(TrunkRegressor):
         factor = at_least("diversity", self.diversity, 0.0)
         one_of("balance", self.balance, sorted(RULES))
         one_of("over", self.over, ("stacked", "points"))
-        share("points", self.points)
+        share("share", self.share)
         if factor == 0.0:
             return Plan(targets * heads, self._fit_alone())
         if heads == 1:
@@ -167,7 +178,7 @@ class LunaRegressor(TrunkRegressor):
             )
         chosen = deepcopy(_scheme_of(self.scheme))
         _mind_kinks(self.activation, chosen)
-        rows = None if self.points == 1 else Subset(self.points, generator(seed, 2))
+        rows = None if self.share == 1 else Subset(self.share, generator(seed, 2))
         return Plan(targets * heads, self._both(factor, chosen, rows), self.balance)
 
     def _fit_alone(self) -> Goals:
@@ -191,10 +202,10 @@ class LunaRegressor(TrunkRegressor):
         return goals
 
     def _misfit(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """The mean over heads of the negative log likelihood."""
+        """The mean over targets and heads of the negative log likelihood."""
         wanted = batch["y"].repeat_interleave(int(self.heads), dim=1)
         likelihood = Gaussian(1.0, validate=False)
-        return likelihood.nll(outputs, wanted, batch["weight"]) / self.heads
+        return likelihood.nll(outputs, wanted, batch["weight"]) / outputs.shape[1]
 
     def _alike(self, slopes: Tensor, weight: Tensor | None) -> Tensor:
         """The mean over targets of the similarity of each one's heads."""
@@ -227,9 +238,16 @@ def _mind_kinks(activation: str, chosen: Scheme) -> None:
             KinkWarning,
             stacklevel=5,  # where fit is called
         )
-    elif _length(step) < _SMOOTHING:
+    elif _BLIND <= _length(step) < _SMOOTHING:
+        warnings.warn(
+            f"scheme: a step below {_SMOOTHING:g} on 'relu' sees few kinks, so that diversity "
+            f"trains on noise, found {step!r}; {_ADVICE}",
+            KinkWarning,
+            stacklevel=5,
+        )
+    elif _length(step) < _BLIND:
         raise InputError(
-            f"scheme: a step below {_SMOOTHING:g} on 'relu' sees no kink or one at a time, and "
+            f"scheme: a step below {_BLIND:g} on 'relu' sees no kink or one at a time, and "
             f"trains on noise, found {step!r}; {_ADVICE}"
         )
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["ResidualTrunk", "SmoothUnit", "plain_trunk"]
+__all__ = ["ResidualTrunk", "plain_trunk"]
 
 
 def plain_trunk(
@@ -63,15 +62,3 @@ class ResidualTrunk(nn.Module):
         for block in self.blocks:
             x = x + block(x)
         return self.last(x)
-
-
-class SmoothUnit(nn.Module):
-    """``x sigmoid(x)``: the values of `torch.nn.SiLU`, in a graph of ordinary nodes.
-
-    Where slopes are trained, the gradient of torch's own passes through nodes that are no
-    `torch.autograd.graph.Node`, and a balancer that reads the graph could not.
-    """
-
-    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Entry by entry."""
-        return x * torch.sigmoid(x)

@@ -9,7 +9,7 @@ predictive distributions with the noise of the data and the model's own ignoranc
 - Category targets: `Softmax`, the Laplace approximation around the exact optimum. It predicts a
   `CategoricalPredictive`, in closed form (probit) or by Monte Carlo.
 - Any trained network: `laplace` makes a Gaussian over any selection of its weights and predicts
-  with it (`Laplace`), for every likelihood and for several heads.
+  with it (`Laplace`), for every likelihood and for several heads; `laplace_from` reads one back.
 - Both layers are a `Posterior`, and all predict a `Distribution`; a `Status` says how the tuning
   ended.
 - `calibration` holds what they promised against what came true.
@@ -30,6 +30,7 @@ from counterpoint.posterior.laplace import Laplace, laplace
 from counterpoint.posterior.last_layer import LastLayer
 from counterpoint.posterior.predictive import Predictive
 from counterpoint.posterior.protocol import Distribution, Posterior
+from counterpoint.posterior.restore import laplace_from
 from counterpoint.posterior.softmax import Softmax
 from counterpoint.posterior.statistics import Statistics
 from counterpoint.posterior.status import Status
@@ -48,4 +49,5 @@ __all__ = [
     "Status",
     "calibration",
     "laplace",
+    "laplace_from",
 ]

@@ -31,6 +31,7 @@ from counterpoint.posterior.prior import Each, Prior, given, log_density, spread
 from counterpoint.posterior.protocol import Distribution
 from counterpoint.posterior.state import State
 from counterpoint.posterior.status import Status
+from counterpoint.storage import JSONValue
 
 __all__ = ["Laplace", "laplace"]
 
@@ -190,6 +191,35 @@ class Laplace:
             self._refuse_scale(0.0)
         prior, scale, status = best(self, each, noise=noise)
         return replace(self, prior=prior, noise_scale=scale, status=status)
+
+    def tempered(self, temperature: float) -> "Laplace":
+        """The same with its covariance multiplied; its evidence is no longer that of the data.
+
+        Args:
+            temperature: the factor, positive; below 1 makes a colder, surer posterior.
+
+        Raises:
+            InputError: a temperature that is not positive and finite.
+        """
+        if not 0 < temperature < float("inf"):
+            raise InputError(f"temperature: must be positive and finite, found {temperature:g}")
+        prior = {name: value / temperature for name, value in self.prior.items()}
+        return replace(self, curvature=self.curvature.scaled(1 / temperature), prior=prior)
+
+    def spec(self) -> JSONValue:
+        """How `tensors` are to be read, as a JSON value."""
+        return {"curvature": self.curvature.spec(), "scalable": self.scalable}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All but the weights, which are the model's; `laplace_from` makes the posterior again."""
+        fit = [self.fit.nll, self.fit.residual, self.fit.numbers, self.fit.weight]
+        return {
+            **{f"curvature/{name}": value for name, value in self.curvature.tensors().items()},
+            **{f"prior/{name}": value for name, value in self.prior.items()},
+            "noise_scale": torch.tensor(self.noise_scale, dtype=torch.float64),
+            "fit": torch.tensor(fit, dtype=torch.float64),
+            "status": Status.encode([self.status]),
+        }
 
     @cached_property
     def _wide(self) -> Precision:

@@ -172,8 +172,12 @@ class Posterior:
             a trunk that was trained to disagree where there are no rows), "laplace" (a Gaussian
             over all weights) or "ensemble" (what the members disagree about, and nothing else).
         heads: auxiliary heads a target while training, of "luna" alone.
-        diversity: what their disagreement counts against the fit: the factor on the mean squared
-            cosine between their input gradients, of "luna" alone.
+        diversity: lambda, what the heads' likeness counts against the fit, of "luna" alone. With
+            the plain rule training lowers F + lambda C: F is the mean over targets (and their
+            heads) of the negative log likelihood in nats a row, numbers standardised with unit
+            noise; C the mean over targets of the squared cosine between the input gradients of two
+            heads, over all pairs, from 0 to 1. So it does not depend on how many targets, heads or
+            rows there are. With another `training.balance` it scales the goal "diverse" alone.
     """
 
     interval: float = 0.9

@@ -18,7 +18,7 @@ from counterpoint.estimators.checks import (
     checked_weight,
     seed_of,
 )
-from counterpoint.recipe import Data, Network, Posterior, Recipe, Training
+from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build
 from counterpoint.table.fit import fit_table
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction
 
@@ -49,7 +49,7 @@ class _Table(BaseEstimator):
             effect with one target.
         uncertainty: "last-layer", "luna", "laplace" or "ensemble"; see `counterpoint.recipe`.
         heads: auxiliary heads a target while training, of "luna" alone.
-        diversity: what their disagreement counts against the fit, of "luna" alone.
+        diversity: what their likeness counts against the fit, of "luna" alone.
         random_state: seed, `numpy.random.RandomState`, or None for a fresh one.
     """
 
@@ -122,23 +122,25 @@ class _Table(BaseEstimator):
             and not pd.api.types.is_bool_dtype(frame[name].dtype)
             and name not in (*self._names, *self.category, weight)
         ]
-        told = {kind: self._names}
-        data = Data(
-            target=self._names,
-            weight=weight,
-            split="none",
-            validation=self.validation,
-            category=(*self.category, *told.get("category", ())),
-            number=(*numeric, *told.get("number", ())),
-        )
-        shared = {name: getattr(self, name) for name in self.get_params() if name != "random_state"}
-        network = {f.name: shared[f.name] for f in fields(Network) if f.name in shared}
-        training = {f.name: shared[f.name] for f in fields(Training) if f.name in shared}
-        seed = seed_of(self.random_state)
-        posterior = Posterior(
-            uncertainty=self.uncertainty, heads=self.heads, diversity=self.diversity
-        )
-        return Recipe(data, Network(**network), Training(**training, seed=seed), posterior)
+        kinds = {kind: self._names}
+        data = {
+            "target": self._names,
+            "weight": weight,
+            "split": "none",
+            "validation": self.validation,
+            "category": (*self.category, *kinds.get("category", ())),
+            "number": (*numeric, *kinds.get("number", ())),
+        }
+        training = {**self._told(Training), "seed": seed_of(self.random_state)}
+        posterior = self._told(Posterior)
+        told = {"network": self._told(Network), "training": training, "posterior": posterior}
+        return build({"data": data, **told})
+
+    def _told(self, section: type) -> dict[str, Any]:
+        """The parameters that are keys of a section; a grid's numbers are numpy's."""
+        names = {f.name for f in fields(section)} & self.get_params().keys()
+        told = {name: getattr(self, name) for name in names}
+        return {n: v.item() if isinstance(v, np.generic) else v for n, v in told.items()}
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if isinstance(X, pd.DataFrame):

@@ -254,8 +254,7 @@ class Findings:
         parts["importance"] = [Importance(**item) for item in value["importance"]]
         parts["embeddings"] = [EmbeddingMap(**item) for item in value["embeddings"]]
         parts["known_least"] = [KnownLeast(**item) for item in value["known_least"]]
-        # absent from what was kept before there was a balancer
-        parts["balance"] = _balance(value.get("balance"))
+        parts["balance"] = _balance(value["balance"])
         parts["maps"] = [IgnoranceMap(**item) for item in value["maps"]]
         return cls(**parts)
 

@@ -3,13 +3,17 @@
 Each target has `heads` auxiliary heads instead of one. All fit the target, and a goal of their own
 makes their slopes differ: the squared cosines of their derivatives by the standardised numbers and
 the embeddings of the categories, a goal called "diverse". (By the bins of a number, too, heads
-could differ along directions in which no row ever moves.) Slopes are taken along one random
-direction a row, ``s = v' g`` with ``v ~ N(0, I)`` in units of standard deviations: as
-``E[s_i s_j] = g_i' g_j``, the Gram matrix of the slopes over all rows is that of the stacked
-gradients without bias, for the price of one forward pass with tangents however many columns the
-table has. Value and slope are of the same pass, so of the same dropout. Afterwards the auxiliary
-heads are dropped; an exact Gaussian on the last layer then knows little where features that fit
-alike differ.
+could differ along directions in which no row ever moves.) Of a category the logits count without
+their mean over the classes: what is added to all of them moves no probability, so heads could
+differ in it for nothing.
+
+Slopes are taken along one random direction a row, ``s = v' g`` with ``v ~ N(0, I)`` in units of
+standard deviations: as ``E[s_i s_j] = g_i' g_j``, the Gram matrix of the slopes over all rows is
+that of the stacked gradients without bias, for the price of one forward pass with tangents however
+many columns the table has. The squared cosines made of it are not without bias: chance makes slopes
+look more alike than gradients, the less so the more rows a step has. Value and slope are of the
+same pass, so of the same dropout. Afterwards the auxiliary heads are dropped; an exact Gaussian on
+the last layer then knows little where features that fit alike differ.
 
 Source: Thakur et al., "Uncertainty-Aware (UNA) Bases for Bayesian Regression Using Multi-Headed
 Auxiliary Networks" (arXiv 2006.11695).
@@ -38,8 +42,11 @@ def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight
         targets: what is predicted.
         train: places of the training rows.
         heads: of each target.
-        weight: factor on the mean squared cosine, relative to the mean of the targets' goals;
-            0 leaves the goal out.
+        weight: lambda, the factor on the mean squared cosine of a target's heads where each
+            target's goal counts one. The plain mean of all goals is, up to a constant, the mean
+            over targets of their goals plus lambda times the mean over targets of the cosines,
+            however many targets there are, as in `counterpoint.estimators.LunaRegressor`; 0 leaves
+            the goal out.
     """
     likelihoods = [
         Categorical(validate=False) if target.categorical else Gaussian(1.0, validate=False)
@@ -63,9 +70,12 @@ def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight
                 means[place],
             )
             if weight > 0:
-                alike.append(diversity(slopes[place].view(shape), rows))
+                part = slopes[place].view(shape)
+                if target.categorical:
+                    part = part - part.mean(-1, keepdim=True)
+                alike.append(diversity(part, rows))
         if weight > 0:
-            # the plain rule averages all goals: times their number it is the factor that was told
+            # K goals and this one are averaged, so their sum here is their mean against the mean
             found[diverse] = weight * torch.stack(alike).sum()
         return found
 
@@ -110,7 +120,9 @@ def _features(
     if not sloped:
         return model.trunk(encoded), encoded.new_zeros(0)
     directions = _directions(model, batch["numbers"], encoded.detach())
-    return values_and_directional(model.trunk, encoded, directions, scheme="forward-mode")
+    # slopes are pushed through layers in a row; a residual trunk is smooth enough for differences
+    scheme = "forward-mode" if isinstance(model.trunk, nn.Sequential) else "central"
+    return values_and_directional(model.trunk, encoded, directions, scheme)
 
 
 def _directions(model: TableNet, numbers: Tensor, encoded: Tensor) -> Tensor:

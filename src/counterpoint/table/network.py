@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.nn import TableNet
-from counterpoint.nn.trunk import SmoothUnit
 from counterpoint.recipe import Recipe
 from counterpoint.table.schema import Schema
 
@@ -34,7 +33,7 @@ def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
         width=network.width,
         depth=network.depth,
         dropout=network.dropout,
-        activation=SmoothUnit if recipe.posterior.uncertainty == "luna" else nn.ReLU,
+        activation=nn.SiLU if recipe.posterior.uncertainty == "luna" else nn.ReLU,
     )
 
 

@@ -4,7 +4,8 @@ A `Figure` is a title, a list of marks and two axes. Marks are frozen values: `L
 `Points`, `Histogram`, `Rows` (lying bars), `Cells` (a matrix), `Field` (a map), `Rule`, `Labels`,
 `Bands` (strips that show a value under the pointer); a mark of your own needs the three methods of
 `Mark`. Absent values are None (or NaN) and are drawn as gaps. In come plain lists; out comes an
-`<svg>` element for a page (`svg`) or a whole file (`document`). Every text is escaped.
+`<svg>` element for a page (`svg`) or a whole file (`document`; `sheet` for several, each under its
+title). Every text is escaped.
 
 >>> loss = Line([1, 2, 3], [0.9, None, 0.4], label="validation", tone="two")
 >>> figure = Figure("training", [loss, Rule(x=3, text="best")], Axis("epoch", kind="whole"))
@@ -24,6 +25,7 @@ from counterpoint.report.figures.mark import Frame, Mark, Tone
 from counterpoint.report.figures.points import Points
 from counterpoint.report.figures.rule import Rule
 from counterpoint.report.figures.scale import Scale, extent, finite
+from counterpoint.report.figures.sheet import sheet
 from counterpoint.report.figures.spark import sparkline
 from counterpoint.report.figures.thin import every, thin
 
@@ -47,6 +49,7 @@ __all__ = [
     "every",
     "extent",
     "finite",
+    "sheet",
     "sparkline",
     "thin",
 ]

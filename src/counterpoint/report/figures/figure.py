@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 from counterpoint.report.figures.axis import (
     Axis,
@@ -15,6 +14,7 @@ from counterpoint.report.figures.axis import (
 )
 from counterpoint.report.figures.mark import Entry, Frame, Mark
 from counterpoint.report.figures.scale import Scale, extent
+from counterpoint.report.figures.styles import styles
 from counterpoint.report.figures.text import fit, text_width
 from counterpoint.report.markup import Markup, join, tag
 
@@ -84,12 +84,10 @@ class Figure:
 
     def document(self) -> str:
         """The figure as an SVG file of its own, light and dark, its styles inside."""
-        styles = files("counterpoint.report").joinpath("assets", "figure.css").read_text("utf-8")
         inside = self.svg("figure")
         opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:g}" '
-        style = tag("style", None, Markup(styles))
         body = inside.replace("<svg ", opening, 1)
-        return body.replace("</desc>", f"</desc>{style}", 1) + "\n"
+        return body.replace("</desc>", f"</desc>{styles()}", 1) + "\n"
 
     def _frame(self, entries: Sequence[Entry]) -> tuple[Frame, list[Tick]]:
         """The scales, and the ticks of the y axis, whose texts decide where the plot begins."""

@@ -65,7 +65,7 @@ def _held(found: IgnoranceMap) -> str:
     if not found.others:
         return ""
     pairs = [f"{brief(name)} {brief(value)}" for name, value in found.others.items()]
-    return f"Other inputs stay where they are most common: {listing(pairs, 6)}."
+    return f"Other inputs stay at their median or commonest value: {listing(pairs, 6)}."
 
 
 def _surface(found: IgnoranceMap, title: str, told: str, steps: list[float]) -> Figure:

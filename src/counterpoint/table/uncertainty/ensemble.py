@@ -20,11 +20,11 @@ from counterpoint.table.schema import Schema
 from counterpoint.table.uncertainty.belief import Files, Kind, Part
 from counterpoint.table.uncertainty.rows import TargetRows, residual_noise
 
-__all__ = ["ENSEMBLE", "Points"]
+__all__ = ["ENSEMBLE", "PointPredictions"]
 
 
 @dataclass(frozen=True)
-class Points:
+class PointPredictions:
     """A member's own outputs, without a doubt.
 
     Attributes:
@@ -51,15 +51,17 @@ def _part(output: Tensor, noise: float | None) -> Part:
     return Predictive(output, torch.full_like(output, noise), torch.zeros_like(output))
 
 
-def _read(schema: Schema, network: TableNet, files: Files) -> Points:
+def _read(schema: Schema, network: TableNet, files: Files) -> PointPredictions:
     del network  # it is asked when something is predicted
     if set(files.tensors) != {"noise"}:
         raise InputError("posterior: its parts do not fit together: not those of an ensemble")
     values = iter(files.tensors["noise"]["noise"].tolist())
-    return Points({c.name: None if c.categorical else next(values) for c in schema.targets})
+    return PointPredictions(
+        {c.name: None if c.categorical else next(values) for c in schema.targets}
+    )
 
 
-def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[Points]:
+def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredictions]:
     rows = torch.from_numpy(prepared.rows.train)
     inputs = {name: value[rows] for name, value in prepared.inputs.items()}
     outputs = [compute_outputs(network, inputs) for network in networks]
@@ -68,8 +70,8 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[Points]:
         means = {place: output[target.name].double() for place, output in enumerate(outputs)}
         known = TargetRows.of(target, prepared)
         noise[target.name] = None if target.categorical else residual_noise(known, means)
-    return [Points(noise) for _ in networks]
+    return [PointPredictions(noise) for _ in networks]
 
 
 ENSEMBLE = Kind(_fit, _read)
-"""See `Points`."""
+"""See `PointPredictions`."""

@@ -12,14 +12,13 @@ are likeliest then.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature import Batch, linearise
+from counterpoint.curvature import Batch
 from counterpoint.errors import InputError
-from counterpoint.gaussian.state import precision_from
 from counterpoint.goals import Categorical, Gaussian, Likelihood
 from counterpoint.nn import TableNet
 from counterpoint.posterior import (
@@ -27,11 +26,9 @@ from counterpoint.posterior import (
     Distribution,
     Laplace,
     Predictive,
-    Status,
     laplace,
+    laplace_from,
 )
-from counterpoint.posterior.marginal import Fit
-from counterpoint.posterior.state import State
 from counterpoint.table.network import compute_outputs
 from counterpoint.table.prepare import Prepared
 from counterpoint.table.schema import Schema
@@ -77,15 +74,13 @@ class AllWeights:
         }
 
     def files(self) -> Files:
-        """Curvature and prior; the mean is the network itself."""
-        posterior = self.posterior
+        """The posterior but for its mean, which is the network itself, and the noise."""
         noise = [1.0 if value is None else value for value in self.noise.values()]
         tensors = {
-            "curvature": posterior.curvature.tensors(),
-            "prior": posterior.prior,
+            "weights": self.posterior.tensors(),
             "noise": {"noise": torch.tensor(noise, dtype=torch.float64)},
         }
-        return Files(tensors, posterior.curvature.spec())
+        return Files(tensors, self.posterior.spec())
 
     def _part(self, inputs: Mapping[str, Tensor]) -> dict[str, Distribution]:
         known = inputs["numbers"].new_ones(len(inputs["numbers"]), len(self.noise))
@@ -131,7 +126,8 @@ def _likelihoods(noise: Sequence[float | None]) -> dict[str, Likelihood]:
 
 
 def _read(schema: Schema, network: TableNet, files: Files) -> AllWeights:
-    model = _Masked(network.eval())
+    if set(files.tensors) != {"weights", "noise"}:
+        raise InputError("posterior: its parts do not fit together: not those of laplace")
     values = files.tensors["noise"]["noise"].tolist()
     noise = {
         column.name: None if column.categorical else value
@@ -140,28 +136,9 @@ def _read(schema: Schema, network: TableNet, files: Files) -> AllWeights:
     rows = torch.zeros(2, len(schema.edges))
     codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
     batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
-    likelihoods = _likelihoods(list(noise.values()))
-    curvature = precision_from(files.document, files.tensors["curvature"])
-    found = Laplace(
-        linearise(model, likelihoods, batch, check=False),
-        {name: value.detach().clone() for name, value in model.named_parameters()},
-        curvature,
-        _checked(dict(files.tensors["prior"]), curvature.shapes),
-        1.0,
-        Fit(),
-        Status.GIVEN,
-        scalable=False,
-        seen=State.of(model),
-    )
+    model, likelihoods = _Masked(network.eval()), _likelihoods(list(noise.values()))
+    found = laplace_from(files.document, files.tensors["weights"], model, likelihoods, batch)
     return AllWeights(found, noise)
-
-
-def _checked(prior: dict[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-    for name in shapes:
-        value = prior.get(name)
-        if value is None or value.shape not in ((), shapes[name]) or not bool((value > 0).all()):
-            raise InputError(f"posterior: no positive prior precision of {name!r}")
-    return prior
 
 
 def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
@@ -176,7 +153,7 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     names = [rows.target.name for rows in table.rows]
     return [
         AllWeights(
-            _tempered(table.fit(place, table.weight > 0, sure), temperature),
+            table.fit(place, table.weight > 0, sure).tempered(temperature),
             dict(zip(names, noise, strict=True)),
         )
         for place in places
@@ -243,7 +220,7 @@ class _Table:
         best = -math.inf
         chosen = _TEMPERATURES[0], list(sure)
         for temperature in _TEMPERATURES:
-            cooled = [_tempered(member, temperature) for member in members]
+            cooled = [member.tempered(temperature) for member in members]
             likelihood, noise = self._judge(cooled, sure)
             if likelihood > best + _DOUBT:
                 best, chosen = likelihood, (temperature, noise)
@@ -299,9 +276,3 @@ def _target(rows: TargetRows, chosen: Tensor) -> Tensor:
     values = rows.values[chosen]
     used = rows.used[chosen]
     return values * (used if rows.target.categorical else used[:, None])
-
-
-def _tempered(posterior: Laplace, temperature: float) -> Laplace:
-    """The posterior with its covariance multiplied."""
-    prior = {name: value / temperature for name, value in posterior.prior.items()}
-    return replace(posterior, curvature=posterior.curvature.scaled(1 / temperature), prior=prior)

@@ -19,10 +19,12 @@ class Flat:
 
     Attributes:
         parameters: name -> the model's own `Parameter`.
+        greatest: a weight without sign that every parameter's own type can hold.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], greatest: float) -> None:
         self.parameters = parameters
+        self.greatest = greatest
         self._vector = flatten(parameters).detach().double().clone()
         for name, view in unflatten(self._vector, parameters).items():
             parameters[name].data = view
@@ -91,6 +93,7 @@ def flattened(
         parameters: those of its parameters that are minimised over.
     """
     with ExitStack() as stack:
+        greatest = min(torch.finfo(value.dtype).max for value in parameters.values())
         for parameter in named(model).values():
             stack.callback(_restore, parameter, parameter.data, parameter.grad)
             stack.callback(parameter.requires_grad_, parameter.requires_grad)
@@ -101,7 +104,7 @@ def flattened(
                 stack.callback(setattr, module, name, buffer)
                 stack.callback(setattr, buffer, "data", buffer.data)
                 buffer.data = _double(buffer.data).clone()
-        flat = Flat(parameters)
+        flat = Flat(parameters, greatest)
         inside = {id(value) for value in parameters.values()}
         for parameter in named(model).values():
             parameter.requires_grad_(id(parameter) in inside)

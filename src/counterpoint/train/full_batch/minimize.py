@@ -79,7 +79,7 @@ def minimize(
         weights: name of a goal -> its factor c; 1 for those not named.
         rate: of Adam alone.
         callback: told of every iteration (`Moment`: epoch and step are the iteration, the model
-            holds its weights in float64); a True return stops.
+            holds its weights in float64); a true return stops.
         progress: as in `fit`.
 
     Raises:

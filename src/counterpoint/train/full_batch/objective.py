@@ -98,7 +98,11 @@ class Objective:
             score=value,
             gradient=slope,
             goals={name: loss.item() for name, loss in losses.items()},
-            finite=bool(np.isfinite(value) and np.isfinite(slope).all()),
+            finite=bool(
+                np.isfinite(value)
+                and np.isfinite(slope).all()
+                and np.abs(where).max(initial=0.0) <= self._flat.greatest
+            ),
         )
 
     def each(self, where: Float64[np.ndarray, " total"]) -> dict[str, Point]:

@@ -26,8 +26,8 @@ _SENTENCES = {
     Ending.CONVERGED: "the gradient is below the tolerance",
     Ending.EXHAUSTED: "all iterations were done; the gradient is still above the tolerance",
     Ending.NO_DECREASE: (
-        "no step along the search direction lowers the score: a kink, as ReLU has, or the limit of"
-        " float64"
+        "the method finds no step that lowers the score: a kink, as ReLU has, no curvature where it"
+        " needs one, or the limit of float64"
     ),
     Ending.STOPPED: "the callback asked to stop",
     Ending.NON_FINITE: "a search stepped to where nothing is finite; the best weights are kept",

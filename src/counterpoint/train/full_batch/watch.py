@@ -18,7 +18,7 @@ from counterpoint.train.progress import Reporter
 __all__ = ["Look", "Watch"]
 
 Look: TypeAlias = Callable[[Moment], object]
-"""Called after every iteration; a True return asks to stop."""
+"""Called after every iteration; a return that is true (of any type) asks to stop."""
 
 _STILL = 30  # a trust region that shrinks fourfold so often is below the resolution of float64
 
@@ -112,5 +112,5 @@ class Watch:
             name: torch.tensor(value, dtype=torch.float64) for name, value in point.goals.items()
         }
         moment = Moment(self._model, self.iterations, self.iterations, losses)
-        if self._callback(moment) is True:
+        if self._callback(moment):
             raise Ended(Ending.STOPPED)

@@ -1,0 +1,13 @@
+"""The figures' styles, for files that no page gives any."""
+
+from importlib.resources import files
+
+from counterpoint.report.markup import Markup, tag
+
+__all__ = ["styles"]
+
+
+def styles() -> Markup:
+    """A `<style>` element, light and dark."""
+    path = files("counterpoint.report").joinpath("assets", "figure.css")
+    return tag("style", None, Markup(path.read_text("utf-8")))
