@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["environment", "installed", "interleave", "ratios", "record", "show"]
+__all__ = ["RESULTS", "environment", "installed", "interleave", "ratios", "record", "show"]
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from counterpoint.derivatives import (
     SCHEMES,
+    CentralDifference,
     ComplexStep,
     Drawn,
     Fixed,
@@ -75,9 +76,9 @@ def test_functions_that_are_not_row_by_row(name, function, message):
 
 @pytest.mark.parametrize("size", [1e-18, 1e-300])
 def test_a_step_below_the_resolution_of_the_points(size):
-    with pytest.raises(InputError, match=r"step: x \+ step is x in row 0.*float64"):
+    with pytest.raises(InputError, match=r"step: x \+ step is x to .* torch.float64 in row 0"):
         gradients(same, X, ForwardDifference(Fixed(size)))
-    with pytest.raises(InputError, match=r"step: x \+ step is x in row 0"):
+    with pytest.raises(InputError, match=r"step: x \+ step is x"):
         directional(same, X, X, ForwardDifference(Fixed(size)))
 
 
@@ -129,3 +130,10 @@ def weight(dtype=torch.float64, **options):
 def test_parameters_that_cannot_be_checked(parameters, message):
     with pytest.raises(InputError, match=message):
         check_gradients(lambda: torch.zeros(()), parameters)
+
+
+@pytest.mark.parametrize("step", [Fixed(1e-17), Fixed(1e-300)])
+@pytest.mark.parametrize("kind", [ForwardDifference, CentralDifference])
+def test_a_step_below_the_resolution_of_one_is_refused_at_zero_too(step, kind):
+    with pytest.raises(InputError, match="resolution of torch.float64"):
+        gradients(torch.exp, torch.zeros(3, 2).double(), kind(step))

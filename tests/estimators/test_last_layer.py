@@ -125,3 +125,24 @@ def test_settings_that_cannot_be_used(make, settings, message):
     x, y = cubic()
     with pytest.raises(InputError, match=message):
         make(**settings).fit(x, y)
+
+
+@BOTH
+def test_rows_of_weight_zero_are_as_if_they_were_not_there(make):
+    x, y = cubic()
+    more = np.concatenate([x, 100 * x]), np.concatenate([y, -y])
+    weight = np.repeat([3.0, 0.0], len(x))
+    alone = make(epochs=3).fit(x, y).predictive(x)
+    beside = make(epochs=3).fit(*more, sample_weight=weight).predictive(x)
+    assert np.array_equal(alone.mean, beside.mean)
+    assert np.array_equal(alone.knowledge, beside.knowledge)
+
+
+@BOTH
+@pytest.mark.parametrize("draws", [0, -1])
+def test_a_number_of_functions_is_whole(make, draws):
+    x, y = cubic()
+    model = make(epochs=1).fit(x, y)
+    for sample in (model.sample_prior, model.sample_posterior):
+        with pytest.raises(InputError, match="draws"):
+            sample(x, draws)

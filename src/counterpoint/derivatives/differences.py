@@ -66,7 +66,9 @@ def shifted(
             if directions is None
             else _along(x, directions, step, offsets, order)
         )
-        _check_resolved(moved, x)
+        # along a direction of any length only what is lost altogether can be told
+        info = torch.finfo(x.dtype)
+        _check_resolved(moved, x, info.eps if directions is None else info.tiny)
     points = torch.cat([x.unsqueeze(0), (x + shifts).flatten(0, 1)])
     # one split, whose backward is one concatenation; slices would each fill zeros of full size
     values, outputs = together(function, points).split([1, len(points) - 1])
@@ -97,14 +99,14 @@ def _along(
     return shifts, torch.where(still.squeeze(-1), sizes, moved)
 
 
-def _check_resolved(moved: Tensor, x: Tensor) -> None:
+def _check_resolved(moved: Tensor, x: Tensor, least: float) -> None:
     """Refuse steps that are lost in rounding, and so small that their quotient overflows."""
-    if not readable(moved) or bool((moved != 0).all()):
+    if not readable(moved) or float(moved.abs().min()) >= least:
         return
-    row = int((moved == 0).nonzero()[0, -1])
-    at = float(x[row].abs().max())
+    row = int((moved.abs() < least).nonzero()[0, -1])
+    at = max(1.0, float(x[row].abs().max()))
     raise InputError(
-        f"step: x + step is x in row {row}, where x is up to {at:.4g} and {x.dtype} resolves "
+        f"step: x + step is x to the resolution of {x.dtype} in row {row}, "
         f"{at * torch.finfo(x.dtype).eps:.2g}; take a larger step, Relative(), or x.double()"
     )
 

@@ -99,6 +99,9 @@ class GapSplit:
                 "gap split: X must have shape (rows, columns) and three rows or more, "
                 f"found {table.shape}"
             )
+        if not np.isfinite(table).all():
+            row, column = np.argwhere(~np.isfinite(table))[0]
+            raise InputError(f"gap split: row {row}, column {column} is not a finite number")
         if self.features is None:
             wanted = [at for at in range(table.shape[1]) if np.ptp(table[:, at]) > 0]
         else:

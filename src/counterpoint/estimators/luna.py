@@ -160,9 +160,10 @@ class LunaRegressor(TrunkRegressor):
             InputError: there is one head.
         """
         x = self._standardised(X)
+        heads, over, chosen = self._told  # as in fit, whatever was set since
         net = nn.Sequential(self.network_, self._head)
         with torch.no_grad():
-            return self._alike(gradients(net, x, deepcopy(self.scheme)), None).item()
+            return _alike(gradients(net, x, deepcopy(chosen)), None, heads, over).item()
 
     def _plan(self, targets: int, seed: int) -> Plan:
         heads = whole("heads", self.heads, 1)
@@ -170,6 +171,7 @@ class LunaRegressor(TrunkRegressor):
         one_of("balance", self.balance, sorted(RULES))
         one_of("over", self.over, ("stacked", "points"))
         share("share", self.share)
+        self._told = heads, self.over, deepcopy(self.scheme)
         if factor == 0.0:
             return Plan(targets * heads, self._fit_alone())
         if heads == 1:
@@ -196,7 +198,7 @@ class LunaRegressor(TrunkRegressor):
                 rows = subset.rows(len(x))
                 outputs, slopes = net(x), gradients(net, x[rows], chosen)
                 weight = weight[rows]
-            alike = self._alike(slopes, weight)
+            alike = _alike(slopes, weight, int(self.heads), self.over)
             return {"fit": self._misfit(outputs, batch), "diverse": factor * alike}
 
         return goals
@@ -207,12 +209,11 @@ class LunaRegressor(TrunkRegressor):
         likelihood = Gaussian(1.0, validate=False)
         return likelihood.nll(outputs, wanted, batch["weight"]) / outputs.shape[1]
 
-    def _alike(self, slopes: Tensor, weight: Tensor | None) -> Tensor:
-        """The mean over targets of the similarity of each one's heads."""
-        each = [
-            diversity(part, weight, over=self.over) for part in slopes.split(int(self.heads), dim=1)
-        ]
-        return torch.stack(each).mean()
+
+def _alike(slopes: Tensor, weight: Tensor | None, heads: int, over: str) -> Tensor:
+    """The mean over targets of the similarity of each one's heads."""
+    each = [diversity(part, weight, over=over) for part in slopes.split(heads, dim=1)]
+    return torch.stack(each).mean()
 
 
 def _scheme_of(given: object) -> Scheme:

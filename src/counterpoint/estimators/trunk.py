@@ -82,7 +82,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             X: (rows, columns), finite numbers.
             y: (rows,) or (rows, targets).
             sample_weight: (rows,), at least 0; a weight of 2 counts as the row twice, up to the
-                mean weight, which is brought to one.
+                mean weight, which is brought to one; rows of weight 0 are left out.
 
         Returns:
             The estimator itself.
@@ -94,6 +94,9 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         inputs = checked_inputs(self, X, reset=True, rows=2)
         targets = checked_targets(y, len(inputs))
         weight = checked_weight(sample_weight, len(inputs))
+        counted = weight > 0  # the others are no evidence, nor where data are
+        inputs, targets, weight = inputs[counted], targets[counted], weight[counted]
+        weight = weight / weight.mean()
         seed = seed_of(self.random_state)
         self._single = targets.ndim == 1
         targets = targets[:, None] if self._single else targets
@@ -179,7 +182,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             without noise.
         """
         check_is_fitted(self)
-        shape = (draws, *self.posterior_.mean.shape)
+        shape = (whole("draws", draws, 1), *self.posterior_.mean.shape)
         stream = generator(seed_of(random_state))
         unit = torch.randn(shape, generator=stream, dtype=torch.float64)
         return self._functions(X, unit / self.posterior_.prior.sqrt())
@@ -199,7 +202,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         stream = generator(seed_of(random_state))
-        return self._functions(X, self.posterior_.weights(stream, draws))
+        return self._functions(X, self.posterior_.weights(stream, whole("draws", draws, 1)))
 
     def log_prob(self, X: ArrayLike, y: ArrayLike) -> Floats:
         """Log density of targets under the predictive distribution, row by row.
