@@ -28,7 +28,7 @@ def exact(model, batch):
     return rows @ rows.T
 
 
-@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("forward", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_mean_of_many_probes_is_the_gram_matrix(forward):
     model, x = make("wide")
     found = grams(model, {"x": x}, 1, probes=1000, decay=0.0, exact=forward)[0]

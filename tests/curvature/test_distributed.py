@@ -11,6 +11,7 @@ from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one(tmp_path):
     script = Path(__file__).with_name("ranks.py")
     ranks = [

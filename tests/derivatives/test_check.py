@@ -95,8 +95,115 @@ def test_what_has_no_graph_is_wrong_and_what_is_not_read_is_right():
 
 def test_a_noisy_function_is_refused():
     weight, source = tensor(2.0), generator(0)
-    with pytest.raises(InputError, match="function: must give the same each time"):
-        check_gradients(lambda: weight.sum() * torch.rand(1, generator=source), {"weight": weight})
+    with pytest.raises(InputError, match="function: must give the same each time, found values"):
+        check_gradients(lambda: weight.sum() * torch.rand((), generator=source), {"weight": weight})
+
+
+class Scaled(torch.autograd.Function):
+    """A linear map, and a gradient that is another one."""
+
+    @staticmethod
+    def forward(ctx, x, factors, claimed):
+        ctx.claimed = claimed
+        return x * factors
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.claimed, None, None
+
+
+def scaled(x, factors, claimed):
+    return Scaled.apply(x, *(torch.tensor(f, dtype=torch.float64) for f in (factors, claimed)))
+
+
+def found_for(weight, function):
+    return check_gradients(lambda: function(weight), {"weight": weight}).verdicts["weight"]
+
+
+def test_errors_of_several_outputs_do_not_cancel():
+    """One output's gradient is too large, the other's too small by as much; the sum is right."""
+    weight, signs = tensor(1.0, 1.0), torch.tensor([1.0, -1.0]).double()
+    verdict = found_for(weight, lambda w: w.sum() + (w - w.detach()).sum() * signs)
+    assert verdict.finding is Finding.WRONG
+    assert verdict.output in (0, 1)
+    assert f"output {verdict.output}: gradient" in verdict.sentence("weight")
+
+
+def test_a_small_output_is_not_hidden_by_a_large_one():
+    pair = lambda claimed: lambda w: scaled(w, [1e9, 1.0], [1e9, claimed])  # noqa: E731
+    assert found_for(tensor(0.5, 0.5), pair(1.0)).finding is Finding.RIGHT
+    wrong = found_for(tensor(0.5, 0.5), pair(1.1))
+    assert (wrong.finding, wrong.place, wrong.output) == (Finding.WRONG, (1,), 1)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-7, 1.0, 1e9])
+def test_a_gradient_is_judged_on_its_own_scale(size):
+    for claimed, finding in ((1, Finding.RIGHT), (-1, Finding.WRONG), (1.01, Finding.WRONG)):
+        found = found_for(tensor(2.0), lambda w, c=claimed: scaled(w, [size], [c * size]))
+        assert found.finding is finding
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-9, 1e3, 1e11])
+def test_the_step_is_not_lost_beside_a_large_entry(at):
+    assert found_for(tensor(at), torch.sum).finding is Finding.RIGHT
+    assert found_for(tensor(at), lambda w: 2 * w - w.detach()).finding is Finding.WRONG
+
+
+def test_what_rounding_hides_is_neither_right_nor_wrong():
+    weight = tensor(3.0)
+    found = check_gradients(lambda: (weight - 3.001) ** 2 + 1e9, {"weight": weight})
+    assert found.verdicts["weight"].finding is Finding.UNTOLD
+    assert found.ok
+    assert "differences cannot tell" in found.sentence
+    assert found_for(weight, lambda w: (w - 3.001) ** 2 + 1e2).finding is Finding.RIGHT
+    assert found_for(weight, lambda w: (w.detach() * 2 - w - 2.5) ** 2 + 1e2).finding is (
+        Finding.WRONG
+    )
+    hidden = lambda w: (w + 1e9) - 1e9  # noqa: E731 - values whose rounding does not show in them
+    assert found_for(weight, hidden).finding is not Finding.WRONG
+
+
+@pytest.mark.parametrize("power", [2, 3, 4])
+def test_a_flat_place_is_right(power):
+    for at in (0.0, 1e-9, 1.0):
+        assert found_for(tensor(at, 1.0), lambda w: w.pow(power)).finding is Finding.RIGHT
+    assert found_for(tensor(1.7), lambda w: (w - 1.7) ** power + 1).finding in (
+        Finding.RIGHT,
+        Finding.UNTOLD,
+    )
+
+
+def test_gradients_that_are_not_finite():
+    hidden = lambda w: torch.where(w > 0, w.sqrt(), 0 * w)  # noqa: E731 - 0 times infinity
+    assert found_for(tensor(-1.0), hidden).finding is Finding.WRONG
+    assert found_for(tensor(0.0), torch.sqrt).finding is Finding.UNTOLD
+    assert found_for(tensor(1e-6), torch.log).finding is not Finding.WRONG
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda w: 3.0, "function: must give a tensor, found float"),
+        (lambda w: {"fit": w.sum()}, "function: must give a tensor, found dict; choose one goal"),
+        (lambda w: w.float(), "function: must give float64 values .* found 1 of torch.float32"),
+        (lambda w: w[:0], "function: must give float64 values .* found 0 of torch.float64"),
+        (lambda w: w * torch.nan, "function: must give finite values .* found nan in 1 of 1"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(function, words):
+    with pytest.raises(InputError, match=words):
+        found_for(tensor(2.0), function)
+
+
+def test_weights_that_are_not_finite_are_refused():
+    with pytest.raises(InputError, match="parameters: 'weight' must be finite, found inf in 1 of"):
+        found_for(tensor(1.0, torch.inf), lambda w: w[0])
+
+
+def test_a_function_that_takes_gradients_itself_is_checked_under_no_grad():
+    slope = lambda w: torch.autograd.grad(w.pow(3).sum(), w, create_graph=True)[0]  # noqa: E731
+    with torch.no_grad():
+        assert found_for(tensor(2.0), slope).finding is Finding.RIGHT
 
 
 def test_the_weights_come_back_when_the_function_fails():

@@ -17,6 +17,7 @@ from counterpoint.derivatives import (
     gradients,
 )
 from counterpoint.derivatives.steps import best
+from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 from derivatives.nets import net, points
 
@@ -51,6 +52,20 @@ def test_a_direction_is_followed_by_the_length_of_the_step():
     slope = directional(watched, x, torch.tensor([[30.0, 40.0]]), ForwardDifference(Fixed(0.1)))
     assert slope.item() == pytest.approx(70)
     torch.testing.assert_close(seen[0][1], torch.tensor([0.06, 0.08], dtype=torch.float64))
+
+
+def test_a_direction_that_rounding_turns_is_refused():
+    """The first input's part of the step is lost, and the slope found would be 6."""
+    x, v = torch.tensor([[1.0, 1.0], [1e5, 0.1]]), torch.ones(2, 2)
+    function = lambda x: 6 * x[:, 1] - 3 * x[:, 0]  # noqa: E731
+    with pytest.raises(InputError, match=r"step: rounding turns .* in row 1, .*larger step"):
+        directional(function, x, v, ForwardDifference(Fixed(1e-3)))
+    fixed = ForwardDifference(Fixed(1e-3))
+    assert directional(function, x.double(), v.double(), fixed)[1].item() == pytest.approx(3)
+    wide = directional(function, x, v, ForwardDifference(Fixed(100.0)))
+    assert wide[1].item() == pytest.approx(3, rel=0.01)
+    only = torch.tensor([[1.0, 0.0], [0.0, 0.0]])  # what does not move is not turned
+    assert directional(function, x, only, fixed)[1].item() == 0
 
 
 def test_a_draw_is_held_as_long_as_stated():

@@ -211,6 +211,7 @@ def test_noises_may_be_whole_numbers():
     assert Gaussian(torch.tensor([1, 4])).noise.tolist() == pytest.approx([1.0, 4.0])
 
 
+@pytest.mark.slow
 def test_whole_graph_compiles():
     code = (
         "import torch; from counterpoint.goals import *\n"

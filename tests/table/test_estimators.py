@@ -56,7 +56,7 @@ def test_many_classes_stay_in_numeric_order():
     draw = np.random.default_rng(0)
     y = np.repeat(np.arange(12), 20)
     x = y[:, None] + 0.05 * draw.normal(size=(240, 1))
-    model = TableClassifier(epochs=20, members=1, width=32, rate=0.02, random_state=0).fit(x, y)
+    model = TableClassifier(epochs=30, members=1, width=12, rate=0.02, random_state=0).fit(x, y)
     assert model.score(x, y) > 0.8
 
 

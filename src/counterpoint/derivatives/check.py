@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,8 +13,13 @@ from counterpoint.errors import InputError
 __all__ = ["Finding", "GradientCheck", "Verdict", "check_gradients"]
 
 _STEP = 1e-6
+"""Of a difference, times max(1, ``|w|``)."""
 _NEAR = 1e-3
 """Relative error that still counts as a difference's own."""
+_ROUNDING = 10 * torch.finfo(torch.float64).eps
+"""Relative error of a value."""
+_TOLD = 0.1
+"""Largest share of a gradient that rounding may be while the difference tells anything."""
 
 
 class Finding(Enum):
@@ -21,6 +27,7 @@ class Finding(Enum):
 
     RIGHT = "right"
     KINK = "kink"
+    UNTOLD = "untold"
     WRONG = "wrong"
 
     @property
@@ -32,6 +39,10 @@ class Finding(Enum):
 _SENTENCES = {
     Finding.RIGHT: "the gradient is that of the differences",
     Finding.KINK: "the function bends beside the point; the gradient is right on one side of it",
+    Finding.UNTOLD: (
+        "differences cannot tell: they are lost in rounding, do not settle as the step shrinks, or "
+        "are not finite"
+    ),
     Finding.WRONG: "the gradient is not that of the differences",
 }
 _GRAVITY = list(Finding)
@@ -42,11 +53,13 @@ class Verdict:
     """What was found about one tensor's gradient.
 
     Attributes:
-        finding: right, right beside a kink, or wrong.
+        finding: right, right beside a kink, not to be told, or wrong.
         error: largest distance of an entry from the difference that it is judged by; 0 if right.
         place: index of that entry; None if right.
         gradient: what backpropagation gives there.
         difference: what the central difference gives there.
+        output: number of the output whose gradient that is, counted as flattened; None if right
+            or if the function gives one number.
     """
 
     finding: Finding
@@ -54,6 +67,7 @@ class Verdict:
     place: tuple[int, ...] | None = None
     gradient: float = 0.0
     difference: float = 0.0
+    output: int | None = None
 
     def sentence(self, name: str) -> str:
         """One line about the tensor of this name."""
@@ -61,7 +75,8 @@ class Verdict:
             return f"{name}: {self.finding.sentence}"
         numbers = f"gradient {self.gradient:.6g}, difference {self.difference:.6g}"
         where = f"{name}{list(self.place or ())}"
-        return f"{name}: {self.finding.sentence} (at {where}: {numbers})"
+        of = "" if self.output is None else f", output {self.output}"
+        return f"{name}: {self.finding.sentence} (at {where}{of}: {numbers})"
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class GradientCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether no gradient is wrong; kinks are none."""
+        """Whether no gradient is found wrong; a kink is none, nor what cannot be told."""
         return all(one.finding is not Finding.WRONG for one in self.verdicts.values())
 
     @property
@@ -99,10 +114,14 @@ def check_gradients(
 ) -> GradientCheck:
     """Compare the gradient by every entry of named tensors with central differences.
 
-    By `torch.autograd.gradcheck`, at two evaluations an entry; only where that fails is the reason
-    looked for. A function that bends at the point or within a step of it (slopes from the two
-    sides differ, and do not meet when the step is a tenth) has a kink there, and a gradient between
-    those slopes is no error.
+    By every output on its own, so that errors cannot cancel: one backward pass an output and two
+    evaluations an entry, and two more where gradient and difference are apart. Steps are
+    h = 1e-6 max(1, ``|w|``), as rounded. A gradient is right within 0.1 per cent of the slopes on
+    the two sides and rounding, ``10 eps |f| / h``. Rounding above a tenth of those slopes and of
+    the output's largest gradient by the tensor leaves the difference unable to tell. A function
+    that bends at the point or within a step of it (slopes from the two sides differ, and do not
+    meet as smooth ones do when the step is a tenth) has a kink there, and a gradient between those
+    slopes is no error.
 
     Args:
         function: gives one number (or a tensor of them) from tensors that it reads where they are,
@@ -111,7 +130,8 @@ def check_gradients(
             ``dict(model.named_parameters())``. They are changed while checked, and put back.
 
     Raises:
-        InputError: a tensor cannot be checked, or the function is noisy.
+        InputError: a tensor cannot be checked, or the function is noisy or gives what is no float64
+            tensor of finite values.
 
     >>> weight = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
     >>> check_gradients(lambda: weight.square().sum(), {"weight": weight}).sentence
@@ -121,8 +141,9 @@ def check_gradients(
     (False, 'the gradient is not that of the differences')
     """
     _check_parameters(parameters)
-    _check_repeats(function)
-    return GradientCheck({name: _verdict(function, one) for name, one in parameters.items()})
+    with torch.enable_grad():
+        _check_function(function)
+        return GradientCheck({name: _verdict(function, one) for name, one in parameters.items()})
 
 
 def _check_parameters(parameters: Mapping[str, Tensor]) -> None:
@@ -141,10 +162,15 @@ def _check_parameters(parameters: Mapping[str, Tensor]) -> None:
                 f"parameters: {name!r} must be a leaf that the function reads, found the result of "
                 f"{type(one.grad_fn).__name__}; pass what it was made of"
             )
+        _check_finite(f"parameters: {name!r} must be finite", one)
 
 
-def _check_repeats(function: Callable[[], Tensor]) -> None:
-    first, second = function(), function()
+def _check_function(function: Callable[[], object]) -> None:
+    first, second = _values(function()), _values(function())
+    if first.shape != second.shape:
+        raise InputError(
+            f"function: must give the same each time, found {len(first)} and {len(second)} values"
+        )
     if not torch.equal(first, second):
         apart = (second - first).abs().max().item()
         raise InputError(
@@ -153,68 +179,163 @@ def _check_repeats(function: Callable[[], Tensor]) -> None:
         )
 
 
+def _values(found: object) -> Tensor:
+    """What the function gave, flattened."""
+    if not isinstance(found, Tensor):
+        kind = type(found).__name__
+        goal = "; choose one goal" if isinstance(found, Mapping) else ""
+        raise InputError(f"function: must give a tensor, found {kind}{goal}")
+    if found.dtype != torch.float64 or not found.numel():
+        raise InputError(
+            f"function: must give float64 values for differences to tell, found {found.numel()} of "
+            f"{found.dtype}"
+        )
+    _check_finite("function: must give finite values at the parameters as they are", found)
+    return found.flatten()
+
+
+def _check_finite(rule: str, found: Tensor) -> None:
+    odd = found.detach()[~found.isfinite()]
+    if len(odd):
+        raise InputError(f"{rule}, found {odd[0].item()} in {len(odd)} of {found.numel()}")
+
+
 def _verdict(function: Callable[[], Tensor], one: Tensor) -> Verdict:
+    """The worst entry's."""
     before = one.detach().clone()
     try:
-        with torch.enable_grad():
-            if torch.autograd.gradcheck(
-                lambda _: function(),
-                (one,),
-                eps=_STEP,
-                atol=1e-6,
-                rtol=_NEAR,
-                raise_exception=False,
-            ):
-                return Verdict(Finding.RIGHT)
-            return _reason(function, one)
+        values = function().flatten()
+        jacobian = _jacobian(values, one)
+        scale = jacobian.flatten(1).abs().amax(1) if one.numel() else values
+        look = partial(_slopes, function, values.detach(), one)
+        places = map(tuple, torch.ones_like(one).nonzero().tolist())
+        found = [_entry(look, place, jacobian[:, *place], scale) for place in places]
     finally:
         with torch.no_grad():
             one.copy_(before)
+    worst = max(found, key=_gravity, default=Verdict(Finding.RIGHT))
+    return Verdict(Finding.RIGHT) if worst.finding is Finding.RIGHT else worst
 
 
-def _reason(function: Callable[[], Tensor], one: Tensor) -> Verdict:
-    """The worst wrong entry, or if none is wrong the worst one at a kink."""
-    total = function().sum()
-    gradient = (
-        torch.autograd.grad(total, one, materialize_grads=True)[0]
-        if total.requires_grad
-        else torch.zeros_like(one)
-    )
-    found = [
-        _entry(function, one, place, gradient[place].item())
-        for place in map(tuple, torch.ones_like(one).nonzero().tolist())
+def _gravity(verdict: Verdict) -> tuple[int, float]:
+    error = verdict.error if verdict.error == verdict.error else float("inf")
+    return _GRAVITY.index(verdict.finding), error
+
+
+def _jacobian(values: Tensor, one: Tensor) -> Tensor:
+    """Every output's gradient by the tensor, (outputs, *shape)."""
+    if not values.requires_grad:
+        return one.new_zeros(len(values), *one.shape)
+    rows = [
+        torch.autograd.grad(value, one, retain_graph=True, materialize_grads=True)[0]
+        for value in values
     ]
-    return max(found, key=lambda verdict: (_GRAVITY.index(verdict.finding), verdict.error))
+    return torch.stack(rows)
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Every output's slopes on the two sides of an entry, and their rounding."""
+
+    behind: Tensor
+    ahead: Tensor
+    rounding: Tensor
+
+    @property
+    def central(self) -> Tensor:
+        return (self.behind + self.ahead) / 2
+
+    @property
+    def size(self) -> Tensor:
+        return torch.maximum(self.behind.abs(), self.ahead.abs())
+
+    @property
+    def jump(self) -> Tensor:
+        return (self.ahead - self.behind).abs()
+
+    @property
+    def near(self) -> Tensor:
+        return _NEAR * self.size + self.rounding
+
+
+def _slopes(
+    function: Callable[[], Tensor],
+    values: Tensor,
+    one: Tensor,
+    place: tuple[int, ...],
+    share: float,
+) -> _Slopes:
+    """By a share of the step; the values are those at the point itself."""
+    at = one[place].item()
+    step = share * _STEP * max(1.0, abs(at))
+    # The steps used are those that the entry, as rounded, really goes.
+    low, high = at - step, at + step
+    below, above = (_moved(function, one, place, to) for to in (low, high))
+    with torch.no_grad():
+        one[place] = at
+    size = torch.stack([below, values, above]).abs().amax(0)
+    return _Slopes(
+        (values - below) / (at - low), (above - values) / (high - at), _ROUNDING * size / step
+    )
+
+
+def _moved(
+    function: Callable[[], Tensor], one: Tensor, place: tuple[int, ...], to: float
+) -> Tensor:
+    with torch.no_grad():
+        one[place] = to
+    return function().detach().flatten().clone()
 
 
 def _entry(
-    function: Callable[[], Tensor], one: Tensor, place: tuple[int, ...], gradient: float
+    look: Callable[[tuple[int, ...], float], _Slopes],
+    place: tuple[int, ...],
+    gradient: Tensor,
+    scale: Tensor,
 ) -> Verdict:
-    """One entry, by differences of one step and of a tenth of it."""
-    behind, ahead = _sides(function, one, place, _STEP)
-    difference = (behind + ahead) / 2
-    error, near = abs(gradient - difference), _NEAR * max(1.0, abs(difference))
-    if error <= near:
-        return Verdict(Finding.RIGHT)
-    within = _sides(function, one, place, _STEP / 10)
-    jump, still = abs(ahead - behind), abs(within[1] - within[0])
-    # Slopes of a smooth function come ten times as near when the step is a tenth.
-    bends = jump > near and (still > jump / 2 or still < jump / 20)
-    low, high = sorted((behind, ahead))
-    between = low - near <= gradient <= high + near
-    finding = Finding.KINK if bends and between else Finding.WRONG
-    return Verdict(finding, error, place, gradient, difference)
+    """One entry's worst output, by differences of one step and, where apart, of a tenth of it."""
+    far = look(place, 1.0)
+    error = (gradient - far.central).abs()
+    gravity = _lost(far, gradient, scale).long() * _GRAVITY.index(Finding.UNTOLD)
+    apart = ~((error <= far.near) & error.isfinite())
+    if bool(apart.any()):
+        within = look(place, 0.1)
+        gravity = torch.where(apart, _reason(far, within, gradient), gravity)
+    worst = gravity == gravity.max()
+    output = int(torch.where(worst, error.nan_to_num(torch.inf), -1).argmax())
+    return Verdict(
+        _GRAVITY[int(gravity[output])],
+        error[output].item(),
+        place,
+        gradient[output].item(),
+        far.central[output].item(),
+        None if len(error) == 1 else output,
+    )
 
 
-def _sides(
-    function: Callable[[], Tensor], one: Tensor, place: tuple[int, ...], step: float
-) -> tuple[float, float]:
-    """Slopes from behind and from ahead of an entry."""
-    with torch.no_grad():
-        value = one[place].item()
-        sums = list[float]()
-        for shift in (-step, 0.0, step):
-            one[place] = value + shift
-            sums.append(function().sum().item())
-        one[place] = value
-    return (sums[1] - sums[0]) / step, (sums[2] - sums[1]) / step
+def _lost(far: _Slopes, gradient: Tensor, scale: Tensor) -> Tensor:
+    """Where rounding hides what the gradient is; nothing is hidden where nothing moves."""
+    still = (gradient == 0) & (far.size == 0)
+    return ~still & (far.rounding > _TOLD * torch.maximum(scale, far.size))
+
+
+def _reason(far: _Slopes, within: _Slopes, gradient: Tensor) -> Tensor:
+    """Gravity of the findings where gradient and difference are apart."""
+    error, closer = ((gradient - one.central).abs() for one in (far, within))
+    # Slopes of a smooth function come ten times as near when the step is a tenth, central ones a
+    # hundred times; those that are rounding alone go apart.
+    nearer = (closer <= error / 50) & error.isfinite()
+    right = closer.isfinite() & (nearer | (closer <= _NEAR * within.size))
+    low, high = torch.minimum(far.behind, far.ahead), torch.maximum(far.behind, far.ahead)
+    between = (low - far.near <= gradient) & (gradient <= high + far.near)
+    stays = (within.jump > far.jump / 5) & (within.jump < 2 * far.jump)
+    smooth = within.jump <= within.near
+    beside = (within.jump < far.jump / 20) & smooth
+    kink = (far.jump > far.near) & ((stays & between) | (beside & right))
+    moved = (far.central - within.central).abs()
+    steady = (moved <= error / 2) & (within.jump <= torch.maximum(error, 2 * far.jump))
+    settled = steady | (smooth & (closer <= error)) | ~gradient.isfinite()
+    told = settled & far.central.isfinite() & within.central.isfinite()
+    found = torch.where(told, _GRAVITY.index(Finding.WRONG), _GRAVITY.index(Finding.UNTOLD))
+    found = found.masked_fill(right, _GRAVITY.index(Finding.RIGHT))
+    return found.masked_fill(kink, _GRAVITY.index(Finding.KINK))

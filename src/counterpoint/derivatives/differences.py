@@ -95,8 +95,27 @@ def _along(
     lengths = step.lengths((x * unit).norm(dim=-1), order)
     sizes = x.new_tensor(offsets)[:, None, None]
     shifts = (x + (lengths * sizes).unsqueeze(-1) * unit) - x
-    moved = (shifts * unit).sum(-1) / length.squeeze(-1)
+    along = (shifts * unit).sum(-1, keepdim=True)
+    _check_straight(shifts, along * unit, x)
+    moved = (along / length).squeeze(-1)
     return shifts, torch.where(still.squeeze(-1), sizes, moved)
+
+
+def _check_straight(shifts: Tensor, straight: Tensor, x: Tensor) -> None:
+    """Refuse shifts that rounding turns away from their direction by a hundredth of their length.
+
+    Dividing by the step used makes up for its length as rounded, and not for another direction.
+    """
+    off = (shifts - straight).abs() > 0.01 * shifts.norm(dim=-1, keepdim=True)
+    if not readable(off) or not bool(off.any()):
+        return
+    row = int(off.nonzero()[0, -2])
+    at = float(x[row].abs().max())
+    raise InputError(
+        f"step: rounding turns x + step away from its direction in row {row}, where x is up to "
+        f"{at:.4g} and {x.dtype} resolves {at * torch.finfo(x.dtype).eps:.2g}; take a larger step, "
+        "or x.double()"
+    )
 
 
 def _check_resolved(moved: Tensor, x: Tensor, least: float) -> None:

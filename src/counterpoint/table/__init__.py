@@ -10,7 +10,8 @@ interface.
 >>> import numpy as np, pandas as pd
 >>> x = np.linspace(0.0, 4.0, 80)
 >>> frame = pd.DataFrame({"length": x, "shade": ["light", "dark"] * 40})
->>> model = TableRegressor(epochs=40, random_state=0).fit(frame, 2 * x + (frame.shade == "dark"))
+>>> y = 2 * x + (frame.shade == "dark")
+>>> model = TableRegressor(epochs=40, members=1, random_state=0).fit(frame, y)
 >>> mean, std = model.predict(pd.DataFrame({"length": [1.0], "shade": ["dark"]}), return_std=True)
 >>> bool(abs(mean[0] - 3.0) < 0.3), bool(std[0] > 0)
 (True, True)

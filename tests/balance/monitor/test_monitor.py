@@ -19,7 +19,14 @@ STEPS = {"desert": 700, "obnoxious": 450, "oscillation": 450, "standoff": 600}
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param("desert", marks=pytest.mark.slow), "obnoxious", "oscillation", "standoff"]
+    "kind",
+    [
+        "obnoxious",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("desert", "oscillation", "standoff")
+        ),
+    ],
 )
 def test_each_failure_is_named_in_19_of_20_runs(kind):
     makers, names = failures.FAILURES[kind], []
@@ -136,6 +143,7 @@ def test_without_norms_what_shows_in_motion_is_seen(run):
     assert not told(pairs)
 
 
+@pytest.mark.slow
 def test_without_positions_what_shows_in_gradients_is_seen():
     (run,) = failures.standoff_rivals([3])
     assert [alarm.kind for alarm in told([(step, None) for step, _ in run])] == [Kind.STANDOFF]

@@ -1,0 +1,81 @@
+"""Tasks in sequence: what is kept of the earlier ones, and what leaving it costs.
+
+In come a model, a likelihood and the batches of a task that has been learnt (`consolidate`); out
+comes a penalty for the tasks that follow, in the units of Bayes' rule: divided by the rows of the
+current task, with a strength of 1, the minimum is that of the posterior.
+
+- of weights, all of them one `counterpoint.gaussian.Gaussian` whatever the number of tasks: `EWC`,
+  `OnlineEWC`, `SI`, `MAS`. Their gradient can be added after ``backward()`` at the cost of one pass
+  over the weights (`add_gradients`).
+- of outputs: `LwF`, the earlier model's answers on new rows;
+- of rows, within a hard bound: `Replay`, `DER`, `Functional`. A-GEM is `Replay` under
+  ``Balancer(Protect(("old",)))``.
+
+All answer `Memory`. What cannot work is said as a `ForgettingWarning`.
+
+To try them: a `Scenario` cuts a labelled data set into `Task`s, whose likelihoods know which
+outputs compete (`Masked`); `run` learns them one after the other, `compare` several memories
+beside joint training and none, and `Accuracies` says what is left of each.
+
+For a line with Gaussian noise the Fisher information is exact, and two tasks in sequence give the
+fit to all rows: the first says a slope of 2 over ``1² + 2² = 5``, the second 5 over ``3² = 9``:
+
+>>> import torch
+>>> from counterpoint.goals import Gaussian
+>>> line, noise, memory = torch.nn.Linear(1, 1, bias=False), Gaussian(), EWC()
+>>> _ = torch.nn.init.constant_(line.weight, 2.0)
+>>> x = torch.tensor([[1.0], [2.0]])
+>>> memory.consolidate(line, noise, [(x, 2 * x)])
+>>> x = torch.tensor([[3.0]])
+>>> for _ in range(20):
+...     loss = noise.nll(line(x), 5 * x) + memory.penalty(line, rows=1)
+...     (slope,) = torch.autograd.grad(loss, [line.weight])
+...     _ = line.weight.data.sub_(slope / 14)
+>>> round(line.weight.item(), 4), round((5 * 2 + 9 * 5) / 14, 4)
+(3.9286, 3.9286)
+"""
+
+from counterpoint.continual.der import DER
+from counterpoint.continual.ewc import EWC, OnlineEWC
+from counterpoint.continual.functional import Functional
+from counterpoint.continual.lwf import LwF
+from counterpoint.continual.mas import MAS
+from counterpoint.continual.masked import Masked
+from counterpoint.continual.memory import Memory
+from counterpoint.continual.metrics import Accuracies
+from counterpoint.continual.rehearsing import Replayed
+from counterpoint.continual.replay import Replay
+from counterpoint.continual.run import STANDARD, Course, Run, compare, joint, run
+from counterpoint.continual.scenario import Scenario
+from counterpoint.continual.si import SI
+from counterpoint.continual.task import Task
+from counterpoint.continual.views import Permuted, Rotated
+from counterpoint.continual.warning import ForgettingWarning
+from counterpoint.continual.watching import Watching
+
+__all__ = [
+    "DER",
+    "EWC",
+    "MAS",
+    "SI",
+    "STANDARD",
+    "Accuracies",
+    "Course",
+    "ForgettingWarning",
+    "Functional",
+    "LwF",
+    "Masked",
+    "Memory",
+    "OnlineEWC",
+    "Permuted",
+    "Replay",
+    "Replayed",
+    "Rotated",
+    "Run",
+    "Scenario",
+    "Task",
+    "Watching",
+    "compare",
+    "joint",
+    "run",
+]

@@ -1,0 +1,157 @@
+"""What memories share: tasks counted, states read and written, settings checked."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from counterpoint.continual.saved import KIND, SCHEMA, pack, same_settings, unpacked
+from counterpoint.curvature import Heads
+from counterpoint.errors import InputError
+from counterpoint.goals import Likelihood
+from counterpoint.storage import read_folder, write_folder
+
+__all__ = ["Keeping", "attached", "checked_rows", "refuse_unattached"]
+
+
+@dataclass
+class Count:
+    """Tasks so far: the one number that every memory changes."""
+
+    tasks: int = 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Keeping(ABC):
+    """The part of a memory that does not depend on what is remembered.
+
+    Attributes:
+        strength: factor of the penalty; 1 is Bayes' rule.
+    """
+
+    strength: float = 1.0
+    _count: Count = field(default_factory=Count, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.strength) and self.strength > 0):
+            raise InputError(f"strength: must be positive and finite, found {self.strength}")
+
+    @property
+    def tasks(self) -> int:
+        """Tasks consolidated so far."""
+        return self._count.tasks
+
+    def begin(self, model: nn.Module) -> None:
+        """Nothing to note where a task begins."""
+        del model
+
+    def observe(self, model: nn.Module) -> None:
+        """Nothing to note of a step."""
+        del model
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """The settings that what is held depends on, as plain values."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Plain values and tensors of what is held."""
+
+    @abstractmethod
+    def _restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Hold what `_state` gave."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that the penalties to come depend on, as tensors on the CPU."""
+        values, tensors = self._state()
+        return pack({"settings": self.describe(), "tasks": self.tasks, "values": values}, tensors)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state_dict` was called: the same penalties, to the bit.
+
+        Raises:
+            InputError: it is the state of a memory with other settings; names the first.
+        """
+        values, tensors = unpacked(state)
+        same_settings(values["settings"], self.describe())
+        self._restore(values["values"], tensors)
+        self._count.tasks = int(values["tasks"])
+
+    def save(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write a folder that `load` reads back to the same bits.
+
+        Raises:
+            InputError: it exists already, or the disk refused.
+        """
+        write_folder(
+            path,
+            kind=KIND,
+            schema=SCHEMA,
+            tensors={"state": self.state_dict()},
+            data=self.describe(),
+            overwrite=overwrite,
+        )
+
+    def load(self, path: Path) -> None:
+        """Go on where `save` was called.
+
+        Raises:
+            InputError: the folder is damaged, or of a memory with other settings.
+        """
+        self.load_state_dict(read_folder(path, kind=KIND, schema=SCHEMA).tensors("state"))
+
+    def _refuse_empty(self) -> None:
+        if not self.tasks:
+            raise InputError(
+                "memory: a penalty needs something to remember, found no task so far; call"
+                " consolidate(model, likelihood, data) after the first, and ask memory.tasks"
+            )
+
+
+def checked_rows(rows: float) -> float:
+    """The rows of the current task.
+
+    Raises:
+        InputError: not a positive number.
+    """
+    if not (isfinite(rows) and rows > 0):
+        raise InputError(f"rows: must be the rows of the current task, above 0, found {rows}")
+    return rows
+
+
+def attached(
+    likelihoods: Sequence[Likelihood | Mapping[str, Likelihood]], tasks: int
+) -> list[Heads]:
+    """The heads of each task.
+
+    Args:
+        likelihoods: one a task, in order; one alone is that of all.
+        tasks: how many there are.
+
+    Raises:
+        InputError: neither one nor as many as tasks.
+    """
+    found = [Heads.of(one) for one in likelihoods]
+    if len(found) not in (1, tasks):
+        raise InputError(
+            f"attach: one likelihood, or one for each of {tasks} tasks, is expected, found"
+            f" {len(found)}"
+        )
+    return found * tasks if len(found) == 1 else found
+
+
+def refuse_unattached(heads: Sequence[Heads], tasks: int) -> None:
+    """Refuse to go on without the likelihoods.
+
+    Raises:
+        InputError: there are fewer than tasks.
+    """
+    if len(heads) != tasks:
+        raise InputError(
+            f"memory: the likelihoods of its {tasks} tasks are not in its state; give them with"
+            " attach(likelihood, ...)"
+        )

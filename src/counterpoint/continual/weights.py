@@ -1,0 +1,101 @@
+"""Which weights of a model a memory is about, and whether they are those that it was made of."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from counterpoint.errors import InputError, nearest
+from counterpoint.parameters import Pattern, named, select
+
+__all__ = ["corners", "evaluating", "held", "trained", "unwrapped"]
+
+_LISTED = 3
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside a `DistributedDataParallel`, under whose names memories are kept."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Generator[None]:
+    """The model in evaluation mode, every module's own mode put back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def trained(model: nn.Module, parameters: Pattern | None) -> dict[str, nn.Parameter]:
+    """The parameters that a pattern chooses; none means all that are trained."""
+    bare = unwrapped(model)
+    if parameters is not None:
+        return select(bare, parameters)
+    return {name: value for name, value in named(bare).items() if value.requires_grad}
+
+
+def held(
+    model: nn.Module,
+    shapes: Mapping[str, torch.Size],
+    parameters: Pattern | None,
+    *,
+    grown: bool,
+) -> dict[str, nn.Parameter]:
+    """The parameters that a memory holds, in its order, seen to be the same ones.
+
+    Args:
+        model: as it is now.
+        shapes: of what is held.
+        parameters: which weights the memory is about.
+        grown: new weights and longer ones are allowed.
+
+    Raises:
+        InputError: a weight is gone, new, or of another shape; names the first few.
+    """
+    now = named(unwrapped(model))
+    if not grown:
+        # the usual case, decided without a look at anything that was not asked for
+        chosen = trained(model, parameters)
+        _refuse(chosen.keys() - shapes.keys(), "new", shapes, hint=True)
+    _refuse(shapes.keys() - now.keys(), "gone", now)
+    for name, shape in shapes.items():
+        if now[name].shape != shape and not (grown and _longer(now[name].shape, shape)):
+            hint = "" if grown else "; if it grew, grown=True keeps the old part and frees the new"
+            raise InputError(
+                f"memory: {name!r} has shape {tuple(shape)} in it, found"
+                f" {tuple(now[name].shape)}{hint}"
+            )
+    return {name: now[name] for name in shapes}
+
+
+def corners(weights: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """The leading part of each weight that has the shape held."""
+    return {
+        name: weights[name]
+        if weights[name].shape == shape
+        else weights[name][tuple(map(slice, shape))]
+        for name, shape in shapes.items()
+    }
+
+
+def _longer(now: torch.Size, before: torch.Size) -> bool:
+    return len(now) == len(before) and all(a >= b for a, b in zip(now, before, strict=True))
+
+
+def _refuse(names: set[str], what: str, known: Mapping[str, object], *, hint: bool = False) -> None:
+    if not names:
+        return
+    listed = ", ".join(sorted(names)[:_LISTED])
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    end = nearest(min(names), known)
+    if hint:
+        end = "; grown=True leaves what is new free, parameters= says which weights are meant"
+    raise InputError(
+        f"memory: the model's weights changed since the last task: {what}: {listed}{more}{end}"
+    )
