@@ -25,7 +25,7 @@ DIGITS = {
     )
 }
 ESTIMATORS = {
-    "neural-linear": (NeuralLinearRegressor(epochs=10, random_state=0), {}),
+    "neural-linear": (NeuralLinearRegressor(epochs=30, random_state=0), {}),
     "luna": (LunaRegressor(epochs=8, heads=4, batch_size=256, random_state=0), DIGITS),
     "regressor": (TableRegressor(epochs=5, members=1, width=32, random_state=0), ROWS),
     "classifier": (TableClassifier(epochs=5, members=1, width=16, random_state=0), ROWS),

@@ -90,6 +90,7 @@ def test_a_full_disk_is_one_line(table, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_one_fit_a_folder(table, tmp_path):
     process = subprocess.Popen(
         command(table, tmp_path / "m", "--training.epochs", "100000"),

@@ -171,10 +171,15 @@ def test_float32_models_are_tuned_as_float64_ones():
 @pytest.mark.parametrize(
     ("likelihood", "outputs", "target"),
     [
-        (Gaussian(noise=torch.tensor([0.5, 2.0])), 2, lambda n: draw(n, 2, seed=5)),
         (Categorical(), 3, lambda n: torch.arange(n) % 3),
-        (Bernoulli(), 2, lambda n: (draw(n, 2, seed=5) > 0).double()),
         (Poisson(), 2, lambda n: draw(n, 2, seed=5).exp().round()),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                (Gaussian(noise=torch.tensor([0.5, 2.0])), 2, lambda n: draw(n, 2, seed=5)),
+                (Bernoulli(), 2, lambda n: (draw(n, 2, seed=5) > 0).double()),
+            ]
+        ),
     ],
 )
 def test_closed_and_drawn_predictions_agree_where_the_gaussian_is_narrow(

@@ -16,7 +16,9 @@ from counterpoint.table import TableClassifier, TableRegressor
 from tables import mixed
 
 
-@pytest.mark.parametrize("name", ["neural-linear", "regressor", "classifier"])
+@pytest.mark.parametrize(
+    "name", ["neural-linear", "classifier", pytest.param("regressor", marks=pytest.mark.slow)]
+)
 def test_scikit_learns_checks(name):
     script = Path(__file__).parents[1] / "sklearn_checks.py"
     done = subprocess.run(

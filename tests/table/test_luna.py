@@ -122,6 +122,7 @@ def test_a_shift_of_all_logits_of_a_head_is_no_diversity():
     assert goals(network, batch)["diverse"].item() == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_cosines():
     last = {
         weight: fit_table(mixed(150), told(weight)).findings.history[-1] for weight in (1e-6, 1.0)

@@ -187,6 +187,7 @@ def test_a_rule_that_reads_losses_only_has_no_control(run, tmp_path):
     assert kept[-1]["control"] == {"square": None, "absolute": None}
 
 
+@pytest.mark.slow
 def test_the_record_of_a_long_run_is_thinned(net, unlike, source):
     training = Training(epochs=30, batch_size=20, balance="impartial")
     result = fit(net(), unlike, source, training, progress=False)
