@@ -12,7 +12,6 @@ from counterpoint.errors import InputError
 
 __all__ = [
     "Function",
-    "Randomness",
     "checked_directions",
     "checked_points",
     "columns",
@@ -95,7 +94,7 @@ def together(
     random state, which afterwards is where one evaluation leaves it.
     """
     shifts, rows, inputs = points.shape
-    before = Randomness.of(points)
+    before = _Randomness.of(points)
     found = columns(function(points.reshape(-1, inputs)), shifts * rows)
     if shifts == 1 or not before.moved():
         return found.unflatten(0, (shifts, rows))
@@ -107,14 +106,14 @@ def together(
 
 
 @dataclass(frozen=True)
-class Randomness:
+class _Randomness:
     """The state of the generator that torch draws from on a device; nothing while it compiles."""
 
     state: Tensor | None
     device: torch.device
 
     @classmethod
-    def of(cls, like: Tensor) -> "Randomness":
+    def of(cls, like: Tensor) -> "_Randomness":
         """As it is now."""
         if torch.compiler.is_compiling():
             return cls(None, like.device)
