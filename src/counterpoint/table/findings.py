@@ -23,7 +23,10 @@ __all__ = [
     "Importance",
     "KnownLeast",
     "Reliability",
+    "ShiftFindings",
     "TargetFindings",
+    "UpdateFindings",
+    "UpdatedTarget",
 ]
 
 
@@ -212,6 +215,72 @@ class BalanceFindings:
 
 
 @dataclass(frozen=True)
+class ShiftFindings:
+    """How a column's values in an update's rows differ from those of all earlier rows.
+
+    `distance` is the total variation distance between the shares in bins or levels: 0 where they
+    are alike, 1 where they have nothing in common. `chance` is the p value of a chi-squared test
+    that both come from one distribution, and `moved` says whether it is a shift worth a look: more
+    than chance, and not tiny. `before` and `after` are the means of a number in the column's unit,
+    or the share of what was the commonest level; `new` are levels that no earlier row had, with
+    their rows.
+    """
+
+    column: str
+    kind: str
+    distance: float
+    chance: float
+    moved: bool
+    before: float | None
+    after: float | None
+    level: str | None = None
+    new: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True)
+class UpdatedTarget:
+    """One target before and after an update.
+
+    `earlier` maps a measure's name to its values before and after on earlier rows, as `source`
+    says: "kept rows", "sufficient statistics" (exact, of the rows learnt from, mean of the
+    members) or "Gaussian" (an estimate of the loss added, in nats a row). `new` maps measures
+    on the update's own rows, each predicted by a model that had not learnt it, likewise. `classes`
+    are those that the update brought, with their rows, and `recognised` the share of these rows
+    that were given their class.
+    """
+
+    name: str
+    kind: str
+    source: str
+    earlier_rows: int
+    earlier: dict[str, tuple[float | None, float | None]]
+    new_rows: int
+    new: dict[str, tuple[float | None, float | None]]
+    classes: dict[str, int] = field(default_factory=dict[str, int])
+    recognised: float | None = None
+
+
+@dataclass(frozen=True)
+class UpdateFindings:
+    """One `counterpoint update`: rows learnt after the fit, what moved, was forgotten and learnt.
+
+    `forget` is the share of what earlier rows say that was forgotten on purpose, `deep` whether
+    the trunk was trained, too.
+    """
+
+    name: str
+    created: str
+    rows: int
+    earlier_rows: int
+    forget: float
+    deep: bool
+    seconds: float
+    shifts: list[ShiftFindings]
+    targets: list[UpdatedTarget]
+    notes: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
 class Findings:
     """Everything one fit found out; see the parts."""
 
@@ -234,6 +303,7 @@ class Findings:
     balance: BalanceFindings | None = None
     uncertainty: str = "last-layer"
     maps: list[IgnoranceMap] = field(default_factory=list[IgnoranceMap])
+    updates: list[UpdateFindings] = field(default_factory=list[UpdateFindings])
 
     def to_json(self) -> dict[str, Any]:
         """The same as nested dicts and lists."""
@@ -256,6 +326,7 @@ class Findings:
         parts["known_least"] = [KnownLeast(**item) for item in value["known_least"]]
         parts["balance"] = _balance(value["balance"])
         parts["maps"] = [IgnoranceMap(**item) for item in value["maps"]]
+        parts["updates"] = [_update(item) for item in value["updates"]]
         return cls(**parts)
 
 
@@ -271,6 +342,20 @@ def _balance(value: Mapping[str, Any] | None) -> BalanceFindings | None:
     parts = dict(value)
     parts["alarms"] = [AlarmFindings(**item) for item in value["alarms"]]
     return BalanceFindings(**parts)
+
+
+def _update(value: Mapping[str, Any]) -> UpdateFindings:
+    parts = dict(value)
+    parts["shifts"] = [ShiftFindings(**item) for item in value["shifts"]]
+    parts["targets"] = [_updated(item) for item in value["targets"]]
+    return UpdateFindings(**parts)
+
+
+def _updated(value: Mapping[str, Any]) -> UpdatedTarget:
+    parts = dict(value)
+    for key in ("earlier", "new"):
+        parts[key] = {name: tuple(pair) for name, pair in value[key].items()}
+    return UpdatedTarget(**parts)
 
 
 def _target(value: Mapping[str, Any]) -> TargetFindings:
