@@ -12,7 +12,7 @@ from counterpoint.goals import Categorical
 
 MEMORIES = {
     "diagonal": EWC,
-    "kronecker": lambda: OnlineEWC(structure="kronecker-merged", forget=0.5),
+    "kronecker": lambda: OnlineEWC(structure="kronecker-merged", keep=0.5),
     "dense": lambda: EWC(structure="dense"),
     "mas": MAS,
     "si": SI,

@@ -16,10 +16,10 @@ MEMORIES = {
     "ewc": EWC,
     "ewc-kronecker": lambda **options: EWC(structure="kronecker", **options),
     "online-dense": lambda **options: OnlineEWC(
-        forget=0.5, structure="dense", labels="jac", **options
+        keep=0.5, structure="dense", labels="jac", **options
     ),
     "online-merged": lambda **options: OnlineEWC(
-        forget=0.5, centre="product", structure="kronecker-merged", **options
+        keep=0.5, centre="product", structure="kronecker-merged", **options
     ),
     "si": SI,
     "mas": MAS,

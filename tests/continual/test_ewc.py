@@ -115,9 +115,9 @@ def test_a_sum_costs_no_more_memory_than_one():
 
 
 @pytest.mark.parametrize("structure", ["dense", "diagonal"])
-@pytest.mark.parametrize("forget", [1.0, 0.25])
-def test_online_is_the_power_and_the_product_of_gaussians(structure, forget):
-    memory = OnlineEWC(forget=forget, centre="product", structure=structure, labels="jac")
+@pytest.mark.parametrize("keep", [1.0, 0.25])
+def test_online_is_the_power_and_the_product_of_gaussians(structure, keep):
+    memory = OnlineEWC(keep=keep, centre="product", structure=structure, labels="jac")
     model, seen = net(outputs=2, hidden=2), []
     for number in range(3):
         found = batches(task(number, rows=40, classes=2))
@@ -126,7 +126,7 @@ def test_online_is_the_power_and_the_product_of_gaussians(structure, forget):
         precision = fisher(model, LIKELIHOOD, found, structure=structure, labels="jac")
         seen.append(Gaussian(mean, precision, counts=40))
         moved(model, number)
-    wanted = reduce(lambda old, new: old**forget * new, seen)
+    wanted = reduce(lambda old, new: old**keep * new, seen)
     found = memory.gaussian
     assert (found.counts, found.tempering) == (wanted.counts, pytest.approx(wanted.tempering))
     close(found.precision.dense(), wanted.precision.dense(), rtol=1e-11, atol=1e-12)
@@ -135,7 +135,7 @@ def test_online_is_the_power_and_the_product_of_gaussians(structure, forget):
 
 
 def test_online_keeps_a_share_of_the_old_around_the_newest():
-    memory, model = OnlineEWC(forget=0.25), net()
+    memory, model = OnlineEWC(keep=0.25), net()
     precisions = []
     for number in range(2):
         found = batches(task(number))
@@ -150,7 +150,7 @@ def test_online_keeps_a_share_of_the_old_around_the_newest():
 @pytest.mark.parametrize("structure", ["diagonal", "kronecker-merged"])
 @pytest.mark.parametrize("centre", ["latest", "product"])
 def test_all_is_forgotten_but_the_latest(structure, centre):
-    memory, model = OnlineEWC(forget=0.0, centre=centre, structure=structure), net()
+    memory, model = OnlineEWC(keep=0.0, centre=centre, structure=structure), net()
     only = OnlineEWC(structure=structure)
     memory.consolidate(model, LIKELIHOOD, batches(task(0)))
     moved(model)
@@ -162,7 +162,7 @@ def test_all_is_forgotten_but_the_latest(structure, centre):
 
 
 def test_merged_factors_are_sums_over_tasks():
-    memory, model = OnlineEWC(structure="kronecker-merged", forget=0.5), net()
+    memory, model = OnlineEWC(structure="kronecker-merged", keep=0.5), net()
     parts = [task(number) for number in range(2)]
     for part in parts:
         memory.consolidate(model, LIKELIHOOD, batches(part))
@@ -218,9 +218,9 @@ def test_only_some_weights_are_remembered():
     [
         ({"labels": "exakt"}, r"labels: must be one of .*did you mean 'exact'"),
         ({"labels": "batch", "structure": "dense"}, "only with structure='diagonal'"),
-        ({"forget": 1.1}, r"forget: must be from 0 to 1.* found 1\.1"),
-        ({"forget": -0.1}, "forget: must be from 0 to 1"),
-        ({"forget": float("nan")}, "forget: must be from 0 to 1"),
+        ({"keep": 1.1}, r"keep: must be from 0 to 1.* found 1\.1"),
+        ({"keep": -0.1}, "keep: must be from 0 to 1"),
+        ({"keep": float("nan")}, "keep: must be from 0 to 1"),
         ({"centre": "mode"}, "centre: must be 'latest' or 'product', found 'mode'"),
     ],
 )

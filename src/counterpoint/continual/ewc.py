@@ -119,7 +119,7 @@ class OnlineEWC(Anchored):
       whose mean is the precision-weighted one. With γ = 1 that is `EWC`.
 
     Attributes:
-        forget: the forgetting factor γ, from 0 to 1: the share of the old precision that is kept.
+        keep: the forgetting factor γ, from 0 to 1: the share of the old precision that is kept.
             1 forgets nothing, 0 all but the latest task.
         centre: see above.
         structure: see `EWC`.
@@ -129,7 +129,7 @@ class OnlineEWC(Anchored):
         InputError: a factor outside [0, 1], a centre or labels that are not known.
     """
 
-    forget: float = 1.0
+    keep: float = 1.0
     centre: str = "latest"
     structure: Structure = "diagonal"
     labels: str = "exact"
@@ -137,10 +137,10 @@ class OnlineEWC(Anchored):
     def __post_init__(self) -> None:
         super().__post_init__()
         checked_labels(self.labels, self.structure)
-        if not 0 <= self.forget <= 1:
+        if not 0 <= self.keep <= 1:
             raise InputError(
-                f"forget: must be from 0 to 1, the share of the old precision that is kept, found"
-                f" {self.forget}"
+                f"keep: must be from 0 to 1, the share of the old precision that is kept, found"
+                f" {self.keep}"
             )
         if self.centre not in ("latest", "product"):
             raise InputError(f"centre: must be 'latest' or 'product', found {self.centre!r}")
@@ -172,7 +172,7 @@ class OnlineEWC(Anchored):
         before = self._before(model)
         task = _task(self, model, likelihood, data, generator, unpack)
         pooled = is_merged(self.structure)
-        kept = None if before is None else before.forgotten(self.forget, pooled=pooled)
+        kept = None if before is None else before.forgotten(self.keep, pooled=pooled)
         if kept is None:
             self._anchor.quadratic = Quadratic.of(task)
         elif self.centre == "latest":
@@ -183,7 +183,7 @@ class OnlineEWC(Anchored):
 
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""
-        return {**_described(self), "forget": self.forget, "centre": self.centre}
+        return {**_described(self), "centre": self.centre}
 
 
 def _task(
