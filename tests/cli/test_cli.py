@@ -317,14 +317,14 @@ def test_a_folder_of_the_user_is_never_touched(run, table, tmp_path):
 def test_an_evaluation_made_by_hand_is_one_line(run, model, tmp_path):
     from counterpoint.storage import read_folder, write_folder
 
-    folder = read_folder(model, kind="table model", schema=2)
+    folder = read_folder(model, kind="table model", schema=3)
     names = [name.removesuffix(".safetensors") for name in folder.files if "safetensors" in name]
     evaluation = folder.document("evaluation")
     evaluation["history"][1]["rate"] = []
     write_folder(
         tmp_path / "m",
         kind="table model",
-        schema=2,
+        schema=3,
         tensors={name: folder.tensors(name) for name in names},
         documents={
             "columns": folder.document("columns"),

@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from counterpoint.report import render
 from report.sample import HOSTILE, empty, named, rich
+from report.updated import disguised_update, several
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -30,8 +31,12 @@ def browser() -> Iterator:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, largest_page) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("report")
+    names = iter(HOSTILE * 99)
+    hidden = [disguised_update(item, lambda: next(names)) for item in several()]
     made = {
         "rich": render(rich()),
+        "updated": render(replace(empty(), updates=several())),
+        "disguised": render(replace(empty(), updates=hidden)),
         "empty": render(empty("x" * 4_000)),
         "hostile": render(named(HOSTILE)),
         "largest": largest_page,
@@ -78,7 +83,7 @@ def open_page(browser, pages):
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("name", ["rich", "empty", "hostile", "largest"])
+@pytest.mark.parametrize("name", ["rich", "updated", "disguised", "empty", "hostile", "largest"])
 def test_no_error_no_request_and_no_sideways_scrolling(open_page, name, width):
     opened = open_page(name, width)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -153,8 +158,9 @@ def test_text_in_figures_is_not_too_small_on_a_phone(open_page):
     assert inside
 
 
-def test_texts_of_figures_stay_inside_them(open_page):
-    page = open_page("rich").page
+@pytest.mark.parametrize("name", ["rich", "updated"])
+def test_texts_of_figures_stay_inside_them(open_page, name):
+    page = open_page(name).page
     outside = page.evaluate(
         """[...document.querySelectorAll('svg.figure')].flatMap(svg => {
           const box = svg.getBoundingClientRect();

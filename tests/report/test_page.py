@@ -168,6 +168,11 @@ def test_a_model_worse_than_the_baseline_is_called_so():
     assert "R² worse" in text
 
 
+def test_a_higher_auroc_is_better():
+    worse = TargetFindings("y", "category", {"AUROC": 0.4}, {"AUROC": 0.5})
+    assert "AUROC worse" in text_of(as_tree(render(replace(empty(), targets=[worse]))))
+
+
 def test_a_model_better_than_the_baseline_is_not_called_worse(page):
     assert " worse" not in text_of(as_tree(page))
 

@@ -110,7 +110,7 @@ def test_parts_of_another_model_are_refused_even_with_right_hashes(fitted, tmp_p
     from counterpoint.storage import read_folder, write_folder
 
     fitted.save(tmp_path / "m")
-    folder = read_folder(tmp_path / "m", kind="table model", schema=2)
+    folder = read_folder(tmp_path / "m", kind="table model", schema=3)
     names = [name.removesuffix(".safetensors") for name in folder.files if "safetensors" in name]
     columns = folder.document("columns")
     for column in columns:
@@ -119,7 +119,7 @@ def test_parts_of_another_model_are_refused_even_with_right_hashes(fitted, tmp_p
     write_folder(
         tmp_path / "m",
         kind="table model",
-        schema=2,
+        schema=3,
         tensors={name: folder.tensors(name) for name in names},
         documents={"columns": columns, "recipe": folder.document("recipe")},
         texts={"log.jsonl": ""},

@@ -7,8 +7,9 @@ import torch
 from counterpoint.goals import Gaussian
 from counterpoint.nn import TableNet
 from counterpoint.posterior import Status, laplace
+from counterpoint.table.masked import Masked, batches
 from counterpoint.table.prepare import prepare
-from counterpoint.table.uncertainty.laplace import LAPLACE, _Masked, _Table
+from counterpoint.table.uncertainty.laplace import LAPLACE, _Table
 from tables import mixed, quick
 
 
@@ -84,7 +85,7 @@ def test_tempering_multiplies_the_covariance():
     networks, prepared = made()
     table = _Table.of(networks, prepared)
     one = table.fit(0, table.weight > 0, [0.3])
-    batch = table._batch(torch.arange(7))
+    (batch,) = batches(prepared, torch.from_numpy(prepared.rows.train[:7]))
     ratio = one.tempered(0.25).predict(batch)["0"].knowledge / one.predict(batch)["0"].knowledge
     assert torch.allclose(ratio, torch.full_like(ratio, 0.25), rtol=1e-4)
 
@@ -93,7 +94,7 @@ def test_a_masked_output_is_zero():
     networks, prepared = made(("price", "kind"))
     inputs = {name: value[:2] for name, value in prepared.inputs.items()}
     known = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    found = _Masked(networks[0])(inputs["categories"], inputs["numbers"], known)
+    found = Masked(networks[0])(inputs["categories"], inputs["numbers"], known)
     assert found["0"][1].abs().max() == 0
     assert found["1"][0].abs().max() == 0
     assert found["1"][1].abs().max() > 0

@@ -25,16 +25,24 @@ class Embeddings(nn.Module):
 
     Args:
         cardinalities: number of codes of each column.
+        widths: of each column's vectors; none: by `embedding_width`.
         deviation: standard deviation of the initial weights (truncated normal).
 
     Attributes:
         width: total width of the output.
     """
 
-    def __init__(self, cardinalities: Sequence[int], deviation: float = 0.1) -> None:
+    def __init__(
+        self,
+        cardinalities: Sequence[int],
+        widths: Sequence[int] | None = None,
+        deviation: float = 0.1,
+    ) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(n, embedding_width(n)) for n in cardinalities)
-        self.width = sum(embedding_width(n) for n in cardinalities)
+        widths = [embedding_width(n) for n in cardinalities] if widths is None else widths
+        pairs = zip(cardinalities, widths, strict=True)
+        self.tables = nn.ModuleList(nn.Embedding(*pair) for pair in pairs)
+        self.width = sum(widths)
         for table in self.weights:
             nn.init.trunc_normal_(table, std=deviation)
 

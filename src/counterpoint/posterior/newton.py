@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from counterpoint.posterior.multinomial import Multinomial
+from counterpoint.gaussian import Precision
+from counterpoint.posterior.multinomial import WEIGHT, Multinomial
 
-__all__ = ["Optimum", "Precondition", "Solve", "maximise"]
+__all__ = ["Optimum", "Precondition", "Ridge", "Solve", "from_matrix", "from_precision", "maximise"]
 
 Weights = Float64[Tensor, "width contrasts"]
 Solve = Callable[[Weights], Weights]
@@ -27,11 +28,34 @@ _FORCING = 1e-2
 
 
 @dataclass(frozen=True)
+class Ridge:
+    """What is added to the log likelihood of the rows: the log prior ``−α|V|²/2``.
+
+    Attributes:
+        prior: precision ``α`` of the weights, positive.
+    """
+
+    prior: float
+
+    def height(self, weights: Weights) -> float:
+        """At some weights, up to a constant."""
+        return -self.prior * float(weights.square().sum()) / 2
+
+    def gradient(self, weights: Weights) -> Weights:
+        """Of `height`."""
+        return -self.prior * weights
+
+    def product(self, direction: Weights) -> Weights:
+        """A direction times the matrix of second derivatives, negated."""
+        return self.prior * direction
+
+
+@dataclass(frozen=True)
 class Optimum:
     """Where the search ended.
 
     Attributes:
-        weights: ``V`` at the maximum of ``log p(y | V) − α|V|²/2``.
+        weights: ``V`` at the maximum.
         probabilities: of every row and class.
         log_likelihood: ``Σ w log p(label)``.
         steps: Newton steps taken.
@@ -48,7 +72,7 @@ class Optimum:
 def maximise(
     rows: Multinomial,
     start: Weights,
-    prior: float,
+    ridge: Ridge,
     precondition: Precondition,
     tolerance: float = 1e-11,
 ) -> Optimum:
@@ -57,7 +81,7 @@ def maximise(
     Args:
         rows: the likelihood.
         start: first weights.
-        prior: precision of the weights, positive.
+        ridge: the prior, with all else that is quadratic in the weights.
         precondition: gives a solver with a matrix near the curvature at class probabilities.
         tolerance: expected gain of a step, relative to the objective, below which it is the
             last; conjugate gradients to a hundredth leave a ten-thousandth of it.
@@ -66,13 +90,13 @@ def maximise(
     likelihood = rows.log_likelihood(logits)
     for step in range(1, _NEWTON_STEPS + 1):
         probabilities = logits.softmax(1)
-        height = _height(likelihood, weights, prior)
-        gradient = rows.gradient(probabilities) - prior * weights
-        direction = _solve(rows, probabilities, gradient, prior, precondition(probabilities))
+        height = likelihood + ridge.height(weights)
+        gradient = rows.gradient(probabilities) + ridge.gradient(weights)
+        direction = _solve(rows, probabilities, gradient, ridge, precondition(probabilities))
         gain = float((gradient * direction).sum())
         last = gain <= tolerance * (1 + abs(height))
         needed = -math.inf if last else 1e-4 * gain
-        weights, logits, likelihood = _step(rows, weights, direction, prior, height, needed)
+        weights, logits, likelihood = _step(rows, weights, direction, ridge, height, needed)
         if last:
             return Optimum(weights, logits.softmax(1), likelihood, step, True)
     return Optimum(weights, logits.softmax(1), likelihood, _NEWTON_STEPS, False)
@@ -82,7 +106,7 @@ def _step(
     rows: Multinomial,
     weights: Weights,
     direction: Weights,
-    prior: float,
+    ridge: Ridge,
     height: float,
     needed: float,
 ) -> tuple[Weights, Float64[Tensor, "rows classes"], float]:
@@ -96,26 +120,21 @@ def _step(
         moved = weights + size * direction
         logits = rows.logits(moved)
         likelihood = rows.log_likelihood(logits)
-        rise = _height(likelihood, moved, prior) - height
+        rise = likelihood + ridge.height(moved) - height
         # A rise below the rounding of the sums cannot be measured: the full step is right then.
         if rise >= size * needed - 1e-12 * abs(height) or size < 1e-8:
             return moved, logits, likelihood
         size /= 2
 
 
-def _height(likelihood: float, weights: Weights, prior: float) -> float:
-    """The log posterior, up to a constant."""
-    return likelihood - prior * float(weights.square().sum()) / 2
-
-
 def _solve(
     rows: Multinomial,
     probabilities: Float64[Tensor, "rows classes"],
     gradient: Weights,
-    prior: float,
+    ridge: Ridge,
     approximately: Solve,
 ) -> Weights:
-    """``(H + αI)⁻¹ gradient`` by preconditioned conjugate gradients, to a hundredth."""
+    """The step to the maximum of the local quadratic, by conjugate gradients to a hundredth."""
     solution = torch.zeros_like(gradient)
     residual = gradient
     scaled = approximately(residual)
@@ -125,7 +144,7 @@ def _solve(
     for _ in range(_CONJUGATE_STEPS):
         if energy <= target:
             break
-        image = rows.product(probabilities, direction) + prior * direction
+        image = rows.product(probabilities, direction) + ridge.product(direction)
         bend = float((direction * image).sum())
         if bend <= 0:  # below rounding: nothing more can be told of this direction
             break
@@ -136,3 +155,25 @@ def _solve(
         previous, energy = energy, float((residual * scaled).sum())
         direction = scaled + (energy / previous) * direction
     return solution
+
+
+def from_precision(precision: Precision) -> Solve:
+    """Its `solve`, of weights as Newton's method holds them."""
+
+    def solve(vector: Weights) -> Weights:
+        return precision.solve({WEIGHT: vector.T})[WEIGHT].T
+
+    return solve
+
+
+def from_matrix(matrix: Float64[Tensor, "total total"]) -> Solve | None:
+    """Cholesky's solution with a matrix over ``vec(V')``; none where that fails."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if bool(failed):
+        return None
+
+    def solve(vector: Weights) -> Weights:
+        width, count = vector.shape
+        return torch.cholesky_solve(vector.T.reshape(-1, 1), factor).view(count, width).T
+
+    return solve

@@ -12,6 +12,7 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Precision, precision_from
 from counterpoint.posterior.categorical import CategoricalPredictive, labels_within, probit
 from counterpoint.posterior.multinomial import WEIGHT, Multinomial, contrasts, jacobian
+from counterpoint.posterior.past import Past
 from counterpoint.posterior.rows import blocks, checked_weight, design, refuse_width
 from counterpoint.posterior.status import Status
 from counterpoint.posterior.tuning import Fitted, Search
@@ -91,21 +92,22 @@ class Softmax:
         search = Search.over(rows, dense_limit)
         if prior is not None:
             found = search.evaluate(math.log(_positive(prior, "prior")))
-            return cls._of(search, found, Status.GIVEN)
+            return cls._of(rows, found, Status.GIVEN, search.evaluations)
         begin = search.start if start is None else _positive(start, "start")
-        return cls._of(search, *search.tune(begin))
+        found, status = search.tune(begin)
+        return cls._of(rows, found, status, search.evaluations)
 
     @classmethod
-    def _of(cls, search: "Search", found: "Fitted", status: Status) -> "Softmax":
+    def _of(cls, rows: Multinomial, found: Fitted, status: Status, evaluations: int) -> "Softmax":
         if not found.optimum.converged:
             status = Status.UNFINISHED
         return cls(
-            mean=found.optimum.weights @ search.rows.basis.T,
+            mean=found.optimum.weights @ rows.basis.T,
             prior=found.prior,
             log_evidence=found.log_evidence,
             effective=found.effective,
             status=status,
-            evaluations=search.evaluations,
+            evaluations=evaluations,
             precision=found.precision,
         )
 
@@ -113,6 +115,97 @@ class Softmax:
     def classes(self) -> int:
         """C."""
         return self.mean.shape[1]
+
+    def update(
+        self,
+        features: Float[Tensor, "rows features"],
+        labels: Int64[Tensor, " labels"],
+        weight: Float[Tensor, "..."] | None = None,
+        *,
+        classes: int | None = None,
+        keep: float = 1.0,
+    ) -> "Softmax":
+        """The posterior with more rows, without the earlier ones: recursive Laplace.
+
+        With ``V`` the weights in contrasts, ``W = VB'``, the earlier rows count as the quadratic
+        ``L(V) = αV₀'(V − V₀) − (V − V₀)'H₀(V − V₀)/2`` around their optimum ``V₀``, the new ones
+        exactly: the mean is at the greatest ``keep L(V) + Σ w log p(label | V) − α|V|²/2``, the
+        precision there ``keep H₀ + H + αI``: in full its exact sum, in Kronecker factors one
+        product, of pooled sums. It stays in the form that it had, and ``α`` as it was (Ritter,
+        Botev & Barber 2018; see `posterior.past`).
+
+        New classes come last. Earlier rows say nothing about a new class: the weights of its
+        contrast with the earlier ones have only the prior and the new rows, and what is kept is
+        how the earlier classes compare among each other. With no rows of earlier classes among
+        the new ones, a new class is therefore likely where the earlier rows lay, too.
+
+        `log_evidence` becomes ``keep log p(earlier rows) + log p(new rows)`` with the prior
+        integrated out, by Laplace; `status` stays unless the optimum was not found.
+
+        Args:
+            features: the new rows x F, as in the fit.
+            labels: class of each new row, from 0.
+            weight: of each new row, at least 0, as repetition; none means one each.
+            classes: how many there are now; none means as many as before.
+            keep: weight of the earlier rows, from 0 (forgotten: only the prior stays) to 1.
+
+        Raises:
+            InputError: no row of positive weight, fewer classes than before, `keep` outside 0
+                to 1, another number of features, or labels, features or weights that cannot be
+                used (names the row).
+
+        >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
+        >>> layer = Softmax.fit(x, torch.tensor([0, 0, 1, 1]), classes=2, prior=1.0)
+        >>> layer = layer.update(torch.tensor([[0.0], [9.0]]), torch.tensor([0, 2]), classes=3)
+        >>> layer.predict(torch.tensor([[-2.0], [9.0]])).probabilities.argmax(1)
+        tensor([0, 2])
+        """
+        count = self.classes if classes is None else classes
+        if count < self.classes:
+            raise InputError(
+                f"classes: at least the {self.classes} of before are needed, found {count}"
+            )
+        if not 0 <= keep <= 1:
+            raise InputError(f"keep: must be from 0 to 1, found {keep}")
+        refuse_width(features.shape[1], self.mean.shape[0] - 1)
+        rows = _rows(features, labels, count, weight)
+        found = self._past(keep, count).joined(rows, keep * self._log_likelihood)
+        return self._of(rows, found, self.status, self.evaluations + 1)
+
+    def cost(self, other: "Softmax") -> float:
+        """What the rows that this posterior came from lose by another's weights, in nats.
+
+        As the Gaussian estimates it: ``d'H₀d/2 − αV₀'d`` for the step ``d = V − V₀`` in contrasts
+        between the classes of this posterior. Below zero where the rows gain: ``V₀`` is the
+        optimum with the prior, not of the rows alone. Of a posterior that was updated, earlier
+        rows count as much as was kept of them.
+
+        Args:
+            other: a layer of the same features, with the same classes first; what it says of
+                more classes does not count.
+
+        Raises:
+            InputError: it has another number of features, or fewer classes.
+        """
+        refuse_width(other.mean.shape[0] - 1, self.mean.shape[0] - 1)
+        if other.classes < self.classes:
+            raise InputError(
+                f"classes: at least the {self.classes} of before are needed, found {other.classes}"
+            )
+        weights = other.mean @ contrasts(other.classes)
+        gained = self._past(1.0, self.classes).log_likelihood(weights[:, : self.classes - 1])
+        return 0.0 - gained
+
+    def _past(self, keep: float, classes: int) -> Past:
+        weights = self.mean @ contrasts(self.classes)
+        return Past.of(weights, self.precision, self.prior, keep, classes - 1)
+
+    @property
+    def _log_likelihood(self) -> float:
+        """Of the rows at the optimum: the evidence without what Laplace added to it."""
+        total = self.mean[:, 1:].numel()
+        added = total * math.log(self.prior) - float(self.precision.logdet())
+        return self.log_evidence + (self.prior * float(self.mean.square().sum()) - added) / 2
 
     def predict(
         self,

@@ -156,6 +156,16 @@ class Statistics:
             raise InputError(f"rows to remove: must all be among those added, found {reason}")
         return self.zeros(self.features, self.targets) if rest.count == 0 else rest
 
+    def mean_square(self, weights: Float64[Tensor, "width targets"]) -> Float64[Tensor, " targets"]:
+        """Mean squared residual of the rows: ``Σ w (y - φ'v)² / Σ w`` by any weights ``v``.
+
+        Args:
+            weights: bias last.
+        """
+        cross = (weights * self.cross).sum(0)
+        bent = (weights * (self.gram @ weights)).sum(0)
+        return ((self.square - 2 * cross + bent) / self.weight).clamp_min(0)
+
     def scaled(self, factor: float) -> "Statistics":
         """Every row's weight times `factor`: forgetting (below one), or weights brought to mean 1.
 

@@ -3,13 +3,20 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from counterpoint.gaussian import Precision
 from counterpoint.posterior.multinomial import WEIGHT, Multinomial
-from counterpoint.posterior.newton import Optimum, Precondition, Solve, maximise
+from counterpoint.posterior.newton import (
+    Optimum,
+    Precondition,
+    Ridge,
+    Solve,
+    from_matrix,
+    from_precision,
+    maximise,
+)
 from counterpoint.posterior.search import climb
 from counterpoint.posterior.status import Status
 
@@ -35,6 +42,18 @@ class Fitted:
     precision: Precision
     log_evidence: float
     effective: float
+
+    @classmethod
+    def of(cls, optimum: Optimum, precision: Precision, prior: float) -> "Fitted":
+        """With Laplace's evidence and the effective number of weights."""
+        total = optimum.weights.numel()
+        evidence = (
+            optimum.log_likelihood
+            - prior * float(optimum.weights.square().sum()) / 2
+            + (total * math.log(prior) - float(precision.logdet())) / 2
+        )
+        effective = max(0.0, total - prior * float(precision.variances()[WEIGHT].sum()))
+        return cls(prior, optimum, precision, evidence, effective)
 
 
 @dataclass
@@ -81,19 +100,12 @@ class Search:
     def evaluate(self, log_prior: float) -> Fitted:
         """The optimum, the curvature there and the evidence, for one prior precision."""
         prior = math.exp(log_prior)
-        optimum = maximise(self.rows, self.weights, prior, self._preconditions(prior))
+        optimum = maximise(self.rows, self.weights, Ridge(prior), self._preconditions(prior))
         make = self.rows.dense if self.dense else self.rows.kronecker
         self.curvature = make(optimum.probabilities)
         self.weights = optimum.weights
         self.evaluations += 1
-        total, precision = self.weights.numel(), self.curvature.shift(prior)
-        evidence = (
-            optimum.log_likelihood
-            - prior * float(optimum.weights.square().sum()) / 2
-            + (total * log_prior - float(precision.logdet())) / 2
-        )
-        effective = max(0.0, total - prior * float(precision.variances()[WEIGHT].sum()))
-        found = Fitted(prior, optimum, precision, evidence, effective)
+        found = Fitted.of(optimum, self.curvature.shift(prior), prior)
         if self.best is None or found.log_evidence > self.best.log_evidence:
             self.best = found
         return found
@@ -106,7 +118,7 @@ class Search:
         """
         total, last = self.weights.numel(), self.curvature
         if self.dense and last is not None:
-            solve = _solver(last.shift(prior))
+            solve = from_precision(last.shift(prior))
             return lambda _: solve
         ready: list[Solve] = []
 
@@ -156,27 +168,12 @@ def _of_sample(
     width, count = rows.design.shape[1], rows.basis.shape[1]
     curvature = Multinomial.curvature(*rows.sampled(probabilities, max(_SAMPLE, width * count)))
     curvature.diagonal().add_(prior)
-    factor, failed = torch.linalg.cholesky_ex(curvature)
-    if bool(failed):  # a prior below the rounding of a singular curvature
-        return _of_factors(rows, probabilities, prior)
-
-    def solve(vector: Float64[Tensor, "width contrasts"]) -> Float64[Tensor, "width contrasts"]:
-        return torch.cholesky_solve(vector.T.reshape(-1, 1), factor).view(count, width).T
-
-    return solve
+    # it fails for a prior below the rounding of a singular curvature
+    return from_matrix(curvature) or _of_factors(rows, probabilities, prior)
 
 
 def _of_factors(
     rows: Multinomial, probabilities: Float64[Tensor, "rows classes"], prior: float
 ) -> Solve:
     """The solution with Kronecker factors."""
-    return _solver(rows.kronecker(probabilities).shift(prior))
-
-
-def _solver(precision: Precision) -> Solve:
-    """Its `solve`, of weights as Newton's method holds them."""
-
-    def solve(vector: Float64[Tensor, "width contrasts"]) -> Float64[Tensor, "width contrasts"]:
-        return precision.solve({WEIGHT: vector.T})[WEIGHT].T
-
-    return solve
+    return from_precision(rows.kronecker(probabilities).shift(prior))

@@ -58,6 +58,8 @@ class Data:
         missing: further words that mean "no value".
         decimal: the sign before the decimals in a text file, "." or ",".
         dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
+        keep_sample: rows that stay in the model's folder, encoded, so that updates can say what
+            they forget; held-out ones where there are such. 0: none.
     """
 
     table: str = ""
@@ -74,8 +76,10 @@ class Data:
     missing: tuple[str, ...] = ()
     decimal: str = "."
     dates: str = ""
+    keep_sample: int = 0
 
     def __post_init__(self) -> None:
+        _within("data.keep_sample", self.keep_sample, 0, 10_000_000)
         _within("data.validation", self.validation, 0.01, 0.5)
         _one_of("data.dates", self.dates, ("", "day-first", "month-first"))
         _one_of("data.decimal", self.decimal, (".", ","))

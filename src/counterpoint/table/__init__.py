@@ -29,6 +29,7 @@ from counterpoint.table.predictions import (
 )
 from counterpoint.table.read import read_table
 from counterpoint.table.schema import Column, Schema
+from counterpoint.table.update import Update, update_table
 
 __all__ = [
     "CategoryPrediction",
@@ -42,7 +43,9 @@ __all__ = [
     "TableClassifier",
     "TableModel",
     "TableRegressor",
+    "Update",
     "fit_table",
     "read_table",
     "to_frame",
+    "update_table",
 ]

@@ -10,7 +10,14 @@ from counterpoint.table.dates import date_parts
 from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.schema import MISSING_LEVEL, UNSEEN_LEVEL, Column, Schema
 
-__all__ = ["check_columns", "encode_inputs", "encode_target", "encode_weight"]
+__all__ = [
+    "check_columns",
+    "codes_of",
+    "encode_inputs",
+    "encode_target",
+    "encode_weight",
+    "standardised",
+]
 
 
 def check_columns(schema: Schema, frame: pd.DataFrame, where: str = "table") -> None:
@@ -39,18 +46,35 @@ def encode_inputs(schema: Schema, frame: pd.DataFrame, where: str = "table") -> 
         InputError: a column is absent, or a cell is not of its column's kind.
     """
     check_columns(schema, frame, where)
-    codes = [_codes(column, frame[column.name]) for column in schema.categories]
+    codes = [codes_of(column, frame[column.name]) for column in schema.categories]
     numbers: list[np.ndarray] = []
     indicators: list[np.ndarray] = []
     for column in schema.numbers:
-        parts = _parts(column, frame[column.name], where)
-        numbers += [(parts[f.part] - f.mean) / f.scale for f in column.features]
+        numbers += standardised(column, frame[column.name], where)
         if column.gaps:
             indicators.append(np.isnan(numbers[-1]).astype(np.float64))
     return {
         "categories": _stack(codes, len(frame), np.int64),
         "numbers": _stack([np.nan_to_num(n) for n in numbers] + indicators, len(frame), np.float32),
     }
+
+
+def standardised(column: Column, values: pd.Series, where: str = "table") -> list[np.ndarray]:
+    """A number's or date's features, (N,) each, standardised; NaN where there is no value.
+
+    Raises:
+        InputError: a cell is not of the column's kind.
+    """
+    parts = _parts(column, values, where)
+    return [(parts[f.part] - f.mean) / f.scale for f in column.features]
+
+
+def codes_of(column: Column, values: pd.Series) -> np.ndarray:
+    """A category's codes, int64 (N,)."""
+    texts = to_levels(values)
+    places = {level: place for place, level in enumerate(column.levels, 2)}
+    codes = texts.map(places).fillna(UNSEEN_LEVEL).to_numpy(dtype=np.int64)
+    return np.where(texts.isna().to_numpy(), MISSING_LEVEL, codes)
 
 
 def encode_target(column: Column, values: pd.Series, where: str = "table") -> tuple[Tensor, Tensor]:
@@ -65,7 +89,7 @@ def encode_target(column: Column, values: pd.Series, where: str = "table") -> tu
         InputError: a cell is not of the column's kind.
     """
     if column.categorical:
-        codes = _codes(column, values) - 2
+        codes = codes_of(column, values) - 2
         known = codes >= 0
         return torch.from_numpy(np.where(known, codes, 0)), torch.from_numpy(known)
     numbers = to_numbers(values, column.name, where)
@@ -92,13 +116,6 @@ def encode_weight(values: pd.Series, name: str, where: str = "table") -> np.ndar
     if not weight.any():
         raise InputError(f"{where}: weight column {name!r}: every weight is zero")
     return weight
-
-
-def _codes(column: Column, values: pd.Series) -> np.ndarray:
-    texts = to_levels(values)
-    places = {level: place for place, level in enumerate(column.levels, 2)}
-    codes = texts.map(places).fillna(UNSEEN_LEVEL).to_numpy(dtype=np.int64)
-    return np.where(texts.isna().to_numpy(), MISSING_LEVEL, codes)
 
 
 def _parts(column: Column, values: pd.Series, where: str) -> dict[str, np.ndarray]:

@@ -17,16 +17,20 @@ from counterpoint.recipe import Recipe
 from counterpoint.seeding import derive, seeded, threads
 from counterpoint.table.describe import Course
 from counterpoint.table.evaluate import evaluate_model
+from counterpoint.table.history import Learnt
+from counterpoint.table.kept import Kept
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.luna import drop_heads, make_luna_goals
+from counterpoint.table.memory import Remembered
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.network import build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
 from counterpoint.table.sizes import resolve
+from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS
 from counterpoint.train import PLAIN, Fit, Status, Training, fit
 
-__all__ = ["Context", "Interrupted", "fit_table"]
+__all__ = ["Context", "Interrupted", "fit_table", "member_folder", "now"]
 
 
 class Interrupted(RuntimeError):
@@ -71,7 +75,8 @@ def fit_table(
         frame: the table.
         recipe: what to predict from what, and how.
         context: where it happens.
-        evaluate: whether to measure the held-out rows and describe the table (`findings`).
+        evaluate: whether to measure the held-out rows and describe the table (`findings`), and to
+            remember of the rows what an update needs.
 
     Returns:
         The fitted model, not saved yet.
@@ -91,19 +96,45 @@ def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) 
     trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
     networks = [network for network, _ in trained]
     beliefs = KINDS[recipe.posterior.uncertainty].fit(networks, prepared)
+    for network, belief in zip(networks, beliefs, strict=True):
+        belief.settle(network)
     members = tuple(Member(*pair) for pair in zip(networks, beliefs, strict=True))
     model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)))
     if not evaluate:
         return model
+    model = _remembering(model, frame.rename(columns=str), prepared, context)
     course = _course([course for _, course in trained])
     findings = evaluate_model(model, frame.rename(columns=str), prepared, course)
     findings = replace(
-        findings,
-        name=context.name,
-        command=context.command,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        findings, name=context.name, command=context.command, created=model.history[0].created
     )
     return replace(model, findings=findings)
+
+
+def _remembering(
+    model: TableModel, frame: pd.DataFrame, prepared: Prepared, context: Context
+) -> TableModel:
+    """The model with what an update needs of the rows."""
+    train, test = (torch.from_numpy(part) for part in (prepared.rows.train, prepared.rows.test))
+    members = tuple(
+        replace(m, memory=Remembered.of(m.network, prepared, train, m.belief.noise))
+        for m in model.members
+    )
+    most, seed = model.recipe.data.keep_sample, model.recipe.training.seed
+    # rows that nothing was fitted to, where there are such, say more of what is forgotten
+    shown = test if len(test) else train
+    return replace(
+        model,
+        members=members,
+        tallies=Tallies.of(prepared.schema, frame, prepared.rows.train),
+        kept=Kept.of(prepared, shown, most, seed) if most else None,
+        history=(Learnt(context.name, context.fingerprint, len(train), now(), "fit"),),
+    )
+
+
+def now() -> str:
+    """The time, ISO 8601, in whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _train(
@@ -132,7 +163,7 @@ def _train(
         make_source(prepared, fitted),
         settings,
         validation=make_source(prepared, torch.from_numpy(prepared.rows.held[place]), fitted),
-        folder=_folder(context, place),
+        folder=member_folder(context, place),
         recipe=_identity(recipe, context),
         command=context.command or None,
         progress=context.progress and f"network {place + 1} of {recipe.network.members}",
@@ -158,7 +189,8 @@ def _goals(prepared: Prepared, recipe: Recipe, fitted: Tensor) -> Goals:
     return make_luna_goals(prepared.targets, fitted, heads, recipe.posterior.diversity)
 
 
-def _folder(context: Context, place: int) -> Path | None:
+def member_folder(context: Context, place: int) -> Path | None:
+    """Where a member's checkpoints and log go; None: nowhere."""
     return None if context.folder is None else context.folder / f"member-{place}"
 
 
@@ -190,7 +222,7 @@ def _fill_unused(network: TableNet, prepared: Prepared, fitted: Tensor) -> None:
 def _log(context: Context, members: int) -> str:
     lines: list[str] = []
     for place in range(members):
-        folder = _folder(context, place)
+        folder = member_folder(context, place)
         if folder is not None and (folder / "log.jsonl").exists():
             text = (folder / "log.jsonl").read_text("utf-8")
             lines += [json.dumps({"member": place, **json.loads(t)}) for t in text.splitlines()]

@@ -23,7 +23,7 @@ from counterpoint.table.read import COMMA
 from counterpoint.table.schema import Column, Feature, Role, Schema
 from counterpoint.table.split import Split, parse_split
 
-__all__ = ["learn_schema", "plan_columns"]
+__all__ = ["common_levels", "learn_schema", "ordered", "plan_columns"]
 
 _RARE = 2
 _ID = "a free id: it counts the rows, or hardly any value repeats"
@@ -239,13 +239,21 @@ def _learn_levels(
     if column.role == "target":
         if len(counts) < 2:
             raise InputError(f"{where}: target {column.name!r}: one class in the training rows")
-        return tuple(sorted(counts.index, key=_order))
-    # a level seen once trains the embedding of unseen levels instead of one of its own
-    common = counts[counts >= _RARE] if len(rows) >= 50 else counts
-    return tuple(sorted(common.index, key=_order))
+        return tuple(sorted(counts.index, key=ordered))
+    return tuple(sorted(common_levels(counts, len(rows)).index, key=ordered))
 
 
-def _order(level: str) -> tuple[bool, float, str]:
+def common_levels(counts: pd.Series, rows: int) -> pd.Series:
+    """The levels that get an embedding of their own: one seen once trains that of unseen levels.
+
+    Args:
+        counts: rows by level.
+        rows: in all; where they are few, every level counts.
+    """
+    return counts[counts >= _RARE] if rows >= 50 else counts
+
+
+def ordered(level: str) -> tuple[bool, float, str]:
     """Numbers by size, then texts by alphabet."""
     try:
         return False, float(level), level

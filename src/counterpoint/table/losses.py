@@ -32,20 +32,27 @@ def make_source(prepared: Prepared, rows: Tensor, like: Tensor | None = None) ->
     return Tensors(tensors)
 
 
-def make_goals(targets: Sequence[Target], train: Tensor) -> Goals:
+def make_goals(
+    targets: Sequence[Target], train: Tensor, noise: Mapping[str, float | None] | None = None
+) -> Goals:
     """One goal a target: the mean negative log likelihood in nats a row.
 
     A number is Gaussian around the output with unit noise on the standardised scale (the noise
-    itself is found afterwards, by the evidence of the last layer); a category is categorical.
+    itself is found afterwards, by the evidence of the last layer) or with the one that is known; a
+    category is categorical.
     Rows without a value weigh nothing; weights are divided by their mean over the training rows.
 
     Args:
         targets: what is predicted.
         train: places of the training rows.
+        noise: target -> noise variance of a number, standardised, where it is known.
     """
+    known = noise or {}
     # the table's cells were checked once; checking every batch again would only cost time
     likelihoods = [
-        Categorical(validate=False) if target.categorical else Gaussian(1.0, validate=False)
+        Categorical(validate=False)
+        if target.categorical
+        else Gaussian(known.get(target.name) or 1.0, validate=False)
         for target in targets
     ]
     means = [float(target.weight[train].mean()) for target in targets]

@@ -15,17 +15,21 @@ from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.encode import encode_inputs
 from counterpoint.table.findings import Findings
+from counterpoint.table.history import Learnt
+from counterpoint.table.kept import Kept
 from counterpoint.table.kinds import to_levels
+from counterpoint.table.memory import Remembered
 from counterpoint.table.network import build_network
 from counterpoint.table.predictions import Prediction, combine
 from counterpoint.table.read import refuse_names
 from counterpoint.table.schema import Column, Schema
+from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS, Belief, Files, Part
 
 __all__ = ["Member", "TableModel"]
 
 _KIND = "table model"
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,12 @@ class Member:
     Attributes:
         network: the trained network, in evaluation mode.
         belief: what is known of its weights.
+        memory: what all rows so far say of all its weights, under which a deep update trains.
     """
 
     network: TableNet
     belief: Belief
+    memory: Remembered | None = None
 
     def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
         """The distribution of each target in each row, numbers standardised."""
@@ -55,6 +61,9 @@ class TableModel:
         members: the networks and what is known of them; a prediction is their equal mixture.
         findings: what the fit found out; none if it was not asked.
         log: the training log, JSON lines.
+        tallies: the values of the rows learnt from, by which later tables are compared.
+        kept: rows kept to see what an update forgets.
+        history: the tables learnt, the fit's first.
     """
 
     schema: Schema
@@ -62,6 +71,9 @@ class TableModel:
     members: tuple[Member, ...]
     findings: Findings | None = None
     log: str = ""
+    tallies: Tallies | None = None
+    kept: Kept | None = None
+    history: tuple[Learnt, ...] = ()
 
     def predict(self, frame: pd.DataFrame, where: str = "table") -> dict[str, Prediction]:
         """Predict every target in every row.
@@ -117,6 +129,13 @@ class TableModel:
                 tensors[f"{_posterior(place)}-{name}"] = group
             if files.document is not None:
                 documents[_posterior(place)] = files.document
+            if member.memory is not None:
+                tensors[f"memory-{place}"] = member.memory.tensors()
+        if self.tallies is not None:
+            documents["tallies"] = self.tallies.to_json()
+        if self.kept is not None:
+            tensors["kept"] = self.kept.tensors()
+        documents["history"] = [learnt.to_json() for learnt in self.history]
         if self.findings is not None:
             documents["evaluation"] = self.findings.to_json()
         write_folder(
@@ -161,7 +180,15 @@ class TableModel:
         members = tuple(
             _member(folder, schema, recipe, place) for place in range(recipe.network.members)
         )
-        model = cls(schema, recipe, members, log=folder.text("log.jsonl"))
+        model = cls(
+            schema,
+            recipe,
+            members,
+            log=folder.text("log.jsonl"),
+            tallies=_tallies(folder),
+            kept=_kept(folder, schema),
+            history=tuple(Learnt.from_json(item) for item in folder.document("history")),
+        )
         if folder.has("evaluation.json"):
             return replace(model, findings=Findings.from_json(folder.document("evaluation")))
         return model
@@ -196,4 +223,16 @@ def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Membe
         folder.document(_posterior(place)) if folder.has(document) else None,
     )
     belief = KINDS[recipe.posterior.uncertainty].read(schema, network.eval(), files)
-    return Member(network, belief)
+    memory = None
+    if folder.has(f"memory-{place}.safetensors"):
+        memory = Remembered.read(folder.tensors(f"memory-{place}"), network)
+    return Member(network, belief, memory)
+
+
+def _tallies(folder: Folder) -> Tallies | None:
+    return Tallies.from_json(folder.document("tallies")) if folder.has("tallies.json") else None
+
+
+def _kept(folder: Folder, schema: Schema) -> Kept | None:
+    has = folder.has("kept.safetensors")
+    return Kept.read(folder.tensors("kept"), schema) if has else None

@@ -29,6 +29,7 @@ def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
         schema.cardinalities,
         schema.edges,
         {c.name: heads * (len(c.levels) if c.categorical else 1) for c in schema.targets},
+        widths=schema.widths,
         trunk=network.trunk,
         width=network.width,
         depth=network.depth,

@@ -1,7 +1,7 @@
 """From a frame and a recipe to everything a fit needs: schema, rows and tensors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from counterpoint.recipe import Recipe
 from counterpoint.table.encode import encode_inputs, encode_target, encode_weight
 from counterpoint.table.learn import learn_schema, plan_columns
 from counterpoint.table.read import refuse_names
-from counterpoint.table.schema import Schema
+from counterpoint.table.schema import Feature, Schema
 from counterpoint.table.split import Rows, split_rows
 
 __all__ = ["Announce", "Prepared", "Target", "prepare"]
@@ -98,10 +98,12 @@ def prepare(
     )
     if announce is not None:
         announce(plan, rows)
-    weight = weight / weight[rows.train].mean()
+    unit = float(weight[rows.train].mean())
+    weight = weight / unit
     schema = learn_schema(
         plan, frame, rows.train, weight=weight, bins=recipe.network.bins, where=where
     )
+    schema = _with_unit(schema, unit)
     return Prepared(
         schema=schema,
         rows=rows,
@@ -109,6 +111,13 @@ def prepare(
         targets=tuple(_target(schema, name, frame, weight, rows, where) for name in _names(schema)),
         weighted=bool(recipe.data.weight),
     )
+
+
+def _with_unit(schema: Schema, unit: float) -> Schema:
+    """The schema with the unit of the weights in the column that holds them."""
+    feature = (Feature("value", 0.0, unit),)
+    columns = [replace(c, features=feature) if c.role == "weight" else c for c in schema.columns]
+    return Schema(tuple(columns))
 
 
 def _names(schema: Schema) -> list[str]:

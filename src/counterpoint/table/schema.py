@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.nn import embedding_width
 from counterpoint.table.kinds import Kind
 
 __all__ = ["MISSING_LEVEL", "UNSEEN_LEVEL", "Column", "Feature", "Role", "Schema"]
@@ -45,9 +46,11 @@ class Column:
         role: what the column is used for.
         note: why it has that kind or role, in words.
         features: of a number or date.
-        levels: of a category or boolean, sorted; codes are their places + 2.
+        levels: of a category or boolean, sorted, those of updates after them; codes are their
+            places + 2.
         gaps: whether training rows miss the value (then it has an indicator of its own).
         form: how a date is written; see `counterpoint.table.dates`.
+        width: of the embedding of a category that has grown; 0: by the number of levels.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Column:
     levels: tuple[str, ...] = ()
     gaps: bool = False
     form: str = ""
+    width: int = 0
 
     @property
     def categorical(self) -> bool:
@@ -95,6 +99,16 @@ class Schema:
     def cardinalities(self) -> list[int]:
         """Number of codes of each categorical input, missing and unseen counted."""
         return [len(column.levels) + 2 for column in self.categories]
+
+    @property
+    def widths(self) -> list[int]:
+        """Width of the embedding of each categorical input."""
+        return [c.width or embedding_width(len(c.levels) + 2) for c in self.categories]
+
+    @property
+    def weight(self) -> Column | None:
+        """The column that says how much a row counts; its scale is the unit of the weights."""
+        return next((c for c in self.columns if c.role == "weight"), None)
 
     @property
     def edges(self) -> list[tuple[float, ...]]:
@@ -144,6 +158,7 @@ def _column(item: Mapping[str, Any]) -> Column:
     column = Column(**parts)
     for text in (column.name, column.note, column.form):
         _checked(text, str)
+    _checked(column.width, int)
     if column.kind not in get_args(Kind) or column.role not in get_args(Role):
         raise TypeError(f"column {column.name!r}: unknown kind or role")
     if column.role in ("input", "target") and not column.categorical and not features:

@@ -56,12 +56,14 @@ class Histogram:
 class Rows:
     """Lying bars from zero to each value, the first at the top, with whiskers of `± spread`.
 
-    The figure's y axis needs `names` (one a bar): bar number i lies at y = i.
+    The figure's y axis needs `names` (one a bar): bar number i lies at y = i. A `label` is for the
+    legend, where bars of several tones lie in one figure.
     """
 
     values: Values
     spread: Values = ()
     tips: Sequence[str] = ()
+    label: str = ""
     tone: Tone = "one"
 
     def reach(self) -> tuple[Iterable[float | None], Iterable[float | None]]:
@@ -69,8 +71,8 @@ class Rows:
         return [0.0, *self.values, *self._ends()], ()
 
     def legend(self) -> Sequence[Entry]:
-        """Nothing: the axis names the bars."""
-        return []
+        """The label; the axis names the bars."""
+        return [(self.label, self.tone, "bar")] if self.label else []
 
     def draw(self, frame: Frame) -> Markup:
         """One rectangle a bar, then the whiskers in one path."""

@@ -1,9 +1,10 @@
 """The sections of the report, one file each: `Findings` in, a `Section` of the page out.
 
-`overview` (results against the baseline), `data` (columns), `training` (curves), `balance` (how
-several goals shared the steps), `targets` (with `number` and `category` for their kinds),
-`importance`, `ignorance` (the map), `known_least`, `embeddings`. A section that has nothing to say
-is None or says so in a sentence. A new section is one file and one line below.
+`overview` (results against the baseline), `updates` (what was learnt since, with `changes` and
+`moved` for its parts), `data` (columns), `training` (curves), `balance` (how several goals shared
+the steps), `targets` (with `number` and `category` for their kinds), `importance`, `ignorance` (the
+map), `known_least`, `embeddings`. A section that has nothing to say is None or says so in a
+sentence. A new section is one file and one line below.
 
 >>> from counterpoint.table.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
@@ -21,6 +22,7 @@ from counterpoint.report.sections.known_least import known_least
 from counterpoint.report.sections.overview import overview
 from counterpoint.report.sections.targets import targets
 from counterpoint.report.sections.training import training
+from counterpoint.report.sections.updates import updates
 from counterpoint.table.findings import Findings
 
 __all__ = ["sections"]
@@ -30,6 +32,7 @@ def sections(findings: Findings) -> list[Section]:
     """All sections that have something to say, in reading order."""
     found = [
         overview(findings),
+        updates(findings),
         *targets(findings),
         importance(findings),
         ignorance(findings),

@@ -8,10 +8,12 @@ from counterpoint.report.statistics import expected_cover
 from counterpoint.report.words import ABSENT, amount, knowledge_told, number, percent
 from counterpoint.table.findings import Findings, TargetFindings
 
-__all__ = ["overview", "shown"]
+__all__ = ["gain", "overview", "shown"]
 
 _LOWER = ("rmse", "mae", "mse", "error", "loss", "brier", "nll", "ece", "deviance", "crps")
-_HIGHER = ("r2", "r²", "accuracy", "likelihood", "auc", "f1", "precision", "recall", "explained")
+_HIGHER = (
+    "r2", "r²", "accuracy", "likelihood", "auc", "auroc", "f1", "precision", "recall", "explained",
+)  # fmt: skip
 _SHARES = ("accuracy", "coverage", "share", "ece", "calibration", "recall")
 _MOST = 40
 _MOST_METRICS = 12
@@ -43,8 +45,8 @@ def _is(name: str, words: tuple[str, ...]) -> bool:
     return any(word in lowered for word in words)
 
 
-def _gain(name: str, value: float | None, base: float | None) -> bool | None:
-    """Whether a metric is better than the baseline's; None where that cannot be said."""
+def gain(name: str, value: float | None, base: float | None) -> bool | None:
+    """Whether a metric is better than what it is held against; None where that cannot be said."""
     known, other = finite(value), finite(base)
     if known is None or other is None or known == other:
         return None
@@ -99,7 +101,7 @@ def _meter(value: float | None, base: float, name: str) -> Markup:
 
 
 def _against(name: str, value: float | None, base: float) -> list[str]:
-    better = _gain(name, value, base)
+    better = gain(name, value, base)
     beside = f"baseline {shown(name, base)}"
     if better is None:
         return [beside]
@@ -157,7 +159,7 @@ def _body(rows: list[Markup]) -> list[Markup]:
 
 def _measure(target: TargetFindings, name: str) -> Markup:
     value, base = target.metrics.get(name), target.baseline.get(name)
-    worse = _gain(name, value, base) is False
+    worse = gain(name, value, base) is False
     mark = tag("span", {"class": "bad"}, " worse") if worse else ""
     reference = ABSENT if finite(base) is None else shown(name, base)
     return tag(

@@ -18,9 +18,9 @@ number, a factor on the prior precision of a category.
 from counterpoint.table.uncertainty.belief import Belief, Files, Kind, Part
 from counterpoint.table.uncertainty.ensemble import ENSEMBLE
 from counterpoint.table.uncertainty.laplace import LAPLACE
-from counterpoint.table.uncertainty.last_layer import LAST_LAYER
+from counterpoint.table.uncertainty.last_layer import LAST_LAYER, LastLayers
 
-__all__ = ["KINDS", "Belief", "Files", "Kind", "Part"]
+__all__ = ["KINDS", "Belief", "Files", "Kind", "LastLayers", "Part"]
 
 KINDS: dict[str, Kind] = {
     "last-layer": LAST_LAYER,

@@ -43,6 +43,39 @@ class Belief(Protocol):
         """
         ...
 
+    @property
+    def noise(self) -> Mapping[str, float | None]:
+        """Target -> noise variance of a number, standardised; None of a category."""
+        ...
+
+    def settle(self, network: TableNet) -> None:
+        """Put what is believed of the heads, on average, into the network's own.
+
+        Args:
+            network: the member.
+        """
+        ...
+
+    def updated(
+        self,
+        network: TableNet,
+        prepared: Prepared,
+        rows: Tensor,
+        *,
+        keep: float,
+        noise: Mapping[str, float],
+    ) -> "Belief":
+        """What is believed after more rows.
+
+        Args:
+            network: the member as it is now; it may have grown.
+            prepared: the table of the rows.
+            rows: places in it.
+            keep: share of what earlier rows say that stays.
+            noise: target -> noise variance from now on; where there is none it stays.
+        """
+        ...
+
     def files(self) -> Files:
         """What `Kind.read` needs."""
         ...
@@ -56,7 +89,9 @@ class Kind:
         fit: from all members' networks and the table to a belief each.
         read: from the columns, a network and what was kept to its belief; raises `InputError`,
             `LookupError` or `ValueError` where they do not fit together.
+        updates: what an update may train: "heads" (the trunk stays), "network".
     """
 
     fit: Callable[[Sequence[TableNet], Prepared], Sequence[Belief]] = field(repr=False)
     read: Callable[[Schema, TableNet, Files], Belief] = field(repr=False)
+    updates: frozenset[str] = frozenset()

@@ -38,6 +38,22 @@ class PointPredictions:
         outputs = compute_outputs(network, inputs)
         return {name: _part(outputs[name], noise) for name, noise in self.noise.items()}
 
+    def settle(self, network: TableNet) -> None:
+        """See `Belief`: the heads are what was trained."""
+
+    def updated(
+        self,
+        network: TableNet,
+        prepared: Prepared,
+        rows: Tensor,
+        *,
+        keep: float,
+        noise: Mapping[str, float],
+    ) -> "PointPredictions":
+        """See `Belief`: the noise alone."""
+        del network, prepared, rows, keep
+        return PointPredictions({name: noise.get(name, old) for name, old in self.noise.items()})
+
     def files(self) -> Files:
         """The noise of the numbers, in the order of the schema."""
         values = [noise for noise in self.noise.values() if noise is not None]
@@ -73,5 +89,5 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredicti
     return [PointPredictions(noise) for _ in networks]
 
 
-ENSEMBLE = Kind(_fit, _read)
+ENSEMBLE = Kind(_fit, _read, updates=frozenset(("network",)))
 """See `PointPredictions`."""

@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from counterpoint.curvature import Batch
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical, Gaussian, Likelihood
 from counterpoint.nn import TableNet
 from counterpoint.posterior import (
     CategoricalPredictive,
@@ -29,6 +28,7 @@ from counterpoint.posterior import (
     laplace,
     laplace_from,
 )
+from counterpoint.table.masked import Masked, batches, likelihoods
 from counterpoint.table.network import compute_outputs
 from counterpoint.table.prepare import Prepared
 from counterpoint.table.schema import Schema
@@ -73,6 +73,26 @@ class AllWeights:
             for place, (name, noise) in enumerate(self.noise.items())
         }
 
+    def settle(self, network: TableNet) -> None:
+        """See `Belief`: the heads are what was trained."""
+
+    def updated(
+        self,
+        network: TableNet,
+        prepared: Prepared,
+        rows: Tensor,
+        *,
+        keep: float,
+        noise: Mapping[str, float],
+    ) -> "AllWeights":
+        """Not known: see `Kind.updates`.
+
+        Raises:
+            InputError: always.
+        """
+        del network, prepared, rows, keep, noise
+        raise InputError("a posterior over all weights cannot be updated; fit again with all rows")
+
     def files(self) -> Files:
         """The posterior but for its mean, which is the network itself, and the noise."""
         noise = [1.0 if value is None else value for value in self.noise.values()]
@@ -89,40 +109,12 @@ class AllWeights:
         return found if isinstance(found, dict) else {"0": found}
 
 
-class _Masked(nn.Module):
-    """A network whose output is zero, whatever the weights, where a target has no value.
-
-    Then rows that lack a target say nothing about the weights through it, while they do through
-    the others.
-    """
-
-    def __init__(self, network: TableNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, categories: Tensor, numbers: Tensor, known: Tensor) -> dict[str, Tensor]:
-        """Outputs by the target's place: names of heads may be empty in a table, not here."""
-        outputs = self.network(categories, numbers)
-        return {
-            str(place): output * known[:, place, None]
-            for place, output in enumerate(outputs.values())
-        }
-
-
 def _joined(parts: Sequence[Distribution], noise: float | None) -> Part:
     mean = torch.cat([part.mean for part in parts])
     knowledge = torch.cat([part.knowledge for part in parts])
     if noise is None:
         return CategoricalPredictive(mean, knowledge)
     return Predictive(mean, torch.full_like(mean, noise), knowledge)
-
-
-def _likelihoods(noise: Sequence[float | None]) -> dict[str, Likelihood]:
-    made = [
-        Categorical(validate=False) if value is None else Gaussian(value, validate=False)
-        for value in noise
-    ]
-    return {str(place): likelihood for place, likelihood in enumerate(made)}
 
 
 def _read(schema: Schema, network: TableNet, files: Files) -> AllWeights:
@@ -136,8 +128,8 @@ def _read(schema: Schema, network: TableNet, files: Files) -> AllWeights:
     rows = torch.zeros(2, len(schema.edges))
     codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
     batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
-    model, likelihoods = _Masked(network.eval()), _likelihoods(list(noise.values()))
-    found = laplace_from(files.document, files.tensors["weights"], model, likelihoods, batch)
+    model = Masked(network.eval())
+    found = laplace_from(files.document, files.tensors["weights"], model, likelihoods(noise), batch)
     return AllWeights(found, noise)
 
 
@@ -170,6 +162,8 @@ class _Table:
 
     Attributes:
         networks: the members.
+        prepared: the table.
+        places: of the rows in it.
         inputs: of the rows.
         rows: one a target.
         weight: of each row, whichever targets it has.
@@ -177,6 +171,8 @@ class _Table:
     """
 
     networks: Sequence[TableNet]
+    prepared: Prepared
+    places: Tensor
     inputs: dict[str, Tensor]
     rows: list[TargetRows]
     weight: Tensor
@@ -188,7 +184,8 @@ class _Table:
         inputs = {name: value[places] for name, value in prepared.inputs.items()}
         rows = [TargetRows.of(target, prepared) for target in prepared.targets]
         weight = torch.stack([part.weight for part in rows]).max(0).values
-        return cls(networks, inputs, rows, weight, [compute_outputs(n, inputs) for n in networks])
+        outputs = [compute_outputs(network, inputs) for network in networks]
+        return cls(networks, prepared, places, inputs, rows, weight, outputs)
 
     def kept(self, place: int) -> Tensor:
         """The rows that a member was fitted to; all where it left out everything that counts."""
@@ -201,10 +198,11 @@ class _Table:
 
     def fit(self, place: int, chosen: Tensor, noise: Sequence[float | None]) -> Laplace:
         """The posterior of a member from some rows, its prior by the evidence."""
+        names = [rows.target.name for rows in self.rows]
         return laplace(
-            _Masked(self.networks[place].eval()),
-            _likelihoods(noise),
-            [self._batch(part) for part in chosen.nonzero()[:, 0].split(_ROWS)],
+            Masked(self.networks[place].eval()),
+            likelihoods(dict(zip(names, noise, strict=True))),
+            batches(self.prepared, self.places[chosen]),
             prior=1.0,
         ).tuned(noise=False)
 
@@ -259,20 +257,3 @@ class _Table:
     def _predict(self, member: AllWeights, place: int, chosen: Tensor) -> dict[str, Part]:
         inputs = {name: value[chosen] for name, value in self.inputs.items()}
         return member.predict(self.networks[place], inputs)
-
-    def _batch(self, chosen: Tensor) -> Batch:
-        known = torch.stack([rows.used[chosen] for rows in self.rows], 1).float()
-        targets = {str(place): _target(rows, chosen) for place, rows in enumerate(self.rows)}
-        return Batch.of(
-            self.inputs["categories"][chosen],
-            self.inputs["numbers"][chosen],
-            known,
-            target=targets,
-            weight=self.weight[chosen].float(),
-        )
-
-
-def _target(rows: TargetRows, chosen: Tensor) -> Tensor:
-    values = rows.values[chosen]
-    used = rows.used[chosen]
-    return values * (used if rows.target.categorical else used[:, None])

@@ -38,6 +38,39 @@ class LastLayers:
         features = compute_features(network, inputs)
         return {name: layer.predict(features) for name, layer in self.posteriors.items()}
 
+    @property
+    def noise(self) -> dict[str, float | None]:
+        """See `Belief`."""
+        return {
+            name: float(layer.noise[0]) if isinstance(layer, LastLayer) else None
+            for name, layer in self.posteriors.items()
+        }
+
+    def settle(self, network: TableNet) -> None:
+        """See `Belief`: the posteriors' means."""
+        for layer, head in zip(self.posteriors.values(), network.heads, strict=True):
+            head.load_state_dict({"weight": layer.mean[:-1].T, "bias": layer.mean[-1]})
+
+    def updated(
+        self,
+        network: TableNet,
+        prepared: Prepared,
+        rows: Tensor,
+        *,
+        keep: float,
+        noise: Mapping[str, float],
+    ) -> "LastLayers":
+        """See `Belief`: exact for numbers, whose prior is tuned anew; Laplace's for categories."""
+        features = compute_features(network, {n: v[rows] for n, v in prepared.inputs.items()})
+        return LastLayers(
+            {
+                target.name: _updated(
+                    self.posteriors[target.name], features, target, rows, keep, noise
+                )
+                for target in prepared.targets
+            }
+        )
+
     def files(self) -> Files:
         """One file a target."""
         layers = enumerate(self.posteriors.values())
@@ -65,7 +98,31 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[LastLayers]:
     ]
 
 
-LAST_LAYER = Kind(_fit, _read)
+def _updated(
+    layer: LastLayer | Softmax,
+    features: Tensor,
+    target: Target,
+    rows: Tensor,
+    keep: float,
+    noise: Mapping[str, float],
+) -> LastLayer | Softmax:
+    weight, values = target.weight[rows], target.values[rows]
+    used = weight > 0
+    if isinstance(layer, Softmax):
+        if not used.any():
+            return layer
+        return layer.update(
+            features[used], values[used], weight[used], classes=target.outputs, keep=keep
+        )
+    statistics = Statistics.of(features[used], values[used], weight[used])
+    if keep > 0:
+        statistics = layer.statistics.scaled(keep) + statistics
+    if not statistics.weight > 0:
+        return layer
+    return LastLayer.fit(statistics, noise=noise.get(target.name, float(layer.noise[0])))
+
+
+LAST_LAYER = Kind(_fit, _read, updates=frozenset(("heads", "network")))
 """See `LastLayers`."""
 
 

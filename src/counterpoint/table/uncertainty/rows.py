@@ -1,6 +1,6 @@
 """A target over the rows to learn from, and the noise that the rows left out reveal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from counterpoint.table.prepare import Prepared, Target
 
-__all__ = ["TargetRows", "held_out_noise", "pooled_noise", "residual_noise"]
+__all__ = ["TargetRows", "fresh_noise", "held_out_noise", "pooled_noise", "residual_noise"]
 
 _LEAST = 0.1
 
@@ -102,6 +102,26 @@ def pooled_noise(
     )
     disagreement = float(weight @ torch.cat([between[out] for _, out in held]) / weight.sum())
     return max(noise - disagreement, _LEAST * noise)
+
+
+def fresh_noise(
+    values: Tensor, means: Sequence[Tensor], knowledge: Sequence[Tensor], weight: Tensor
+) -> float:
+    """The noise variance that new rows reveal, each predicted by members that had not learnt it.
+
+    As in `pooled_noise`, what the members disagree about is taken off.
+
+    Args:
+        values: (N, 1), standardised.
+        means: of each member, (N, 1).
+        knowledge: of each member, the variance of that, (N, 1).
+        weight: of each row, not all zero.
+    """
+    every = torch.cat(list(means), 1).T
+    residual, between = values[:, 0] - every, every.var(0, unbiased=False)
+    unsure = torch.cat(list(knowledge), 1).T
+    noise = held_out_noise(residual.flatten(), unsure.flatten(), weight.repeat(len(every)))
+    return max(noise - float(weight @ between / weight.sum()), _LEAST * noise)
 
 
 def residual_noise(rows: TargetRows, means: Mapping[int, Tensor]) -> float:

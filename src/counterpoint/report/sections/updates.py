@@ -1,0 +1,113 @@
+"""What was learnt since the fit: one line an update, and the newest updates in full."""
+
+from counterpoint.report.figures import finite
+from counterpoint.report.figures.text import shorten
+from counterpoint.report.markup import Markup, join, tag
+from counterpoint.report.parts import Cell, Heading, Section, grid, named, plain, sized, table
+from counterpoint.report.sections.changes import forgotten, learnt
+from counterpoint.report.sections.moved import moved_card, moved_table
+from counterpoint.report.words import ABSENT, amount, duration, percent
+from counterpoint.table.findings import Findings, UpdateFindings
+
+__all__ = ["updates"]
+
+_MOST_LISTED = 100
+_MOST_IN_FULL = 3
+_MOST_NOTES = 10
+_LONGEST_NOTE = 400
+_LONGEST_DATE = 40
+
+
+def updates(findings: Findings) -> Section | None:
+    """A table of the updates, newest first, and the newest three in full; None without any."""
+    newest = list(enumerate(findings.updates, start=1))[::-1]
+    if not newest:
+        return None
+    parts = [_summary(newest), *(_update(*pair) for pair in newest[:_MOST_IN_FULL])]
+    return Section("updates", "What was learnt since", join(parts), _lead(findings.updates))
+
+
+def _lead(found: list[UpdateFindings]) -> str:
+    rows = sum(update.rows for update in found)
+    verb = "has" if len(found) == 1 else "have"
+    text = (
+        f"{amount(len(found), 'update')} {verb} taught the model {amount(rows, 'row')} since the"
+        " fit. Every other section shows the fit as it was, before any update."
+    )
+    if len(found) > _MOST_IN_FULL:
+        text += f" The newest {_MOST_IN_FULL} are shown in full."
+    return text
+
+
+def _summary(newest: list[tuple[int, UpdateFindings]]) -> Markup:
+    headings = [
+        Heading("update", "amount"),
+        Heading("when", "value-cell"),
+        Heading("table", "name"),
+        Heading("rows", "amount"),
+        Heading("what was trained", "value-cell"),
+        Heading("forgotten on purpose", "amount"),
+        Heading("columns moved", "amount"),
+    ]
+    caption = (
+        "Newest first. Forgotten on purpose is a share of what all earlier rows say. A column moved"
+        " where its values differ from those of earlier rows by more than chance."
+    )
+    left = len(newest) - _MOST_LISTED
+    caption += f" {amount(left, 'older update')} are not listed." if left > 0 else ""
+    return table(caption, headings, [_line(*pair) for pair in newest[:_MOST_LISTED]])
+
+
+def _line(place: int, found: UpdateFindings) -> list[Cell]:
+    moved = sum(shift.moved for shift in found.shifts)
+    return [
+        sized(f"{place:,}", place),
+        shorten(found.created, _LONGEST_DATE) or ABSENT,
+        named(found.name or ABSENT),
+        sized(f"{found.rows:,}", found.rows),
+        _kind(found),
+        sized(percent(found.forget), found.forget),
+        sized(f"{moved:,} of {len(found.shifts):,}" if found.shifts else ABSENT, moved),
+    ]
+
+
+def _kind(found: UpdateFindings) -> str:
+    return "whole network" if found.deep else "last layer"
+
+
+def _update(place: int, found: UpdateFindings) -> Markup:
+    heading = [f"Update {place:,}", *([": ", named(found.name)] if found.name else [])]
+    identifier = f"update-{place}-moved"
+    cards = [learnt(found), forgotten(found), moved_card(found.shifts, identifier)]
+    return join(
+        [
+            tag("h3", {"class": "part"}, *heading),
+            tag("p", {"class": "lead"}, _told(found)),
+            grid(cards),
+            moved_table(found.shifts, plain(found.name) or f"update {place:,}"),
+            _notes(found.notes, place),
+        ]
+    )
+
+
+def _told(found: UpdateFindings) -> str:
+    trained = "the whole network" if found.deep else "the last layer alone"
+    verb = "was" if found.rows == 1 else "were"
+    text = f"{amount(found.rows, 'row')} {verb} learnt by {trained}"
+    text += f", after {amount(found.earlier_rows, 'earlier row')}"
+    text += f", in {duration(found.seconds)}" if finite(found.seconds) is not None else ""
+    text += f" ({shorten(found.created, _LONGEST_DATE)})." if found.created else "."
+    forget = finite(found.forget)
+    if forget:
+        return f"{text} {percent(forget)} of what earlier rows say was forgotten on purpose."
+    return text if forget is None else f"{text} Nothing was forgotten on purpose."
+
+
+def _notes(notes: list[str], place: int) -> Markup:
+    if not notes:
+        return Markup("")
+    items = [tag("li", None, note[:_LONGEST_NOTE]) for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        items.append(tag("li", None, amount(len(notes) - _MOST_NOTES, "more note")))
+    label = f"Notes of update {place:,}"
+    return tag("aside", {"class": "note-box", "aria-label": label}, tag("ul", None, *items))

@@ -1,0 +1,134 @@
+"""A bounded sample of rows, encoded, that stays with a model: to see what an update forgets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.seeding import generator
+from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.schema import Schema
+from counterpoint.table.split import Rows
+
+__all__ = ["Kept", "as_rows"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows, and for how many of all rows seen each of them stands.
+
+    Codes of levels and classes never change, so that rows stay valid when columns grow.
+
+    Attributes:
+        inputs: ``categories`` and ``numbers``.
+        values: one a target, in the order of the schema.
+        weights: likewise; 0 where a row has no value.
+        stands: (N,), float64.
+    """
+
+    inputs: dict[str, Tensor]
+    values: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...]
+    stands: Tensor
+
+    @classmethod
+    def of(cls, prepared: Prepared, rows: Tensor, most: int, seed: int) -> "Kept":
+        """At most so many of some rows, drawn without preference.
+
+        Args:
+            prepared: the table.
+            rows: places in it.
+            most: at least 1.
+            seed: decides which.
+        """
+        whole = cls(
+            {name: value[rows] for name, value in prepared.inputs.items()},
+            tuple(target.values[rows] for target in prepared.targets),
+            tuple(target.weight[rows] for target in prepared.targets),
+            torch.ones(len(rows), dtype=torch.float64),
+        )
+        return whole._drawn(most, seed)
+
+    def joined(self, other: "Kept", most: int, seed: int) -> "Kept":
+        """At most so many of both, each by how many rows it stands for.
+
+        Args:
+            other: of the same columns.
+            most: at least 1.
+            seed: decides which.
+        """
+        pairs = zip(self.values, other.values, strict=True)
+        weights = zip(self.weights, other.weights, strict=True)
+        both = Kept(
+            {name: torch.cat([value, other.inputs[name]]) for name, value in self.inputs.items()},
+            tuple(torch.cat(pair) for pair in pairs),
+            tuple(torch.cat(pair) for pair in weights),
+            torch.cat([self.stands, other.stands]),
+        )
+        return both._drawn(most, seed)
+
+    def prepared(self, schema: Schema) -> Prepared:
+        """The rows as a table.
+
+        Args:
+            schema: of the columns as they are now.
+        """
+        parts = zip(schema.targets, self.values, self.weights, strict=True)
+        targets = tuple(
+            Target(c.name, len(c.levels) if c.categorical else 1, values, weight)
+            for c, values, weight in parts
+        )
+        return Prepared(schema, as_rows(np.arange(len(self.stands))), self.inputs, targets, True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        found = {"stands": self.stands, **self.inputs}
+        for place, (values, weight) in enumerate(zip(self.values, self.weights, strict=True)):
+            found |= {f"value.{place}": values, f"weight.{place}": weight}
+        return found
+
+    @classmethod
+    def read(cls, tensors: Mapping[str, Tensor], schema: Schema) -> "Kept":
+        """What `tensors` gave.
+
+        Raises:
+            InputError: it does not belong to the columns.
+        """
+        places = range(len(schema.targets))
+        found = cls(
+            {name: tensors[name] for name in ("categories", "numbers")},
+            tuple(tensors[f"value.{place}"] for place in places),
+            tuple(tensors[f"weight.{place}"] for place in places),
+            tensors["stands"],
+        )
+        rows = len(found.stands)
+        codes, numbers = found.inputs["categories"], found.inputs["numbers"]
+        shapes = [len(schema.cardinalities), len(schema.edges)]
+        fits = [codes.shape[1], numbers.shape[1]] == shapes and all(
+            len(part) == rows for part in (codes, numbers, *found.values, *found.weights)
+        )
+        if not fits or bool((codes.amax(0) >= torch.tensor(schema.cardinalities)).any()):
+            raise InputError("kept rows: they do not fit the columns")
+        return found
+
+    def _drawn(self, most: int, seed: int) -> "Kept":
+        rows = len(self.stands)
+        if rows <= most:
+            return self
+        # the largest of u^(1/w): a draw without replacement by weight (Efraimidis & Spirakis 2006)
+        uniform = torch.rand(rows, generator=generator(seed, rows), dtype=torch.float64)
+        chosen = (uniform.log() / self.stands).topk(most).indices.sort().values
+        return Kept(
+            {name: value[chosen] for name, value in self.inputs.items()},
+            tuple(value[chosen] for value in self.values),
+            tuple(weight[chosen] for weight in self.weights),
+            torch.full((most,), float(self.stands.sum()) / most, dtype=torch.float64),
+        )
+
+
+def as_rows(places: np.ndarray) -> Rows:
+    """All rows to learn from, none left out or held out."""
+    return Rows(places, (), places[:0])

@@ -1,0 +1,87 @@
+"""A table's network and rows as the curvature rooms take them: all targets at once, some missing.
+
+The curvature of all weights is of all targets together, and a row may lack some of them. `Masked`
+gives a network outputs that are zero, whatever the weights, where a target has no value, so that
+such a row says nothing through it while it speaks through the others.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.curvature import Batch
+from counterpoint.goals import Categorical, Gaussian, Likelihood
+from counterpoint.nn import TableNet
+from counterpoint.table.prepare import Prepared, Target
+
+__all__ = ["Masked", "batches", "likelihoods"]
+
+_ROWS = 1024
+
+
+class Masked(nn.Module):
+    """A network whose output is zero where a target has no value.
+
+    Args:
+        network: whose weights are meant.
+    """
+
+    def __init__(self, network: TableNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, categories: Tensor, numbers: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Outputs by the target's place: names of heads may be empty in a table, not here."""
+        outputs = self.network(categories, numbers)
+        return {
+            str(place): output * known[:, place, None]
+            for place, output in enumerate(outputs.values())
+        }
+
+
+def likelihoods(noise: Mapping[str, float | None]) -> dict[str, Likelihood]:
+    """The likelihood of each target, by its place.
+
+    Args:
+        noise: target -> noise variance of a number, standardised; None of a category.
+    """
+    made = [
+        Categorical(validate=False) if value is None else Gaussian(value, validate=False)
+        for value in noise.values()
+    ]
+    return {str(place): likelihood for place, likelihood in enumerate(made)}
+
+
+def batches(prepared: Prepared, rows: Tensor) -> list[Batch]:
+    """Rows of a table for `Masked` and `likelihoods`, those that weigh nothing left out.
+
+    Args:
+        prepared: the table.
+        rows: places of the rows.
+    """
+    weight = torch.stack([target.weight[rows] for target in prepared.targets]).max(0).values
+    chosen = rows[weight > 0]
+    return [
+        _batch(prepared, places, part)
+        for places, part in zip(chosen.split(_ROWS), weight[weight > 0].split(_ROWS), strict=True)
+    ]
+
+
+def _batch(prepared: Prepared, rows: Tensor, weight: Tensor) -> Batch:
+    known = torch.stack([target.weight[rows] > 0 for target in prepared.targets], 1)
+    return Batch.of(
+        prepared.inputs["categories"][rows],
+        prepared.inputs["numbers"][rows],
+        known.float(),
+        target=_targets(prepared.targets, rows),
+        weight=weight.float(),
+    )
+
+
+def _targets(targets: Sequence[Target], rows: Tensor) -> dict[str, Tensor]:
+    found = dict[str, Tensor]()
+    for place, target in enumerate(targets):
+        values, used = target.values[rows], target.weight[rows] > 0
+        found[str(place)] = values * (used if target.categorical else used[:, None])
+    return found

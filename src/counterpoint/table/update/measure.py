@@ -1,0 +1,163 @@
+"""What an update forgot of earlier rows, and what it learnt of its own."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterpoint.posterior import LastLayer, Softmax
+from counterpoint.table.describe import finite
+from counterpoint.table.kept import Kept
+from counterpoint.table.measures import category_measures, number_measures
+from counterpoint.table.model import Member, TableModel
+from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
+from counterpoint.table.prepare import Target
+from counterpoint.table.schema import Column
+from counterpoint.table.uncertainty import LastLayers
+
+__all__ = ["Pairs", "forgotten", "measure", "paired", "recognised"]
+
+Pairs = dict[str, tuple[float | None, float | None]]
+"""Measure -> before and after."""
+
+
+def measure(
+    column: Column, target: Target, rows: Tensor, prediction: Prediction, classes: int
+) -> dict[str, float | None]:
+    """How good predictions of some rows are; rows without a value, or of later classes, aside.
+
+    Args:
+        column: the target, in whose units it is said.
+        target: its values.
+        rows: places that were predicted, in the order of the prediction.
+        prediction: of them.
+        classes: number of classes before the update.
+    """
+    values, weight = target.values[rows], target.weight[rows]
+    known = weight > 0
+    if isinstance(prediction, NumberPrediction):
+        if not known.any():
+            return {}
+        feature = column.features[0]
+        actual = values[known, 0].double() * feature.scale + feature.mean
+        return number_measures(prediction.rows(known).distribution, actual, weight[known])
+    found = cast("CategoryPrediction", prediction)
+    known &= values < classes
+    if not known.any():
+        return {}
+    probabilities = torch.from_numpy(found.rows(known).probabilities)
+    return category_measures(probabilities, values[known], weight[known])
+
+
+def paired(before: Mapping[str, float | None], after: Mapping[str, float | None] | None) -> Pairs:
+    """Two sets of measures side by side; without the second, None after."""
+    later = after or {}
+    return {name: (value, later.get(name)) for name, value in before.items()}
+
+
+def recognised(target: Target, rows: Tensor, prediction: Prediction, known: int) -> float | None:
+    """The share of rows of new classes whose class is the most probable.
+
+    Args:
+        target: a category.
+        rows: places that were predicted.
+        prediction: of them.
+        known: number of classes before.
+    """
+    probabilities = cast("CategoryPrediction", prediction).probabilities
+    values = target.values[rows].numpy()
+    fresh = (values >= known) & (target.weight[rows].numpy() > 0)
+    if not fresh.any():
+        return None
+    return float((probabilities[fresh].argmax(1) == values[fresh]).mean())
+
+
+def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, int, Pairs]:
+    """What an update lost of the earlier rows.
+
+    Kept rows tell it best. Without them, of a number's head on a trunk that stays the earlier rows'
+    sums of squares tell it exactly, the mean of the members; otherwise a Gaussian estimates the
+    loss that was added.
+
+    Args:
+        before: the model before the update.
+        after: the model after it.
+        place: of the target among all.
+
+    Returns:
+        The source, the number of earlier rows, and the measures.
+    """
+    column, members = before.schema.targets[place], after.members
+    if before.kept is not None:
+        return "kept rows", *_on_kept(before, after, before.kept, place)
+    same = all(_same_trunk(old, new) for old, new in zip(before.members, members, strict=True))
+    rows = _rows(before, column)
+    beliefs = [(old.belief, new.belief) for old, new in zip(before.members, members, strict=True)]
+    layers = [
+        (list(old.posteriors.values())[place], list(new.posteriors.values())[place])
+        for old, new in beliefs
+        if isinstance(old, LastLayers) and isinstance(new, LastLayers)
+    ]
+    numbers = [pair for pair in layers if isinstance(pair[0], LastLayer)]
+    if same and numbers:
+        return "sufficient statistics", rows, _squares(column, numbers)
+    if same and layers:
+        lost = [_cost(*pair) for pair in layers]
+    else:
+        pairs = zip(before.members, members, strict=True)
+        lost = [_energy(old, new) for old, new in pairs]
+    added = float(np.mean(lost)) / max(rows, 1)
+    return "Gaussian", rows, {"loss added, nats a row": (0.0, finite(added))}
+
+
+def _on_kept(before: TableModel, after: TableModel, kept: Kept, place: int) -> tuple[int, Pairs]:
+    column = before.schema.targets[place]
+    classes, target = len(column.levels), kept.prepared(before.schema).targets[place]
+    rows = torch.arange(len(kept.stands))
+    found = [
+        measure(column, target, rows, model.predict_encoded(kept.inputs)[column.name], classes)
+        for model in (before, after)
+    ]
+    return int((target.weight > 0).sum()), paired(*found)
+
+
+def _rows(model: TableModel, column: Column) -> int:
+    if model.tallies is None:
+        return 0
+    return round(sum(model.tallies.columns[column.name].counts[1:]))
+
+
+def _same_trunk(old: Member, new: Member) -> bool:
+    weights = new.network.trunk.state_dict()
+    return all(torch.equal(v, weights[n]) for n, v in old.network.trunk.state_dict().items())
+
+
+def _squares(column: Column, layers: Sequence[tuple[object, object]]) -> Pairs:
+    pairs = cast("Sequence[tuple[LastLayer, LastLayer]]", layers)
+    scale = column.features[0].scale
+    found = [[_residual(old, layer, scale) for layer in (old, new)] for old, new in pairs]
+    means = np.mean(np.asarray(found), axis=0)
+    names = ("RMSE", "log likelihood")
+    return {name: (finite(means[0, at]), finite(means[1, at])) for at, name in enumerate(names)}
+
+
+def _residual(rows: LastLayer, layer: LastLayer, scale: float) -> tuple[float, float]:
+    """RMSE and log likelihood in nats a row of the rows of one layer by the weights of another."""
+    mean = float(rows.statistics.mean_square(layer.mean)[0])
+    noise = float(layer.noise[0])
+    log = -0.5 * (math.log(2 * math.pi * noise) + mean / noise) - math.log(scale)
+    return math.sqrt(mean) * scale, log
+
+
+def _cost(old: object, new: object) -> float:
+    return cast("Softmax", old).cost(cast("Softmax", new))
+
+
+def _energy(old: Member, new: Member) -> float:
+    if old.memory is None:
+        return float("nan")
+    with torch.no_grad():
+        return float(old.memory.energy(new.network))

@@ -1,0 +1,78 @@
+"""New rows predicted by models that had not learnt them: for the noise, and for what was learnt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from counterpoint.nn import TableNet
+from counterpoint.posterior import CategoricalPredictive, Predictive
+from counterpoint.table.predictions import Prediction, combine
+from counterpoint.table.schema import Schema
+from counterpoint.table.uncertainty import Part
+from counterpoint.table.update.learner import Learner
+
+__all__ = ["Trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Rows left out in turn, and predicted.
+
+    Attributes:
+        rows: places of the rows, in the order of the predictions.
+        parts: of each member, target -> its predictions; none where no row could be left out.
+        networks: those of the last turn.
+    """
+
+    rows: Tensor
+    parts: list[dict[str, Part]]
+    networks: list[TableNet]
+
+    @classmethod
+    def of(cls, learner: Learner, rows: Tensor, folds: Sequence[Tensor]) -> "Trial":
+        """Leave out each fold.
+
+        Args:
+            learner: how rows are learnt.
+            rows: places of all.
+            folds: those to leave out in turn; none: nothing is predicted.
+        """
+        networks = list[TableNet]()
+        found = list[list[dict[str, Part]]]()
+        for held in folds:
+            inside = rows[~torch.isin(rows, held)]
+            networks = learner.networks(inside, held)
+            members = learner.members(networks, inside)
+            inputs = {name: value[held] for name, value in learner.prepared.inputs.items()}
+            found.append([member.predict(inputs) for member in members])
+        if not found:
+            return cls(rows, [], networks)
+        return cls(
+            torch.cat(list(folds)), [_joined(turns) for turns in zip(*found, strict=True)], networks
+        )
+
+    def predictions(self, schema: Schema) -> dict[str, Prediction]:
+        """The members' mixture, target by target.
+
+        Args:
+            schema: the columns.
+        """
+        if not self.parts:
+            return {}
+        return {c.name: combine(c, [part[c.name] for part in self.parts]) for c in schema.targets}
+
+
+def _joined(turns: Sequence[dict[str, Part]]) -> dict[str, Part]:
+    """One member's predictions of several folds, in their order."""
+    return {name: _together([turn[name] for turn in turns]) for name in turns[0]}
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    mean = torch.cat([part.mean for part in parts])
+    knowledge = torch.cat([part.knowledge for part in parts])
+    noise = [part.noise for part in parts if isinstance(part, Predictive)]
+    if not noise:
+        return CategoricalPredictive(mean, knowledge)
+    return Predictive(mean, torch.cat(noise), knowledge)

@@ -1,0 +1,292 @@
+"""Learn the rows of a new table without those of the earlier ones."""
+
+import time
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.seeding import derive, threads
+from counterpoint.table.findings import UpdatedTarget, UpdateFindings
+from counterpoint.table.fit import Context, now
+from counterpoint.table.history import Learnt
+from counterpoint.table.kept import Kept
+from counterpoint.table.model import Member, TableModel
+from counterpoint.table.prepare import Prepared
+from counterpoint.table.read import refuse_names
+from counterpoint.table.schema import Column
+from counterpoint.table.tallies import Tallies
+from counterpoint.table.uncertainty import KINDS
+from counterpoint.table.uncertainty.rows import fresh_noise
+from counterpoint.table.update.learner import Learner
+from counterpoint.table.update.measure import forgotten, measure, paired, recognised
+from counterpoint.table.update.rows import as_known, folds_of, prepare_rows
+from counterpoint.table.update.shift import measure_shifts
+from counterpoint.table.update.trial import Trial
+
+__all__ = ["Update", "refuse_update", "update_table"]
+
+_LEAST_DEEP = 10
+
+
+@dataclass(frozen=True)
+class Update:
+    """How to learn new rows.
+
+    Attributes:
+        forget: share of what the earlier rows say that is forgotten, from 0 (nothing: every row
+            counts as much as any other, whenever it came) to 1 (everything but the trunk).
+        deep: train the trunk, too, under the Gaussian of all earlier rows; otherwise the heads
+            learn, exactly, on the trunk as it is.
+        again: learn a table that was learnt before once more.
+        keep_sample: rows kept to see what updates forget; None: as many as were kept so far.
+
+    Raises:
+        InputError: a share outside [0, 1], or a negative number of rows.
+    """
+
+    forget: float = 0.0
+    deep: bool = False
+    again: bool = False
+    keep_sample: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.forget <= 1.0:
+            raise InputError(f"forget: expected a share from 0 to 1, found {self.forget:g}")
+        if self.keep_sample is not None and self.keep_sample < 0:
+            raise InputError(f"keep_sample: expected 0 rows or more, found {self.keep_sample}")
+
+
+def update_table(
+    model: TableModel,
+    frame: pd.DataFrame,
+    told: Update | None = None,
+    context: Context | None = None,
+) -> TableModel:
+    """Learn new rows; the earlier ones are not needed.
+
+    The heads of numbers become what a fit to all rows on the same trunk would give them, to
+    rounding; those of categories what Laplace's approximation of the earlier rows allows. New
+    levels of categories get vectors, new classes get outputs; scales, bins and old codes stay.
+    The noise of a number is the mean, by rows, of what it was and of what the new rows reveal, each
+    predicted by a model that had not learnt it.
+
+    Args:
+        model: before; left as it is.
+        frame: the new rows.
+        told: how.
+        context: where it happens; its fingerprint identifies the table.
+
+    Returns:
+        The model after, not saved yet. The last of ``findings.updates`` says what moved, what was
+        forgotten and what was learnt.
+
+    Raises:
+        InputError: the table cannot be used, was learnt before, or the model cannot be updated.
+        Interrupted: it was asked to stop; with a folder it goes on when it is called again.
+    """
+    told, context = told or Update(), context or Context()
+    refuse_update(model, told, context)
+    refuse_names(frame.columns, context.name)
+    with threads(model.recipe.training.threads):
+        return _Work.begin(model, frame.rename(columns=str), told, context).done()
+
+
+def refuse_update(model: TableModel, told: Update, context: Context) -> None:
+    """Refuse what cannot or should not be done, before any work.
+
+    Raises:
+        InputError: see `update_table`.
+    """
+    kind = model.recipe.posterior.uncertainty
+    ways = KINDS[kind].updates
+    if not ways:
+        raise InputError(
+            f"a model of uncertainty {kind!r} cannot be updated; fit it again with all rows, or"
+            " use last-layer, luna or ensemble"
+        )
+    if ("network" if told.deep else "heads") not in ways:
+        raise InputError(
+            f"a model of uncertainty {kind!r} has no head that could learn alone; pass --deep to"
+            " train the whole network"
+        )
+    if model.tallies is None or any(member.memory is None for member in model.members):
+        raise InputError("this model holds nothing of its earlier rows; fit it with evaluate=True")
+    for learnt in model.history:
+        if context.fingerprint and learnt.sha256 == context.fingerprint and not told.again:
+            raise InputError(
+                f"{context.name}: was learnt before, as {learnt.name} ({learnt.how},"
+                f" {learnt.rows:,} rows, {learnt.created}); its rows would count twice; pass"
+                " --again if they should"
+            )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An update under way.
+
+    Attributes:
+        model: before.
+        told: how.
+        context: where.
+        prepared: the table's rows, the columns grown.
+        learner: how they are learnt.
+        tallies: of the new rows.
+        began: `time.perf_counter` at the beginning.
+    """
+
+    model: TableModel
+    told: Update
+    context: Context
+    prepared: Prepared
+    learner: Learner
+    tallies: Tallies
+    began: float
+
+    @classmethod
+    def begin(
+        cls, model: TableModel, frame: pd.DataFrame, told: Update, context: Context
+    ) -> "_Work":
+        """Read the table under the model's columns."""
+        began = time.perf_counter()
+        prepared = prepare_rows(model.schema, frame, context.name)
+        if told.deep and len(prepared.rows.train) < _LEAST_DEEP:
+            raise InputError(
+                f"{context.name}: --deep needs at least {_LEAST_DEEP} rows with a target, found"
+                f" {len(prepared.rows.train)}; without it any number will do"
+            )
+        tallies = Tallies.of(prepared.schema, frame, prepared.rows.train)
+        learner = Learner.of(model, prepared, 1.0 - told.forget, told.deep, context)
+        return cls(model, told, context, learner.prepared, learner, tallies, began)
+
+    @property
+    def rows(self) -> Tensor:
+        """Places of the rows to learn."""
+        return torch.from_numpy(self.prepared.rows.train)
+
+    def done(self) -> TableModel:
+        """The model after."""
+        folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4))
+        if self.told.deep:
+            folds = folds[:1]
+        trial = Trial.of(self.learner, self.rows, folds)
+        # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
+        networks = trial.networks or self.learner.networks(self.rows, self.rows[:0])
+        noise = self._noise(trial)
+        members = self.learner.members(networks, self.rows, noise, remember=True)
+        return self._told(self._model(members), trial)
+
+    def _noise(self, trial: Trial) -> dict[str, float]:
+        """Of each number: what it was and what the new rows reveal, by rows."""
+        before = self.model.members[0].belief.noise
+        found = dict[str, float]()
+        for target in self.prepared.targets:
+            old, rows = before[target.name], trial.rows
+            weight = target.weight[rows]
+            if old is None or not (weight > 0).any():
+                continue
+            used = weight > 0
+            parts = [part[target.name] for part in trial.parts]
+            fresh = fresh_noise(
+                target.values[rows][used],
+                [part.mean[used] for part in parts],
+                [part.knowledge[used] for part in parts],
+                weight[used],
+            )
+            earlier = self.learner.keep * self._earlier(target.name)
+            total = earlier + float(weight.sum())
+            found[target.name] = (earlier * old + float(weight.sum()) * fresh) / total
+        return found
+
+    def _earlier(self, name: str) -> float:
+        tallies = self.model.tallies
+        return 0.0 if tallies is None else sum(tallies.columns[name].counts[1:])
+
+    def _model(self, members: tuple[Member, ...]) -> TableModel:
+        """The model after, but for its findings."""
+        model, keep, context = self.model, self.learner.keep, self.context
+        how = "deep update" if self.told.deep else "update"
+        learnt = Learnt(context.name, context.fingerprint, len(self.rows), now(), how)
+        tallies = self.tallies
+        if model.tallies is not None:
+            tallies = model.tallies.joined(tallies, keep)
+        return replace(
+            model,
+            schema=self.prepared.schema,
+            members=members,
+            tallies=tallies,
+            kept=self._kept(),
+            history=(*model.history, learnt),
+        )
+
+    def _kept(self) -> Kept | None:
+        before, most = self.model.kept, self.told.keep_sample
+        if most is None:
+            most = 0 if before is None else len(before.stands)
+        if most == 0:
+            return None
+        seed = derive(self.model.recipe.training.seed, 5, len(self.model.history))
+        fresh = Kept.of(self.prepared, self.rows, most, seed)
+        return fresh if before is None else before.joined(fresh, most, seed)
+
+    def _told(self, after: TableModel, trial: Trial) -> TableModel:
+        """The model after, with what the update found out."""
+        if after.findings is None or self.model.tallies is None:
+            return after
+        schema = self.prepared.schema
+        update = UpdateFindings(
+            name=self.context.name,
+            created=after.history[-1].created,
+            rows=len(self.rows),
+            earlier_rows=sum(learnt.rows for learnt in self.model.history),
+            forget=self.told.forget,
+            deep=self.told.deep,
+            seconds=time.perf_counter() - self.began,
+            shifts=measure_shifts(schema, self.model.tallies, self.tallies),
+            targets=[self._target(after, trial, place) for place in range(len(schema.targets))],
+            notes=self._notes(),
+        )
+        updates = [*after.findings.updates, update]
+        return replace(after, findings=replace(after.findings, updates=updates))
+
+    def _target(self, after: TableModel, trial: Trial, place: int) -> UpdatedTarget:
+        target, column = self.prepared.targets[place], self.prepared.schema.targets[place]
+        known = len(self.model.schema.column(column.name).levels)
+        was = self.model.predict_encoded(as_known(self.prepared, self.learner.first, trial.rows))
+        found = trial.predictions(self.prepared.schema).get(column.name)
+        before = measure(column, target, trial.rows, was[column.name], known)
+        later = None if found is None else measure(column, target, trial.rows, found, known)
+        fresh = self._classes(column, known)
+        source, rows, earlier = forgotten(self.model, after, place)
+        return UpdatedTarget(
+            name=column.name,
+            kind="category" if column.categorical else "number",
+            source=source,
+            earlier_rows=rows,
+            earlier=earlier,
+            new_rows=int((target.weight[trial.rows] > 0).sum()),
+            new=paired(before, later),
+            classes=fresh,
+            recognised=recognised(target, trial.rows, found, known) if fresh and found else None,
+        )
+
+    def _classes(self, column: Column, known: int) -> dict[str, int]:
+        """Classes that are new, with their rows."""
+        counts = self.tallies.columns[column.name].counts[2:]
+        fresh = range(known, len(column.levels))
+        return {column.levels[place]: int(counts[place]) for place in fresh}
+
+    def _notes(self) -> list[str]:
+        notes = list[str]()
+        for column in self.prepared.schema.targets:
+            fresh = self._classes(column, len(self.model.schema.column(column.name).levels))
+            if fresh and self.model.kept is None:
+                names = ", ".join(repr(name[:40]) for name in list(fresh)[:3])
+                notes.append(
+                    f"target {column.name!r}: earlier rows say nothing of {names}: where new rows"
+                    " of other classes are few, it is predicted too often; rows kept with"
+                    " --keep-sample would stand against that"
+                )
+        return notes
