@@ -72,14 +72,14 @@ def test_a_belief_of_other_columns_is_refused_even_with_right_hashes(models, kin
     from counterpoint.storage import read_folder, write_folder
 
     models[kind].save(tmp_path / "m")
-    folder = read_folder(tmp_path / "m", kind="table model", schema=2)
+    folder = read_folder(tmp_path / "m", kind="table model", schema=3)
     recipe = folder.document("recipe")
     recipe["posterior"]["uncertainty"] = "laplace" if kind == "ensemble" else "ensemble"
     names = [name.removesuffix(".safetensors") for name in folder.files if "safetensors" in name]
     write_folder(
         tmp_path / "m",
         kind="table model",
-        schema=2,
+        schema=3,
         tensors={name: folder.tensors(name) for name in names},
         documents={"columns": folder.document("columns"), "recipe": recipe},
         texts={"log.jsonl": ""},

@@ -21,7 +21,7 @@ from counterpoint.table.history import Learnt
 from counterpoint.table.kept import Kept
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.luna import drop_heads, make_luna_goals
-from counterpoint.table.memory import Remembered
+from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.network import build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
@@ -117,7 +117,7 @@ def _remembering(
     """The model with what an update needs of the rows."""
     train, test = (torch.from_numpy(part) for part in (prepared.rows.train, prepared.rows.test))
     members = tuple(
-        replace(m, memory=Remembered.of(m.network, prepared, train, m.belief.noise))
+        replace(m, memory=remember(m.network, prepared, train, m.belief.noise))
         for m in model.members
     )
     most, seed = model.recipe.data.keep_sample, model.recipe.training.seed

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from counterpoint.continual import OnlineEWC
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.recipe import Recipe, build, dump
@@ -18,7 +19,7 @@ from counterpoint.table.findings import Findings
 from counterpoint.table.history import Learnt
 from counterpoint.table.kept import Kept
 from counterpoint.table.kinds import to_levels
-from counterpoint.table.memory import Remembered
+from counterpoint.table.memory import read_memory
 from counterpoint.table.network import build_network
 from counterpoint.table.predictions import Prediction, combine
 from counterpoint.table.read import refuse_names
@@ -44,7 +45,7 @@ class Member:
 
     network: TableNet
     belief: Belief
-    memory: Remembered | None = None
+    memory: OnlineEWC | None = None
 
     def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
         """The distribution of each target in each row, numbers standardised."""
@@ -130,7 +131,7 @@ class TableModel:
             if files.document is not None:
                 documents[_posterior(place)] = files.document
             if member.memory is not None:
-                tensors[f"memory-{place}"] = member.memory.tensors()
+                tensors[f"memory-{place}"] = member.memory.state_dict()
         if self.tallies is not None:
             documents["tallies"] = self.tallies.to_json()
         if self.kept is not None:
@@ -225,7 +226,7 @@ def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Membe
     belief = KINDS[recipe.posterior.uncertainty].read(schema, network.eval(), files)
     memory = None
     if folder.has(f"memory-{place}.safetensors"):
-        memory = Remembered.read(folder.tensors(f"memory-{place}"), network)
+        memory = read_memory(folder.tensors(f"memory-{place}"))
     return Member(network, belief, memory)
 
 

@@ -5,13 +5,14 @@ from copy import deepcopy
 
 from torch import Tensor, nn
 
+from counterpoint.continual import OnlineEWC
 from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
 from counterpoint.recipe import Recipe
 from counterpoint.seeding import derive
 from counterpoint.table.fit import Context, Interrupted, member_folder
 from counterpoint.table.losses import make_goals, make_source
-from counterpoint.table.memory import Remembered
+from counterpoint.table.masked import Masked
 from counterpoint.table.prepare import Prepared
 from counterpoint.train import Fit, Status, Training, evaluate, fit
 
@@ -22,7 +23,7 @@ _REMEMBER = "remember"
 
 def train_deep(
     network: TableNet,
-    memory: Remembered,
+    memory: OnlineEWC,
     prepared: Prepared,
     inside: Tensor,
     held: Tensor,
@@ -90,7 +91,7 @@ def _goals(
     prepared: Prepared,
     inside: Tensor,
     noise: Mapping[str, float | None],
-    memory: Remembered,
+    memory: OnlineEWC,
     keep: float,
 ) -> Goals:
     fitted = make_goals(prepared.targets, inside, noise)
@@ -103,7 +104,7 @@ def _goals(
             raise TypeError(f"expected a TableNet, found {type(model).__name__}")
         found = fitted(model, batch)
         if keep > 0:
-            found[name] = memory.energy(model) * (keep / rows)
+            found[name] = memory.penalty(Masked(model), rows=rows / keep)
         return found
 
     return goals

@@ -10,7 +10,7 @@ from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.table.fit import Context
 from counterpoint.table.kept import Kept
-from counterpoint.table.memory import Remembered
+from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.prepare import Prepared, Target
 from counterpoint.table.schema import Column
@@ -92,7 +92,7 @@ class Learner:
         rows: Tensor,
         noise: Mapping[str, float] | None = None,
         *,
-        remember: bool = False,
+        final: bool = False,
     ) -> tuple[Member, ...]:
         """The members after some rows.
 
@@ -100,10 +100,10 @@ class Learner:
             networks: as `networks` made them; their heads are set.
             rows: places.
             noise: target -> noise variance from now on; where there is none it stays.
-            remember: whether the Gaussians over all weights learn the rows, too.
+            final: whether the Gaussians over all weights learn the rows, too.
         """
         pairs = zip(self.model.members, networks, strict=True)
-        return tuple(self._member(*pair, rows, noise or {}, remember) for pair in pairs)
+        return tuple(self._member(*pair, rows, noise or {}, final) for pair in pairs)
 
     def _network(self, place: int, inside: Tensor, held: Tensor) -> TableNet:
         member = self.model.members[place]
@@ -133,14 +133,14 @@ class Learner:
         network: TableNet,
         rows: Tensor,
         noise: Mapping[str, float],
-        remember: bool,
+        final: bool,
     ) -> Member:
         learnt = torch.cat([rows, self.rehearsed])
         belief = member.belief.updated(network, self.prepared, learnt, keep=self.keep, noise=noise)
         belief.settle(network)
         memory = None
-        if remember and member.memory is not None:
-            memory = Remembered.of(
+        if final and member.memory is not None:
+            memory = remember(
                 network,
                 self.prepared,
                 rows,

@@ -11,6 +11,7 @@ from torch import Tensor
 from counterpoint.posterior import LastLayer, Softmax
 from counterpoint.table.describe import finite
 from counterpoint.table.kept import Kept
+from counterpoint.table.masked import Masked
 from counterpoint.table.measures import category_measures, number_measures
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
@@ -159,5 +160,4 @@ def _cost(old: object, new: object) -> float:
 def _energy(old: Member, new: Member) -> float:
     if old.memory is None:
         return float("nan")
-    with torch.no_grad():
-        return float(old.memory.energy(new.network))
+    return float(old.memory.value(Masked(new.network), rows=1))

@@ -175,7 +175,7 @@ class _Work:
         # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
         networks = trial.networks or self.learner.networks(self.rows, self.rows[:0])
         noise = self._noise(trial)
-        members = self.learner.members(networks, self.rows, noise, remember=True)
+        members = self.learner.members(networks, self.rows, noise, final=True)
         return self._told(self._model(members), trial)
 
     def _noise(self, trial: Trial) -> dict[str, float]:
