@@ -17,48 +17,58 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from counterpoint.balance import Balancer
+    from counterpoint.continual import EWC, OnlineEWC
     from counterpoint.errors import InputError
     from counterpoint.estimators import LunaRegressor, NeuralLinearRegressor
     from counterpoint.posterior import LastLayer, Softmax, laplace
-    from counterpoint.recipe import Recipe
+    from counterpoint.recipe import Recipe, Update
     from counterpoint.table import (
         TableClassifier,
         TableModel,
         TableRegressor,
         fit_table,
         read_table,
+        update_table,
     )
 
 __all__ = [
+    "EWC",
     "Balancer",
     "InputError",
     "LastLayer",
     "LunaRegressor",
     "NeuralLinearRegressor",
+    "OnlineEWC",
     "Recipe",
     "Softmax",
     "TableClassifier",
     "TableModel",
     "TableRegressor",
+    "Update",
     "fit_table",
     "laplace",
     "read_table",
+    "update_table",
 ]
 
 _HOMES = {
+    "EWC": "continual",
     "Balancer": "balance",
     "InputError": "errors",
     "LastLayer": "posterior",
     "LunaRegressor": "estimators",
     "NeuralLinearRegressor": "estimators",
+    "OnlineEWC": "continual",
     "Recipe": "recipe",
     "Softmax": "posterior",
     "TableClassifier": "table",
     "TableModel": "table",
     "TableRegressor": "table",
+    "Update": "recipe",
     "fit_table": "table",
     "laplace": "posterior",
     "read_table": "table",
+    "update_table": "table",
 }
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import counterpoint
-from counterpoint.cli import fit, predict, report
+from counterpoint.cli import fit, predict, report, update
 from counterpoint.errors import InputError, nearest
 
 __all__ = ["main", "rewrite"]
 
 _OVERRIDE = re.compile(r"--([a-z_]+\.[a-z_]+)(?:=(.*))?", re.DOTALL)
 _ABOUT = "One network, several goals, and a model that knows what it knows."
-_VERBS = {"fit": fit, "predict": predict, "report": report}
+_VERBS = {"fit": fit, "predict": predict, "update": update, "report": report}
 
 
 class _Parser(argparse.ArgumentParser):

@@ -50,6 +50,10 @@ def add(parser: ArgumentParser) -> None:
         help="where knowledge comes from: last-layer | luna | laplace | ensemble (last-layer)",
     )  # fmt: skip
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
+    parser.add_argument(
+        "--keep-sample", type=int, metavar="N",
+        help="held-out rows kept in the folder, encoded, to see what updates forget (0)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (0)")
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="TOML file with any of this")
     parser.add_argument(
@@ -67,6 +71,7 @@ def run(told: Namespace) -> None:
     A fit that was stopped or killed goes on when the same command is given again.
     """
     data = {name: getattr(told, name) for name in (*_LISTS, *_SINGLE)}
+    data["keep_sample"] = told.keep_sample
     data["table"] = None if told.table is None else str(told.table)
     flags = {
         "data": data,

@@ -6,6 +6,8 @@ flags, and ``section.key = value`` overrides, the later winning over the earlier
 checked recipe, or one line that names the file, the line, the key and the nearest valid one.
 `dump` writes it back as TOML: the resolved recipe is stored beside every model it made.
 
+`Update` says how a fitted table learns new rows.
+
 Nothing here imports torch, so a wrong recipe is refused at once.
 
 >>> recipe = build({"data": {"target": ["price"]}}, overrides={"training.rate": "3e-3"})
@@ -18,6 +20,7 @@ counterpoint.errors.InputError: recipe: unknown key 'training.rte'; did you mean
 
 from counterpoint.recipe.read import build, dump, load
 from counterpoint.recipe.sections import UNCERTAINTY, Data, Network, Posterior, Recipe, Training
+from counterpoint.recipe.update import Update
 
 __all__ = [
     "UNCERTAINTY",
@@ -26,6 +29,7 @@ __all__ = [
     "Posterior",
     "Recipe",
     "Training",
+    "Update",
     "build",
     "dump",
     "load",

@@ -29,7 +29,7 @@ from counterpoint.table.predictions import (
 )
 from counterpoint.table.read import read_table
 from counterpoint.table.schema import Column, Schema
-from counterpoint.table.update import Update, update_table
+from counterpoint.table.update import update_table
 
 __all__ = [
     "CategoryPrediction",
@@ -43,7 +43,6 @@ __all__ = [
     "TableClassifier",
     "TableModel",
     "TableRegressor",
-    "Update",
     "fit_table",
     "read_table",
     "to_frame",

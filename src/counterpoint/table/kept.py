@@ -118,9 +118,12 @@ class Kept:
         rows = len(self.stands)
         if rows <= most:
             return self
-        # the largest of u^(1/w): a draw without replacement by weight (Efraimidis & Spirakis 2006)
-        uniform = torch.rand(rows, generator=generator(seed, rows), dtype=torch.float64)
-        chosen = (uniform.log() / self.stands).topk(most).indices.sort().values
+        # systematic, in random order: a row comes in exactly as often as it stands for rows
+        draw = generator(seed, rows)
+        order = torch.randperm(rows, generator=draw)
+        reached = self.stands[order].cumsum(0) * (most / float(self.stands.sum()))
+        marks = torch.arange(most) + torch.rand((), generator=draw, dtype=torch.float64)
+        chosen = order[torch.searchsorted(reached, marks).clamp_max(rows - 1)].sort().values
         return Kept(
             {name: value[chosen] for name, value in self.inputs.items()},
             tuple(value[chosen] for value in self.values),

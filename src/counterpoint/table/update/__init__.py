@@ -8,6 +8,6 @@ predicted by a model that had not learnt it, for the noise and to say what was l
 (what was forgotten) and `shift` (which columns moved).
 """
 
-from counterpoint.table.update.update import Update, refuse_update, update_table
+from counterpoint.table.update.update import refuse_update, update_table
 
-__all__ = ["Update", "refuse_update", "update_table"]
+__all__ = ["refuse_update", "update_table"]

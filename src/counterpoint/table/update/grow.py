@@ -83,16 +83,23 @@ def _grown(column: Column, frame: pd.DataFrame, where: str) -> Column:
     return replace(column, levels=levels, width=width if column.role == "input" else 0)
 
 
-def _refuse_other_kind(column: Column, values: pd.Series, where: str) -> None:
+def _refuse_other_kind(column: Column, cells: pd.Series, where: str) -> None:
     """Where no value is known and all read as numbers or dates, while no known level does."""
-    known = to_levels(values).dropna()
+    known = to_levels(cells).dropna()
     if known.empty or known.isin(column.levels).any():
         return
-    kinds = [infer_kind(pd.Series(part)) for part in (known.tolist(), list(column.levels))]
-    if kinds[0] in ("number", "date") and kinds[1] in ("category", "boolean", "id"):
+    values, levels = (_nature(pd.Series(part)) for part in (known.tolist(), list(column.levels)))
+    if values != "text" and values != levels:
         some = ", ".join(repr(level[:30]) for level in column.levels[:3])
         raise InputError(
-            f"{where}: column {column.name!r}: holds {kinds[0]}s such as {known.iloc[0][:40]!r};"
+            f"{where}: column {column.name!r}: holds {values}s such as {known.iloc[0][:40]!r};"
             f" the model knows it as a {column.kind} with levels such as {some}; is it another"
             " column of that name?"
         )
+
+
+def _nature(texts: pd.Series) -> str:
+    """What texts read as: "number", "date" or "text"."""
+    if pd.to_numeric(texts, errors="coerce").notna().all():
+        return "number"
+    return "date" if infer_kind(texts) == "date" else "text"

@@ -32,6 +32,8 @@ def prepare_rows(schema: Schema, frame: pd.DataFrame, where: str = "table") -> P
         InputError: a column is absent (names the nearest), a cell or column is of another kind, or
             no row has a target and a weight.
     """
+    if not len(frame):
+        raise InputError(f"{where}: holds no rows")
     check_columns(schema, frame, where)
     _refuse_absent(schema, frame, where)
     weight = _weight(schema, frame, where)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
+from counterpoint.recipe import Update
 from counterpoint.seeding import derive, threads
 from counterpoint.table.findings import UpdatedTarget, UpdateFindings
 from counterpoint.table.fit import Context, now
@@ -26,37 +27,9 @@ from counterpoint.table.update.rows import as_known, folds_of, prepare_rows
 from counterpoint.table.update.shift import measure_shifts
 from counterpoint.table.update.trial import Trial
 
-__all__ = ["Update", "refuse_update", "update_table"]
+__all__ = ["refuse_update", "update_table"]
 
 _LEAST_DEEP = 10
-
-
-@dataclass(frozen=True)
-class Update:
-    """How to learn new rows.
-
-    Attributes:
-        forget: share of what the earlier rows say that is forgotten, from 0 (nothing: every row
-            counts as much as any other, whenever it came) to 1 (everything but the trunk).
-        deep: train the trunk, too, under the Gaussian of all earlier rows; otherwise the heads
-            learn, exactly, on the trunk as it is.
-        again: learn a table that was learnt before once more.
-        keep_sample: rows kept to see what updates forget; None: as many as were kept so far.
-
-    Raises:
-        InputError: a share outside [0, 1], or a negative number of rows.
-    """
-
-    forget: float = 0.0
-    deep: bool = False
-    again: bool = False
-    keep_sample: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.forget <= 1.0:
-            raise InputError(f"forget: expected a share from 0 to 1, found {self.forget:g}")
-        if self.keep_sample is not None and self.keep_sample < 0:
-            raise InputError(f"keep_sample: expected 0 rows or more, found {self.keep_sample}")
 
 
 def update_table(
@@ -185,7 +158,7 @@ class _Work:
         for target in self.prepared.targets:
             old, rows = before[target.name], trial.rows
             weight = target.weight[rows]
-            if old is None or not (weight > 0).any():
+            if old is None or not trial.parts or not (weight > 0).any():
                 continue
             used = weight > 0
             parts = [part[target.name] for part in trial.parts]

@@ -1,0 +1,169 @@
+"""`counterpoint update`: from a model folder and a new table to a model that has learnt both."""
+
+import os
+import shlex
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from datetime import date, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoint.cli.claim import claimed
+from counterpoint.cli.say import aligned, note, number, show, show_json
+from counterpoint.errors import InputError
+from counterpoint.recipe import Update
+
+if TYPE_CHECKING:
+    from counterpoint.table import TableModel
+    from counterpoint.table.findings import ShiftFindings, UpdateFindings
+
+__all__ = ["add", "run"]
+
+_SHOWN = 12
+
+
+def add(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", type=Path, help="model folder")
+    parser.add_argument("table", type=Path, help="CSV (.gz), TSV or Parquet file of new rows")
+    parser.add_argument(
+        "--forget", type=float, default=0.0, metavar="SHARE",
+        help="how much of what earlier rows say is forgotten: 0 nothing, 1 all (0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--deep", action="store_true",
+        help="train the whole network, held by what earlier rows say of its weights",
+    )  # fmt: skip
+    parser.add_argument(
+        "--again", action="store_true", help="learn a table that was learnt before once more"
+    )
+    parser.add_argument(
+        "--keep-sample", type=int, metavar="N",
+        help="rows that stay in the folder, encoded, to see what is forgotten (as many as so far)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder to write; without it the model's own")
+    parser.add_argument("--encoding", default="utf-8", metavar="TEXT", help="of a text file")
+    parser.add_argument("--separator", default="", metavar="TEXT", help="between its cells")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model that is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON value")
+
+
+def run(told: Namespace) -> None:
+    """Learn the rows of a new table; those of the earlier ones are not needed.
+
+    The heads learn exactly as if all rows were there, on the trunk as it is; with --deep the whole
+    network learns. New levels and classes are added, old scales stay. What moved, was learnt and
+    was forgotten is told, and drawn by the report. A table is not learnt twice unless asked for.
+    """
+    how = Update(told.forget, told.deep, told.again, told.keep_sample)
+    out = Path(os.path.normpath(told.model if told.out is None else told.out))
+    if not out.name or out.name == "..":
+        raise InputError(f"--out {out}: expected the name of a folder")
+    from counterpoint.storage import digest_file, refuse_existing
+    from counterpoint.table import Context, Interrupted, TableModel, read_table, update_table
+    from counterpoint.table.update import refuse_update
+
+    here = told.out is None or _same(out, told.model)
+    model = TableModel.load(told.model)
+    _tidy(out, TableModel.identity(out))
+    refuse_existing(out, overwrite=here or told.overwrite)
+    context = Context(told.table.name, fingerprint=_digest(told.table))
+    refuse_update(model, how, context)
+    frame = read_table(
+        told.table,
+        encoding=told.encoding,
+        separator=told.separator,
+        missing=model.recipe.data.missing,
+        decimal=model.recipe.data.decimal,
+    )
+    before = digest_file(told.model / "manifest.json")
+    identity = sha256(f"{before}{context.fingerprint}{asdict(how)}".encode()).hexdigest()
+    with claimed(out, identity, overwrite=told.overwrite) as folder:
+        where = Context(
+            name=told.table.name,
+            folder=folder,
+            command=shlex.join(["counterpoint", *told.typed]),
+            progress=True,
+            fingerprint=context.fingerprint,
+        )
+        try:
+            after = update_table(model, frame, how, where)
+        except Interrupted as stop:
+            raise SystemExit(128 + stop.signal) from None
+        after.save(out, overwrite=here or told.overwrite, identity=identity)
+    _tell(after, out, json=told.json)
+
+
+def _same(out: Path, model: Path) -> bool:
+    return out.exists() and model.exists() and out.samefile(model)
+
+
+def _digest(table: Path) -> str:
+    """The content's hash; of a file that is not there, nothing: reading it says so."""
+    from counterpoint.storage import digest_file
+
+    return digest_file(table) if table.is_file() else ""
+
+
+def _tidy(out: Path, identity: str | None) -> None:
+    """Remove the run folder of an update that was killed after it had written its model."""
+    mark = out.with_name(f"{out.name}.run") / "identity"
+    if identity and mark.is_file() and mark.read_text("utf-8") == identity:
+        with claimed(out, identity, overwrite=False):
+            note(f"{out}: an earlier update has ended already")
+
+
+def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
+    if model.findings is None:
+        return
+    found = model.findings.updates[-1]
+    if json:
+        show_json({"model": str(out), **asdict(found)})
+        return
+    show(aligned([["column", "distance", "before", "after", "new levels"], *_moved(found)]))
+    show("")
+    show(aligned([["target", "rows", "measure", "before", "after"], *_measured(found)]))
+    for remark in found.notes:
+        note(remark)
+    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+
+
+def _moved(found: "UpdateFindings") -> list[list[str]]:
+    """The columns that moved; without any, the one that moved most."""
+    moved = [shift for shift in found.shifts if shift.moved or shift.new]
+    rows = [
+        [
+            shift.column[:40] + ("" if shift.moved else " (no shift)"),
+            number(shift.distance),
+            _shown(shift.before, shift),
+            _shown(shift.after, shift),
+            f"{len(shift.new):,}" if shift.new else "",
+        ]
+        for shift in moved[:_SHOWN]
+    ]
+    if len(moved) > _SHOWN:
+        rows.append([f"and {len(moved) - _SHOWN:,} more", "", "", "", ""])
+    return rows or [["(none moved)", "", "", "", ""]]
+
+
+def _shown(value: float | None, shift: "ShiftFindings") -> str:
+    """A mean, as a day where it is one; of a category the share of its level."""
+    if value is None:
+        return number(value)
+    if shift.kind == "date":
+        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    return number(value) if shift.level is None else f"{value:.1%} {shift.level[:20]!r}"
+
+
+def _measured(found: "UpdateFindings") -> list[list[str]]:
+    rows = list[list[str]]()
+    for target in found.targets:
+        parts = {
+            f"{target.new_rows:,} new": target.new,
+            f"{target.earlier_rows:,} earlier, by {target.source}": target.earlier,
+        }
+        for what, measures in parts.items():
+            for name, pair in measures.items():
+                rows.append([target.name[:40], what, name, *map(number, pair)])
+    return rows

@@ -1,0 +1,230 @@
+"""A fitted table learns new rows without the old ones."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from counterpoint.errors import InputError
+from counterpoint.posterior import LastLayer, Statistics
+from counterpoint.recipe import Network, Posterior, Update
+from counterpoint.table import TableModel, fit_table, update_table
+from counterpoint.table.fit import Context
+from counterpoint.table.network import compute_features
+from counterpoint.table.prepare import prepare
+from counterpoint.table.update.rows import prepare_rows
+from tables import mixed, quick
+
+TARGETS = ("price", "kind")
+OLD = mixed(240)
+
+
+def more(rows=60, seed=7, **changes):
+    """New rows of the same table."""
+    return mixed(rows, seed).assign(**changes)
+
+
+def features(model, prepared, rows):
+    inputs = {name: value[rows] for name, value in prepared.inputs.items()}
+    return [compute_features(member.network, inputs) for member in model.members]
+
+
+def trunk(model):
+    return {
+        name: value.clone()
+        for name, value in model.members[0].network.state_dict().items()
+        if name.startswith("trunk")
+    }
+
+
+@pytest.fixture(scope="module")
+def updated(fitted):
+    return update_table(fitted, more())
+
+
+def test_the_head_of_a_number_is_that_of_a_fit_to_all_rows(fitted, updated):
+    old = prepare(OLD, fitted.recipe)
+    new = prepare_rows(fitted.schema, more())
+    kept, fresh = (torch.from_numpy(part.rows.train) for part in (old, new))
+    parts = [
+        (found, part.targets[0].values[rows], part.targets[0].weight[rows])
+        for part, rows in ((old, kept), (new, fresh))
+        for found in features(fitted, part, rows)
+    ]
+    together = Statistics.of(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+    noise = updated.members[0].belief.noise["price"]
+    wanted = LastLayer.fit(together, noise=noise)
+    grid = torch.cat([part[0] for part in parts])
+    found = updated.members[0].belief.posteriors["price"].predict(grid)
+    expected = wanted.predict(grid)
+    torch.testing.assert_close(found.mean, expected.mean, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(found.knowledge, expected.knowledge, rtol=1e-8, atol=1e-10)
+
+
+def test_the_trunk_scales_and_the_model_before_stay(fitted):
+    table = more()
+    before = fitted.predict(OLD)["price"].mean
+    state = torch.random.get_rng_state()
+    after = update_table(fitted, table)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert np.array_equal(fitted.predict(OLD)["price"].mean, before)
+    assert fitted.findings.updates == []
+    assert after.schema == fitted.schema
+    assert all(torch.equal(value, trunk(after)[name]) for name, value in trunk(fitted).items())
+    again = update_table(fitted, table)
+    assert np.array_equal(again.predict(OLD)["price"].mean, after.predict(OLD)["price"].mean)
+
+
+def test_everything_forgotten_is_a_fit_to_the_new_rows(fitted):
+    after = update_table(fitted, more(), Update(forget=1.0))
+    new = prepare_rows(fitted.schema, more())
+    rows = torch.from_numpy(new.rows.train)
+    (found,) = features(fitted, new, rows)
+    target = new.targets[0]
+    wanted = LastLayer.fit(
+        Statistics.of(found, target.values[rows], target.weight[rows]),
+        noise=after.members[0].belief.noise["price"],
+    )
+    layer = after.members[0].belief.posteriors["price"]
+    torch.testing.assert_close(layer.mean, wanted.mean, rtol=1e-8, atol=1e-10)
+
+
+def test_the_noise_is_a_mean_by_rows(fitted):
+    loud = more(120)
+    loud["price"] += 6 * np.random.default_rng(0).normal(size=len(loud))
+    old = fitted.members[0].belief.noise["price"]
+    found = [
+        update_table(fitted, loud, Update(forget=f)).members[0].belief.noise["price"]
+        for f in (0.0, 0.7, 1.0)
+    ]
+    assert old < found[0] < found[1] < found[2]
+    scale = fitted.schema.column("price").features[0].scale
+    assert found[2] * scale**2 == pytest.approx(36 + 0.25, rel=0.35)
+
+
+def test_a_row_of_weight_two_is_two_rows(fitted):
+    table = more(30)
+    twice = pd.concat([table, table]).reset_index(drop=True)
+    heavy = table.assign(weight=2 * table.weight)
+    found = [
+        update_table(fitted, frame).members[0].belief.posteriors["price"].statistics
+        for frame in (twice, heavy)
+    ]
+    torch.testing.assert_close(found[0].gram, found[1].gram, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found[0].cross, found[1].cross, rtol=1e-9, atol=1e-9)
+
+
+def test_what_was_forgotten_is_measured_without_the_old_rows(fitted, updated):
+    told = updated.findings.updates[-1].targets[0]
+    assert (told.source, told.earlier_rows) == ("sufficient statistics", 192)
+    old = prepare(OLD, fitted.recipe)
+    rows = torch.from_numpy(old.rows.train)
+    target, (found,) = old.targets[0], features(fitted, old, rows)
+    scale = fitted.schema.column("price").features[0].scale
+    for model, value in zip((fitted, updated), told.earlier["RMSE"], strict=True):
+        mean = model.members[0].belief.posteriors["price"].predict(found).mean[:, 0]
+        error = (target.values[rows][:, 0].double() - mean).square()
+        weight = target.weight[rows]
+        assert value == pytest.approx(float((weight @ error / weight.sum()).sqrt()) * scale)
+
+
+def test_what_was_learnt_is_predicted_by_models_that_had_not_learnt_it(fitted):
+    table = more(200)
+    table["price"] += 4
+    told = update_table(fitted, table).findings.updates[-1].targets[0]
+    before, after = told.new["RMSE"]
+    assert told.new_rows == 200
+    assert after < 0.7 * before
+    error = (fitted.predict(table)["price"].mean - table.price.to_numpy()) ** 2
+    assert before == pytest.approx(np.sqrt(np.average(error, weights=table.weight)))
+
+
+def test_saved_and_read_back_it_learns_the_same(fitted, updated, tmp_path):
+    updated.save(tmp_path / "m")
+    read = TableModel.load(tmp_path / "m")
+    assert read.findings == updated.findings
+    assert read.history == updated.history
+    assert np.array_equal(read.predict(OLD)["price"].std, updated.predict(OLD)["price"].std)
+    found = [update_table(model, more(seed=9)).predict(OLD) for model in (read, updated)]
+    assert np.array_equal(found[0]["price"].mean, found[1]["price"].mean)
+    assert np.array_equal(found[0]["kind"].probabilities, found[1]["kind"].probabilities)
+
+
+def test_one_row_one_class_and_absent_targets_are_welcome(fitted):
+    one = update_table(fitted, more().iloc[:1])
+    assert one.findings.updates[-1].targets[0].new["RMSE"][1] is None
+    same = more()
+    same = update_table(fitted, same[same.kind == "big"].reset_index(drop=True))
+    assert len(same.schema.column("kind").levels) == 3
+    absent = more()
+    absent.loc[::2, "kind"] = None
+    absent.loc[1::2, "price"] = None
+    told = update_table(fitted, absent).findings.updates[-1].targets
+    assert [target.new_rows for target in told] == [30, 30]
+
+
+def test_a_table_is_not_learnt_twice(fitted):
+    where = Context("new.csv", fingerprint="abc")
+    after = update_table(fitted, more(), context=where)
+    with pytest.raises(InputError, match=r"new\.csv: was learnt before, as new\.csv \(update, 60"):
+        update_table(after, more(), context=where)
+    twice = update_table(after, more(), Update(again=True), where)
+    assert [learnt.how for learnt in twice.history] == ["fit", "update", "update"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.rename(columns={"size": "sise"}), "lacks 'size'.*did you mean 'sise'"),
+        (lambda f: f.drop(columns="price"), "lacks 'price', which is predicted"),
+        (lambda f: f.drop(columns="weight"), "lacks 'weight', which says how much"),
+        (lambda f: f.assign(size="tall"), "row 1, column 'size': expected a number, found 'tall'"),
+        (lambda f: f.assign(shade=range(len(f))), "column 'shade': holds numbers such as '0'"),
+        (lambda f: f.assign(price=np.nan, kind=None), "no row to learn from: in each of 60 rows"),
+        (lambda f: f.iloc[:0], "holds no rows"),
+        (lambda f: f.assign(kind="giant"), "'kind': every row is of a class that the model does"),
+    ],
+)
+def test_bad_tables_are_refused(fitted, change, message):
+    with pytest.raises(InputError, match=message):
+        update_table(fitted, change(more()))
+
+
+def test_bad_settings_are_refused(fitted):
+    with pytest.raises(InputError, match="forget: expected a share from 0 to 1, found 1.5"):
+        Update(forget=1.5)
+    with pytest.raises(InputError, match="keep_sample: expected 0 rows or more, found -1"):
+        Update(keep_sample=-1)
+    with pytest.raises(InputError, match="--deep needs at least 10 rows with a target, found 9"):
+        update_table(fitted, more().iloc[:9], Update(deep=True))
+    bare = replace(fitted, tallies=None)
+    with pytest.raises(InputError, match="holds nothing of its earlier rows"):
+        update_table(bare, more())
+
+
+@pytest.mark.parametrize(
+    ("kind", "deep", "message"),
+    [("ensemble", False, "no head that could learn alone; pass --deep"),
+     ("laplace", True, "cannot be updated; fit it again with all rows")],
+)  # fmt: skip
+def test_kinds_that_cannot_are_refused(fitted, kind, deep, message):
+    recipe = replace(fitted.recipe, network=Network(members=2))
+    other = replace(fitted, recipe=replace(recipe, posterior=Posterior(uncertainty=kind)))
+    with pytest.raises(InputError, match=message):
+        update_table(other, more(), Update(deep=deep))
+
+
+@pytest.mark.parametrize("kind", ["luna", pytest.param("ensemble", marks=pytest.mark.slow)])
+def test_a_deep_update_of_other_kinds(kind):
+    recipe = quick(target=("price",), ignore=("junk", "kind", "sold"))
+    posterior = Posterior(uncertainty=kind, heads=3)
+    network = replace(recipe.network, members=2, width=16)
+    model = fit_table(OLD, replace(recipe, network=network, posterior=posterior))
+    table = more(120)
+    table["price"] += 4
+    told = update_table(model, table, Update(deep=True)).findings.updates[-1]
+    before, after = told.targets[0].new["RMSE"]
+    assert told.deep
+    assert after < before
