@@ -41,6 +41,9 @@ def train_deep(
     weight decay, which the Gaussian stands for. The epoch best on the rows held out counts; where
     none is better than no training at all, the network stays as it was.
 
+    The Gaussian knows the loss of earlier rows near the old weights only: rows far from all earlier
+    ones can lead a network of ReLU out of its reach (docs/remembering-tables.md).
+
     Args:
         network: as grown; left as it is.
         memory: what earlier rows say of its weights.

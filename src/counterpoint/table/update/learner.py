@@ -31,7 +31,9 @@ class Learner:
         keep: share of what earlier rows say that stays.
         deep: whether the trunk is trained, too.
         context: where it happens.
-        rehearsed: places of kept rows in the table, learnt along with whichever are learnt.
+        kept: places of kept rows in the table.
+        grown: whether classes are new, of which no earlier row but kept ones says anything: these
+            are learnt along.
     """
 
     model: TableModel
@@ -39,15 +41,14 @@ class Learner:
     keep: float
     deep: bool
     context: Context
-    rehearsed: Tensor
+    kept: Tensor
+    grown: bool
 
     @classmethod
     def of(
         cls, model: TableModel, prepared: Prepared, keep: float, deep: bool, context: Context
     ) -> "Learner":
         """A learner of a table.
-
-        Kept rows are added where classes are new, of which no other earlier row says anything.
 
         Args:
             model: before.
@@ -65,12 +66,12 @@ class Learner:
             if target.categorical and target.outputs > len(old.levels)
         ]
         before = len(prepared.inputs["numbers"])
-        if grown and model.kept is not None:
+        if model.kept is not None:
             prepared = _extended(prepared, model.kept)
         for old, target in grown:
             _refuse_lonely(prepared.targets, old, target.name, context.name)
-        rehearsed = torch.arange(before, len(prepared.inputs["numbers"]))
-        return cls(model, prepared, keep, deep, context, rehearsed)
+        kept = torch.arange(before, len(prepared.inputs["numbers"]))
+        return cls(model, prepared, keep, deep, context, kept, bool(grown))
 
     @property
     def first(self) -> dict[int, int]:
@@ -97,19 +98,23 @@ class Learner:
         """The members after some rows.
 
         Args:
-            networks: as `networks` made them; their heads are set.
+            networks: as `networks` made them.
             rows: places.
             noise: target -> noise variance from now on; where there is none it stays.
-            final: whether the Gaussians over all weights learn the rows, too.
+            final: whether the networks' heads and the Gaussians over all weights follow; the
+                networks are changed then.
         """
         pairs = zip(self.model.members, networks, strict=True)
         return tuple(self._member(*pair, rows, noise or {}, final) for pair in pairs)
+
+    def _rehearsing(self, rows: Tensor) -> Tensor:
+        return torch.cat([rows, self.kept]) if self.grown else rows
 
     def _network(self, place: int, inside: Tensor, held: Tensor) -> TableNet:
         member = self.model.members[place]
         old, new = self.model.schema, self.prepared.schema
         network = grow_network(member.network, old, new, self.model.recipe)
-        noise, inside = member.belief.noise, torch.cat([inside, self.rehearsed])
+        noise, inside = member.belief.noise, self._rehearsing(inside)
         learn_levels(network, self.first, self.prepared, inside, noise)
         if not self.deep or member.memory is None:
             return network
@@ -118,7 +123,7 @@ class Learner:
             member.memory,
             self.prepared,
             inside,
-            held,
+            torch.cat([held, self.kept]),
             noise,
             recipe=self.model.recipe,
             keep=self.keep,
@@ -135,10 +140,11 @@ class Learner:
         noise: Mapping[str, float],
         final: bool,
     ) -> Member:
-        learnt = torch.cat([rows, self.rehearsed])
+        learnt = self._rehearsing(rows)
         belief = member.belief.updated(network, self.prepared, learnt, keep=self.keep, noise=noise)
-        belief.settle(network)
         memory = None
+        if final:
+            belief.settle(network)
         if final and member.memory is not None:
             memory = remember(
                 network,

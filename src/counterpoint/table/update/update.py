@@ -253,6 +253,12 @@ class _Work:
 
     def _notes(self) -> list[str]:
         notes = list[str]()
+        if self.told.deep and self.model.kept is None:
+            notes.append(
+                "the loss added to earlier rows is a guess from the curvature where the weights"
+                " were: of new rows far from the earlier ones it can be far too low; rows kept with"
+                " --keep-sample are measured, and help to decide when training stops"
+            )
         for column in self.prepared.schema.targets:
             fresh = self._classes(column, len(self.model.schema.column(column.name).levels))
             if fresh and self.model.kept is None:
