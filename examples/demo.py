@@ -1,9 +1,10 @@
-"""The whole way in one go: a real table, a fit, predictions of held-out rows, a report.
+"""The whole way in one go: a real table, a fit, predictions of held-out rows, an update, a report.
 
 The table is the diabetes study that ships with scikit-learn (442 patients): how far the disease
 got within a year (a number) and whether the triglycerides were high (a category) are predicted
-from age, sex, body mass, blood pressure and other blood values. Everything is done with the
-command, so each line shown can be typed again.
+from age, sex, body mass, blood pressure and other blood values. The last hundred patients come
+later: the model learns them without the others. Everything is done with the command, so each line
+shown can be typed again.
 
     python examples/demo.py [FOLDER]
 """
@@ -16,6 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
+
+
+LATER = 100
 
 
 def make_table() -> pd.DataFrame:
@@ -53,21 +57,25 @@ def show_held_out(held: pd.DataFrame, found: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Write the table, fit, predict, report."""
+    """Write the tables, fit, predict, update, report."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
     folder.mkdir(parents=True, exist_ok=True)
-    frame = make_table()
+    whole = make_table()
+    frame, later = whole.iloc[:-LATER], whole.iloc[-LATER:]
     held = frame[frame["part"] == "test"].reset_index(drop=True)
     table, fresh, model = folder / "patients.csv", folder / "held_out.csv", folder / "model"
+    newer, updated = folder / "newer.csv", folder / "updated"
     frame.to_csv(table, index=False)
+    later.drop(columns="part").to_csv(newer, index=False)
     held.drop(columns=["progression", "triglycerides", "part"]).to_csv(fresh, index=False)
     targets = ["--target", "progression", "--target", "triglycerides"]
     run("fit", str(table), *targets, "--split", "part", "--out", str(model), "--overwrite")
     predictions = folder / "predictions.csv"
     run("predict", str(model), str(fresh), "--out", str(predictions), "--overwrite")
-    run("report", str(model))
     show_held_out(held, pd.read_csv(predictions))
-    print(f"\nThe report: {(model / 'report.html').resolve()}")
+    run("update", str(model), str(newer), "--out", str(updated), "--overwrite")
+    run("report", str(updated))
+    print(f"\nThe report: {(updated / 'report.html').resolve()}")
 
 
 if __name__ == "__main__":

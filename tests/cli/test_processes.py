@@ -74,7 +74,7 @@ def test_ctrl_c_stops_with_a_way_to_go_on(table, tmp_path):
         command(table, tmp_path / "m", "--seed", "1"), capture_output=True, text=True, check=False
     )
     assert other.returncode == 2
-    assert "unfinished fit of another table or recipe" in other.stderr
+    assert "unfinished work on another table or with other settings" in other.stderr
 
 
 def test_a_full_disk_is_one_line(table, tmp_path):

@@ -39,7 +39,7 @@ def claimed(out: Path, identity: str, *, overwrite: bool) -> Generator[Path, Non
         if not mark.is_file() or mark.read_text("utf-8") != identity:
             if _worth_keeping(run) and not overwrite:
                 raise InputError(
-                    f"{run}: holds an unfinished fit of another table or recipe; finish that one,"
+                    f"{run}: holds unfinished work on another table or with other settings; finish that,"
                     " choose another --out, or pass --overwrite to drop it"
                 )
             _clear(run)

@@ -1,0 +1,180 @@
+"""`counterpoint update`, as a person meets it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from counterpoint.cli import main
+from counterpoint.storage import digest_file
+from counterpoint.table import TableModel
+from counterpoint.train import Status
+from tables import mixed
+
+QUICK = ["--training.epochs", "4", "--network.members", "1", "--network.width", "16"]
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("update")
+    mixed().to_csv(folder / "houses.csv", index=False)
+    told = ["fit", str(folder / "houses.csv"), "--target", "price", "--out", str(folder / "m")]
+    with pytest.raises(SystemExit):
+        main([*told, *QUICK])
+    return folder / "m"
+
+
+@pytest.fixture
+def model(fitted, tmp_path):
+    shutil.copytree(fitted, tmp_path / "m")
+    return tmp_path / "m"
+
+
+@pytest.fixture
+def newer(tmp_path):
+    table = mixed(60, 7)
+    table["size"] += 2
+    table.loc[::3, "shade"] = "red"
+    table.to_csv(tmp_path / "newer.csv", index=False)
+    return tmp_path / "newer.csv"
+
+
+def test_it_learns_in_place_and_says_what_moved_and_what_was_learnt(run, model, newer):
+    status, out, err = run("update", model, newer)
+    assert (status, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["column", "distance", "before", "after", "new", "levels"] in lines
+    assert any(line[:1] == ["size"] for line in lines)
+    assert any(line[:1] == ["sold"] and line[-1].startswith("2024-") for line in lines)
+    assert any(line[:4] == ["price", "60", "new", "RMSE"] for line in lines)
+    assert "192 earlier, by sufficient statistics" in out
+    assert not (model.parent / "m.run").exists()
+    assert [learnt.name for learnt in TableModel.load(model).history] == ["houses.csv", "newer.csv"]
+    assert run("predict", model, newer)[0] == 0
+
+
+def test_the_report_shows_it(run, model, newer):
+    run("update", model, newer)
+    assert run("report", model)[0] == 0
+    page = (model / "report.html").read_text("utf-8")
+    assert "What was learnt since" in page
+    assert "newer.csv" in page
+
+
+def test_json_is_one_value(run, model, newer, tmp_path):
+    status, out, _ = run("update", model, newer, "--json", "--out", tmp_path / "n")
+    told = json.loads(out)
+    assert status == 0
+    assert (told["rows"], told["earlier_rows"], told["deep"]) == (60, 192, False)
+    assert told["targets"][0]["new"]["RMSE"][1] < told["targets"][0]["new"]["RMSE"][0]
+    assert TableModel.load(model).history[-1].name == "houses.csv"
+
+
+def test_a_table_is_learnt_once_unless_asked(run, model, newer):
+    assert run("update", model, newer)[0] == 0
+    before = digest_file(model / "manifest.json")
+    status, out, err = run("update", model, newer)
+    assert (status, out) == (2, "")
+    assert err.startswith("counterpoint: newer.csv: was learnt before, as newer.csv (update, 60")
+    assert digest_file(model / "manifest.json") == before
+    assert run("update", model, newer, "--again")[0] == 0
+
+
+def test_the_table_of_the_fit_counts_as_learnt(run, model):
+    mixed().to_csv(model.parent / "copy.csv", index=False)
+    status, _, err = run("update", model, model.parent / "copy.csv")
+    assert status == 2
+    assert "copy.csv: was learnt before, as houses.csv (fit, 192 rows" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--forget", "1.5"], "forget: expected a share from 0 to 1, found 1.5"),
+        (["--keep-sample", "-1"], "keep_sample: expected 0 rows or more, found -1"),
+        (["--deap"], "cannot use '--deap'; did you mean '--deep'?"),
+        (["--out", ".."], "--out ..: expected the name of a folder"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_change_nothing(run, model, newer, words, message):
+    before = digest_file(model / "manifest.json")
+    status, out, err = run("update", model, newer, *words)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert digest_file(model / "manifest.json") == before
+
+
+def test_a_folder_that_is_there_is_not_replaced_unasked(run, model, newer, tmp_path):
+    assert run("update", model, newer, "--out", tmp_path / "n")[0] == 0
+    status, _, err = run("update", model, newer, "--out", tmp_path / "n", "--forget", "0.5")
+    assert status == 2
+    assert "exists already" in err
+    again = ("--out", tmp_path / "n", "--forget", "0.5", "--overwrite")
+    assert run("update", model, newer, *again)[0] == 0
+
+
+def test_a_full_disk_leaves_the_old_model(run, model, newer, monkeypatch):
+    before = TableModel.load(model).predict(mixed())["price"].mean
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("counterpoint.table.model.write_folder", full)
+    status, _, err = run("update", model, newer)
+    assert (status, err) == (2, "counterpoint: [Errno 28] No space left on device\n")
+    assert np.array_equal(TableModel.load(model).predict(mixed())["price"].mean, before)
+
+
+def test_a_deep_update_that_was_stopped_goes_on_to_the_same_bits(run, model, newer, monkeypatch):
+    from counterpoint.table.update import deep
+
+    told = ("update", model, newer, "--deep", "--out")
+    run(*told, model.parent / "whole")
+    whole, calls = deep.fit, []
+
+    def stopped(*arguments, **options):
+        """As after the first checkpoint: the training is whole, the process is not."""
+        calls.append(1)
+        found = whole(*arguments, **options)
+        return found if len(calls) > 1 else _interrupted(found)
+
+    monkeypatch.setattr(deep, "fit", stopped)
+    before = digest_file(model / "manifest.json")
+    assert run(*told, model.parent / "n")[0] == 130
+    assert (model.parent / "n.run").exists()
+    assert not (model.parent / "n").exists()
+    assert digest_file(model / "manifest.json") == before
+    assert run(*told, model.parent / "n")[0] == 0
+    assert not (model.parent / "n.run").exists()
+    pair = [TableModel.load(model.parent / name).predict(mixed()) for name in ("whole", "n")]
+    assert np.array_equal(pair[0]["price"].std, pair[1]["price"].std)
+
+
+def _interrupted(found):
+    from dataclasses import replace
+
+    return replace(found, status=Status.INTERRUPTED, signal=2)
+
+
+def test_an_unfinished_update_of_something_else_is_not_dropped(run, model, newer, monkeypatch):
+    from counterpoint.table.update import deep
+
+    whole = deep.fit
+    monkeypatch.setattr(deep, "fit", lambda *a, **o: _interrupted(whole(*a, **o)))
+    run("update", model, newer, "--deep")
+    status, _, err = run("update", model, newer, "--deep", "--forget", "0.5")
+    assert status == 2
+    assert "m.run: holds unfinished work" in err
