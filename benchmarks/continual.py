@@ -186,6 +186,7 @@ def quality(told: argparse.Namespace, kinds: Sequence[str], content: dict[str, A
             (kind, method, seed)
             for seed in range(told.seeds)
             for method in ("none", "joint", *memories(kind))
+            if not told.methods or method in told.methods
             if str(seed) not in known["runs"].get(method, {})
         ]
     with ProcessPoolExecutor(told.processes) as pool:
@@ -220,6 +221,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=500, help="steps a task")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kinds", nargs="+", choices=list(PUBLISHED), default=list(PUBLISHED))
+    parser.add_argument("--methods", nargs="+", help="some of them; all unless told")
     parser.add_argument("--width", type=int, default=400)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5, help="rounds of the timings")

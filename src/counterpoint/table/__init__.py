@@ -4,7 +4,8 @@
 `counterpoint.recipe.Recipe`, tells what each column holds, divides the rows, trains a few small
 networks and puts an exact Gaussian on the last layer of each target. Out comes a `TableModel`,
 which predicts any frame with the same columns and is kept as one verified folder; its `findings`
-are what the report draws. `TableRegressor` and `TableClassifier` are the same with scikit-learn's
+are what the report draws. `update_table` teaches it the rows of a new table without the old ones
+(`counterpoint.recipe.Update` says how). `TableRegressor` and `TableClassifier` are the same with scikit-learn's
 interface.
 
 >>> import numpy as np, pandas as pd
