@@ -39,8 +39,8 @@ def claimed(out: Path, identity: str, *, overwrite: bool) -> Generator[Path, Non
         if not mark.is_file() or mark.read_text("utf-8") != identity:
             if _worth_keeping(run) and not overwrite:
                 raise InputError(
-                    f"{run}: holds unfinished work on another table or with other settings; finish that,"
-                    " choose another --out, or pass --overwrite to drop it"
+                    f"{run}: holds unfinished work on another table or with other settings; finish"
+                    " that, choose another --out, or pass --overwrite to drop it"
                 )
             _clear(run)
             write_file(mark, identity.encode())

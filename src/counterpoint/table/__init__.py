@@ -5,8 +5,8 @@
 networks and puts an exact Gaussian on the last layer of each target. Out comes a `TableModel`,
 which predicts any frame with the same columns and is kept as one verified folder; its `findings`
 are what the report draws. `update_table` teaches it the rows of a new table without the old ones
-(`counterpoint.recipe.Update` says how). `TableRegressor` and `TableClassifier` are the same with scikit-learn's
-interface.
+(`counterpoint.recipe.Update` says how). `TableRegressor` and `TableClassifier` are the same with
+scikit-learn's interface.
 
 >>> import numpy as np, pandas as pd
 >>> x = np.linspace(0.0, 4.0, 80)
