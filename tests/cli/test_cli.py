@@ -330,6 +330,7 @@ def test_an_evaluation_made_by_hand_is_one_line(run, model, tmp_path):
             "columns": folder.document("columns"),
             "recipe": folder.document("recipe"),
             "evaluation": evaluation,
+            "history": folder.document("history"),
         },
         texts={"log.jsonl": ""},
     )

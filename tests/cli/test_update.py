@@ -1,14 +1,17 @@
 """`counterpoint update`, as a person meets it."""
 
 import json
+import os
 import shutil
+import signal
+from functools import partial
 
 import numpy as np
 import pytest
 
 from counterpoint.cli import main
 from counterpoint.storage import digest_file
-from counterpoint.table import TableModel
+from counterpoint.table import TableModel, update_table
 from counterpoint.train import Status
 from tables import mixed
 
@@ -105,7 +108,7 @@ def test_the_table_of_the_fit_counts_as_learnt(run, model):
         (["--forget", "1.5"], "forget: expected a share from 0 to 1, found 1.5"),
         (["--keep-sample", "-1"], "keep_sample: expected 0 rows or more, found -1"),
         (["--deap"], "cannot use '--deap'; did you mean '--deep'?"),
-        (["--out", ".."], "--out ..: expected the name of a folder"),
+        (["--out", ".."], "exists already; choose another name"),
     ],
 )
 def test_bad_arguments_are_one_line_and_change_nothing(run, model, newer, words, message):
@@ -126,6 +129,24 @@ def test_a_folder_that_is_there_is_not_replaced_unasked(run, model, newer, tmp_p
     assert run("update", model, newer, *again)[0] == 0
 
 
+def test_nothing_of_others_in_the_folder_is_lost(run, model, newer):
+    status, _, err = run("update", model, newer, "--out", model / "new")
+    assert (status, "is inside the model folder" in err) == (2, True)
+    (model / "notes.txt").write_text("mine")
+    status, _, err = run("update", model, newer)
+    assert status == 2
+    assert "holds 'notes.txt', which is not the model's and would be lost" in err
+    assert (model / "notes.txt").read_text() == "mine"
+
+
+def test_a_link_to_a_model_is_that_model(run, model, newer):
+    link = model.parent / "latest"
+    link.symlink_to(model)
+    assert run("update", link, newer)[0] == 0
+    assert link.is_symlink()
+    assert len(TableModel.load(model).history) == 2
+
+
 def test_a_full_disk_leaves_the_old_model(run, model, newer, monkeypatch):
     before = TableModel.load(model).predict(mixed())["price"].mean
 
@@ -138,29 +159,69 @@ def test_a_full_disk_leaves_the_old_model(run, model, newer, monkeypatch):
     assert np.array_equal(TableModel.load(model).predict(mixed())["price"].mean, before)
 
 
+class Stop:
+    """Ctrl-C at a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def step_end(self, moment):
+        if moment.step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    def epoch_end(self, moment):
+        del moment
+        return False
+
+
 def test_a_deep_update_that_was_stopped_goes_on_to_the_same_bits(run, model, newer, monkeypatch):
     from counterpoint.table.update import deep
 
     told = ("update", model, newer, "--deep", "--out")
     run(*told, model.parent / "whole")
-    whole, calls = deep.fit, []
-
-    def stopped(*arguments, **options):
-        """As after the first checkpoint: the training is whole, the process is not."""
-        calls.append(1)
-        found = whole(*arguments, **options)
-        return found if len(calls) > 1 else _interrupted(found)
-
-    monkeypatch.setattr(deep, "fit", stopped)
+    whole = deep.fit
     before = digest_file(model / "manifest.json")
+    monkeypatch.setattr(deep, "fit", partial(whole, callbacks=(Stop(3),)))
     assert run(*told, model.parent / "n")[0] == 130
     assert (model.parent / "n.run").exists()
     assert not (model.parent / "n").exists()
     assert digest_file(model / "manifest.json") == before
+    monkeypatch.setattr(deep, "fit", whole)
     assert run(*told, model.parent / "n")[0] == 0
     assert not (model.parent / "n.run").exists()
     pair = [TableModel.load(model.parent / name).predict(mixed()) for name in ("whole", "n")]
     assert np.array_equal(pair[0]["price"].std, pair[1]["price"].std)
+
+
+def test_a_model_that_changed_meanwhile_is_not_overwritten(run, model, newer, monkeypatch):
+    from counterpoint import table
+
+    read = table.read_table
+
+    def slow(*arguments, **options):
+        """Another update is done while this one reads its table."""
+        other = update_table(TableModel.load(model), mixed(60, 9))
+        other.save(model, overwrite=True)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(table, "read_table", slow)
+    status, _, err = run("update", model, newer)
+    assert status == 2
+    assert "was changed by another process meanwhile" in err
+    assert [learnt.rows for learnt in TableModel.load(model).history] == [192, 60]
+
+
+def test_an_update_that_ended_but_was_killed_before_it_tidied_up(run, model, newer):
+    assert run("update", model, newer)[0] == 0
+    left = model.parent / "m.run"
+    left.mkdir()
+    (left / "identity").write_text(TableModel.identity(model))
+    status, out, err = run("update", model, newer)
+    assert (status, err) == (0, f"{model}: this update has ended already\n")
+    assert "price" in out
+    assert not left.exists()
+    assert [learnt.how for learnt in TableModel.load(model).history] == ["fit", "update"]
 
 
 def _interrupted(found):

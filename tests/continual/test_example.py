@@ -46,4 +46,4 @@ def test_the_example_says_what_must_be_so(example, tmp_path, capsys, monkeypatch
     assert printed.count("replay of 40 rows") == 4
     drawn = (tmp_path / "figure.svg").read_text("utf-8")
     assert drawn.startswith("<svg xmlns=")
-    assert drawn.count("<svg ") == 5
+    assert drawn.count("<svg ") == 9

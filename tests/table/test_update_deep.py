@@ -1,5 +1,6 @@
 """The whole network learns, held by what earlier rows say of its weights."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import TableModel, fit_table, update_table
+from counterpoint.table.fit import Context
 from counterpoint.table.masked import Masked
 from tables import mixed, quick
 
@@ -21,7 +24,7 @@ def waves(centre, rows=300, seed=0):
     return pd.DataFrame({"x": x, "z": z, "y": y})
 
 
-def fitted(seed):
+def fitted_to(seed):
     recipe = quick(target=("y",), split="none")
     return fit_table(
         waves(-1), replace(recipe, training=replace(recipe.training, epochs=40, seed=seed))
@@ -30,7 +33,7 @@ def fitted(seed):
 
 @pytest.fixture(scope="module")
 def models():
-    return [fitted(seed) for seed in (0, 1)]
+    return [fitted_to(seed) for seed in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +66,12 @@ def test_the_memory_is_of_all_rows(model):
     assert float(before.value(Masked(network), rows=1)) == 0.0
 
 
-def test_a_network_that_learnt_is_kept_whole(model, tmp_path):
-    deep = update_table(model, waves(1, seed=3), Update(deep=True))
+@pytest.fixture(scope="module")
+def deep(model):
+    return update_table(model, waves(1, seed=3), Update(deep=True))
+
+
+def test_a_network_that_learnt_is_kept_whole(deep, tmp_path):
     deep.save(tmp_path / "m")
     read = TableModel.load(tmp_path / "m")
     pair = [m.members[0].memory.state_dict() for m in (deep, read)]
@@ -75,14 +82,63 @@ def test_a_network_that_learnt_is_kept_whole(model, tmp_path):
     assert [learnt.how for learnt in read.history] == ["fit", "deep update"]
 
 
-def test_without_kept_rows_a_gaussian_tells_what_was_forgotten(model):
-    told = update_table(model, waves(1, seed=3), Update(deep=True)).findings.updates[-1].targets[0]
+def test_weights_are_counts_in_what_a_deep_update_minimises(model):
+    """A weight of three is three rows: the sum over rows and the Gaussian, over the rows."""
+    from counterpoint.table.losses import make_source
+    from counterpoint.table.update.deep import Lessons, _goals
+    from counterpoint.table.update.rows import prepare_rows
+
+    member, table = model.members[0], waves(1, seed=3)
+    moved = deepcopy(member.network)
+    with torch.no_grad():
+        moved.heads[0].bias += 0.1
+
+    def objective(prepared, rows):
+        lessons = Lessons(prepared, rows, prepared, rows[:0], kept=False)
+        goals = _goals(lessons, member.belief.noise, member.memory, 1.0)
+        found = goals(moved.eval(), make_source(prepared, rows).tensors)
+        return {name: len(rows) * value.item() for name, value in found.items()}
+
+    prepared = prepare_rows(model.schema, table)
+    rows = torch.arange(300)
+    target = prepared.targets[0]
+    heavy = replace(prepared, targets=(replace(target, weight=3 * target.weight),))
+    one, three = objective(prepared, rows), objective(heavy, rows)
+    copies = objective(prepared, rows.repeat(3))
+    assert three == pytest.approx(copies, rel=1e-5)
+    assert three["y"] == pytest.approx(3 * one["y"], rel=1e-5)
+    assert three["remember"] == pytest.approx(one["remember"], rel=1e-5)
+
+
+def test_a_folder_is_gone_on_with_by_the_same_update_alone(model, tmp_path):
+    """Of another share to forget, or another model, it is not; nor is the model before touched."""
+    before = {n: v.clone() for n, v in model.members[0].memory.state_dict().items()}
+    where = Context("new", folder=tmp_path, fingerprint="a")
+    told = Update(deep=True)
+    first = update_table(model, waves(1, seed=3), told, where)
+    again = update_table(model, waves(1, seed=3), told, where)
+    assert np.array_equal(first.predict(waves(0))["y"].mean, again.predict(waves(0))["y"].mean)
+    with pytest.raises(InputError, match="another"):
+        update_table(model, waves(1, seed=3), Update(deep=True, forget=0.9), where)
+    after = model.members[0].memory.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_table_may_lack_a_target(fitted):
+    table = mixed(40, 3).assign(kind=None)
+    after = update_table(fitted, table, Update(deep=True))
+    assert after.findings.updates[-1].targets[1].new == {}
+
+
+def test_without_kept_rows_a_gaussian_tells_what_was_forgotten(deep):
+    told = deep.findings.updates[-1].targets[0]
     assert told.source == "Gaussian"
     none, lost = told.earlier["loss added, nats a row"]
     assert none == 0
     assert 0 < lost < 1
 
 
+@pytest.mark.slow
 def test_new_levels_and_classes_in_a_deep_update():
     fitted = fit_table(mixed(), quick(target=("price", "kind"), ignore=("junk", "weight")))
     table = mixed(200, 5)

@@ -81,13 +81,16 @@ def test_a_new_class_widens_the_head(fitted):
     assert np.mean(found.best == huge(seed=5).kind) > 0.6
 
 
-def test_rows_of_a_new_class_alone_need_kept_ones():
+@pytest.fixture(scope="module")
+def keeping():
+    return fit_table(mixed(), quick(**RECIPE, keep_sample=30))
+
+
+def test_rows_of_a_new_class_alone_need_kept_ones(fitted, keeping):
     alone = huge()
     alone = alone[alone.kind == "huge"].reset_index(drop=True)
-    model = fit_table(mixed(), quick(**RECIPE))
     with pytest.raises(InputError, match="every row is of a class that the model does not know"):
-        update_table(model, alone)
-    keeping = fit_table(mixed(), quick(**RECIPE, keep_sample=40))
+        update_table(fitted, alone)
     after = update_table(keeping, alone)
     small = after.predict(mixed(100, 8)[lambda f: f["size"] < 0].reset_index(drop=True))["kind"]
     assert np.mean(small.best == "huge") < 0.1
@@ -95,8 +98,8 @@ def test_rows_of_a_new_class_alone_need_kept_ones():
 
 
 def shifts_of(fitted, table):
-    before = Tallies.of(fitted.schema, mixed(), np.arange(240))
-    now = Tallies.of(fitted.schema, table, np.arange(len(table)))
+    before = Tallies.of(fitted.schema, mixed(), np.arange(240), np.ones(240))
+    now = Tallies.of(fitted.schema, table, np.arange(len(table)), np.ones(len(table)))
     return {shift.column: shift for shift in measure_shifts(fitted.schema, before, now)}
 
 
@@ -131,7 +134,9 @@ def test_a_distance_is_that_of_the_shares(fitted):
 
 
 def test_tallies_add_and_fade(fitted):
-    parts = [Tallies.of(fitted.schema, mixed(50, seed), np.arange(50)) for seed in (1, 2)]
+    parts = [
+        Tallies.of(fitted.schema, mixed(50, seed), np.arange(50), np.ones(50)) for seed in (1, 2)
+    ]
     both = parts[0].joined(parts[1], 0.5)
     assert both.columns["size"].rows == pytest.approx(75)
     assert Tallies.from_json(both.to_json()) == both
@@ -139,8 +144,49 @@ def test_tallies_add_and_fade(fitted):
     import pandas as pd
 
     frame = pd.concat([mixed(50, 1), mixed(50, 2)], ignore_index=True)
-    wanted = Tallies.of(fitted.schema, frame, np.arange(100))
+    wanted = Tallies.of(fitted.schema, frame, np.arange(100), np.ones(100))
     assert whole.columns["size"].counts == wanted.columns["size"].counts
+    assert whole.columns["price"].weight == 100
+
+
+def test_a_column_that_did_not_vary_and_now_has_another_value_has_moved():
+    table = mixed().assign(junk=1.0)
+    model = fit_table(table, quick(**{**RECIPE, "ignore": ("sold",)}))
+    shift = next(
+        s
+        for s in update_table(model, mixed(60, 3).assign(junk=7.0)).findings.updates[-1].shifts
+        if s.column == "junk"
+    )
+    assert (shift.before, shift.after, shift.moved, shift.distance) == (1.0, 7.0, True, 1.0)
+
+
+def test_a_level_is_learnt_wherever_its_rows_are(fitted):
+    from counterpoint.seeding import derive
+    from counterpoint.table.update.rows import folds_of
+
+    table = mixed(100, 3)
+    last = folds_of(torch.arange(100), derive(fitted.recipe.training.seed, 4))[-1].numpy()
+    table.loc[last[:4], "shade"] = "teal"
+    table.loc[last[:4], "price"] += 30
+    after = update_table(fitted, table)
+    vectors = after.members[0].network.embeddings.weights[0]
+    assert after.schema.column("shade").levels[-1] == "teal"
+    assert not torch.equal(vectors[-1], vectors[1])
+
+
+def test_a_new_class_leaves_the_numbers_as_they_were_with_kept_rows_too(keeping):
+    after = update_table(keeping, huge())
+    counts = [m.members[0].belief.posteriors["price"].statistics.count for m in (keeping, after)]
+    assert counts[1] - counts[0] == 150
+
+
+def test_kept_rows_stand_for_all_rows_learnt():
+    model = fit_table(mixed(), quick(**RECIPE, keep_sample=500))
+    assert (len(model.kept.stands), float(model.kept.stands.sum())) == (48, 192)
+    after = update_table(model, mixed(60, 3), Update(forget=0.5))
+    assert float(after.kept.stands.sum()) == pytest.approx(96 + 60)
+    assert len(after.kept.stands) == 108
+    assert update_table(after, mixed(60, 4), Update(forget=1.0)).kept.stands.sum() == 60
 
 
 def test_kept_rows_are_bounded_and_every_row_is_as_likely():
@@ -159,11 +205,9 @@ def test_kept_rows_are_bounded_and_every_row_is_as_likely():
     assert 200 < late < 280
 
 
-def test_kept_rows_tell_what_was_forgotten():
-    model = fit_table(mixed(), quick(**RECIPE, keep_sample=30))
-    after = update_table(model, red())
+def test_kept_rows_tell_what_was_forgotten(keeping):
+    after = update_table(keeping, mixed(40, 3))
     told = after.findings.updates[-1].targets[0]
     assert (told.source, told.earlier_rows) == ("kept rows", 30)
     assert len(after.kept.stands) == 30
-    assert update_table(model, red(), Update(keep_sample=0)).kept is None
-    assert len(update_table(model, red(), Update(keep_sample=50)).kept.stands) == 50
+    assert update_table(after, mixed(40, 4), Update(keep_sample=0)).kept is None

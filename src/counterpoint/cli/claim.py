@@ -7,7 +7,7 @@ from pathlib import Path
 
 from counterpoint.errors import InputError
 
-__all__ = ["claimed"]
+__all__ = ["claimed", "refuse_foreign"]
 
 
 @contextmanager
@@ -51,6 +51,23 @@ def claimed(out: Path, identity: str, *, overwrite: bool) -> Generator[Path, Non
                 shutil.rmtree(run, ignore_errors=True)
             raise
         shutil.rmtree(run, ignore_errors=True)
+
+
+def refuse_foreign(out: Path) -> None:
+    """Refuse to replace a model folder in which somebody keeps other things.
+
+    Raises:
+        InputError: names the first.
+    """
+    from counterpoint.storage import written_files
+
+    known = written_files(out) | {"manifest.json", "report.html"}
+    foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in known)
+    if foreign:
+        raise InputError(
+            f"{out}: holds {foreign[0]!r}, which is not the model's and would be lost; move it, or"
+            " choose another --out"
+        )
 
 
 def _worth_keeping(run: Path) -> bool:

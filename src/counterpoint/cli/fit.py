@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.cli.claim import claimed
+from counterpoint.cli.claim import claimed, refuse_foreign
 from counterpoint.cli.say import aligned, note, number, show, show_json
 from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe, build, dump, load
@@ -125,6 +125,8 @@ def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) 
         _tell(TableModel.load(out), out, json=json)
         return
     refuse_existing(out, overwrite=overwrite)
+    if out.is_dir():
+        refuse_foreign(out)
     with claimed(out, identity, overwrite=overwrite) as run:
         where = Context(
             name=path.name,

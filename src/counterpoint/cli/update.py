@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.cli.claim import claimed
+from counterpoint.cli.claim import claimed, refuse_foreign
 from counterpoint.cli.say import aligned, note, number, show, show_json
 from counterpoint.errors import InputError
 from counterpoint.recipe import Update
@@ -57,18 +57,29 @@ def run(told: Namespace) -> None:
     was forgotten is told, and drawn by the report. A table is not learnt twice unless asked for.
     """
     how = Update(told.forget, told.deep, told.again, told.keep_sample)
-    out = Path(os.path.normpath(told.model if told.out is None else told.out))
-    if not out.name or out.name == "..":
-        raise InputError(f"--out {out}: expected the name of a folder")
-    from counterpoint.storage import digest_file, refuse_existing
+    # a link to a model is that model: it is not replaced by a folder
+    source = Path(os.path.realpath(told.model))
+    out = source if told.out is None else Path(os.path.realpath(told.out))
+    if source in out.parents:
+        raise InputError(f"--out {told.out}: is inside the model folder; choose another place")
+    from counterpoint.storage import refuse_existing
     from counterpoint.table import Context, Interrupted, TableModel, read_table, update_table
     from counterpoint.table.update import refuse_update
 
-    here = told.out is None or _same(out, told.model)
-    model = TableModel.load(told.model)
-    _tidy(out, TableModel.identity(out))
+    here = out == source
+    before = _digest(source / "manifest.json")
+    model = TableModel.load(source)
+    content = _digest(told.table)
+    if _tidy(out, TableModel.identity(out)):
+        ended = TableModel.load(out)
+        if ended.history[-1].sha256 == content:
+            note(f"{out}: this update has ended already")
+            _tell(ended, out, json=told.json)
+            return
     refuse_existing(out, overwrite=here or told.overwrite)
-    context = Context(told.table.name, fingerprint=_digest(told.table))
+    if out.is_dir():
+        refuse_foreign(out)
+    context = Context(told.table.name, fingerprint=content)
     refuse_update(model, how, context)
     frame = read_table(
         told.table,
@@ -77,9 +88,10 @@ def run(told: Namespace) -> None:
         missing=model.recipe.data.missing,
         decimal=model.recipe.data.decimal,
     )
-    before = digest_file(told.model / "manifest.json")
     identity = sha256(f"{before}{context.fingerprint}{asdict(how)}".encode()).hexdigest()
     with claimed(out, identity, overwrite=told.overwrite) as folder:
+        if _digest(source / "manifest.json") != before:
+            raise InputError(f"{told.model}: was changed by another process meanwhile; begin again")
         where = Context(
             name=told.table.name,
             folder=folder,
@@ -95,23 +107,20 @@ def run(told: Namespace) -> None:
     _tell(after, out, json=told.json)
 
 
-def _same(out: Path, model: Path) -> bool:
-    return out.exists() and model.exists() and out.samefile(model)
-
-
-def _digest(table: Path) -> str:
+def _digest(file: Path) -> str:
     """The content's hash; of a file that is not there, nothing: reading it says so."""
     from counterpoint.storage import digest_file
 
-    return digest_file(table) if table.is_file() else ""
+    return digest_file(file) if file.is_file() else ""
 
 
-def _tidy(out: Path, identity: str | None) -> None:
-    """Remove the run folder of an update that was killed after it had written its model."""
+def _tidy(out: Path, identity: str | None) -> bool:
+    """Remove what is left of an update that was killed after it had written its model."""
     mark = out.with_name(f"{out.name}.run") / "identity"
     if identity and mark.is_file() and mark.read_text("utf-8") == identity:
         with claimed(out, identity, overwrite=False):
-            note(f"{out}: an earlier update has ended already")
+            return True
+    return False
 
 
 def _tell(model: "TableModel", out: Path, *, json: bool) -> None:

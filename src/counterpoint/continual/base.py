@@ -88,7 +88,7 @@ class Keeping(ABC):
             InputError: it exists already, or the disk refused.
         """
         write_folder(
-            path,
+            Path(path),
             kind=KIND,
             schema=SCHEMA,
             tensors={"state": self.state_dict()},
@@ -102,7 +102,7 @@ class Keeping(ABC):
         Raises:
             InputError: the folder is damaged, or of a memory with other settings.
         """
-        self.load_state_dict(read_folder(path, kind=KIND, schema=SCHEMA).tensors("state"))
+        self.load_state_dict(read_folder(Path(path), kind=KIND, schema=SCHEMA).tensors("state"))
 
     def _refuse_empty(self) -> None:
         if not self.tasks:

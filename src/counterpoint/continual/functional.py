@@ -68,17 +68,19 @@ class Functional(Rehearsing):
     def _against(
         self, outputs: Mapping[str, Tensor], drawn: Replayed, moved: Batch, rows: float
     ) -> Tensor:
-        del moved
+        weight = moved.weight
         apart = dict(zip(outputs, differences(outputs, drawn), strict=True))
         parts = list[Tensor]()
         for task in drawn.tasks.unique().tolist():
             mine = drawn.tasks == task
+            counts = 1.0 if weight is None else weight[mine.to(weight.device)]
             for name, likelihood in self._held.heads[task].likelihoods.items():
                 moves = apart[name][mine.to(apart[name].device)]
                 moves = moves * used(likelihood, moves)
                 if self.labels == "exact":
                     stored = drawn.columns[f"output/{name}"][mine].nan_to_num(-torch.inf)
                     turned = likelihood.root(stored.to(moves)) * moves
-                    moves = turned.flatten(2).sum(2) if turned.ndim > 2 else turned
-                parts.append(moves.square().sum() / 2)
+                    moves = (turned.flatten(2).sum(2) if turned.ndim > 2 else turned).T
+                each = moves.square().flatten(1).sum(1)
+                parts.append((counts * each).sum() / 2)
         return torch.stack(parts).sum() * (self._held.rows / (rows * len(drawn.tasks)))

@@ -137,7 +137,7 @@ class Rehearsing(Keeping):
                 what was held is intact.
         """
         heads, held = Heads.of(likelihood), self._held
-        store, seen = held.store, Seen()
+        store, seen, offered = held.store, Seen(), 0
         with evaluating(model), torch.no_grad():
             for found in data:
                 whole = read(found, heads.names) if unpack is None else unpack(found)
@@ -145,7 +145,10 @@ class Rehearsing(Keeping):
                 keys = self._keys(heads, columns, generator or held.generator)
                 store = store.offered(columns, keys, self._groups(whole))
                 seen.count(whole, heads)
-        held.store, held.rows = store, held.rows + seen.judged()
+                offered += whole.rows
+        seen.judged()
+        # rows, not their weights, which are in the mean over rows already
+        held.store, held.rows = store, held.rows + offered
         held.heads.append(heads)
         self._count.tasks += 1
 

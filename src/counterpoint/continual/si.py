@@ -107,13 +107,14 @@ class SI(Anchored):
             unpack: reads a batch.
 
         Raises:
-            InputError: no task has begun, no rows or one class, or a path that is not finite
-                (names the weight).
+            InputError: no task has begun, steps that were not observed, no rows or one class, or a
+                path that is not finite (names the weight).
         """
         del generator
         self._refuse_unbegun()
         rows = rows_in(data, Heads.of(likelihood), unpack)
         path, mean = self._path, _copies(trained(model, self.parameters))
+        self._refuse_unseen(mean)
         precision = Diagonal({name: 2 * rows * self._share(name, mean) for name in path.gain})
         task, before = Gaussian(mean, precision, rows), self._before(model)
         fresh = Quadratic.of(task) if before is None else before.recentred(task)
@@ -138,6 +139,14 @@ class SI(Anchored):
                 "memory: synaptic intelligence follows the weights from where a task begins, found"
                 " no begin(model); call it before the first step"
             )
+
+    def _refuse_unseen(self, mean: Mapping[str, Tensor]) -> None:
+        for name, last in self._path.last.items():
+            if name in mean and not torch.equal(last.to(mean[name]), mean[name]):
+                raise InputError(
+                    f"memory: {name!r} has moved since the last observe(model); synaptic"
+                    " intelligence needs it after every step of the optimiser"
+                )
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         values, tensors = super()._state()

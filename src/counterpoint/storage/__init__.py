@@ -23,6 +23,7 @@ from counterpoint.storage.folder import (
     read_folder,
     refuse_existing,
     write_folder,
+    written_files,
 )
 from counterpoint.storage.layer import DISK, Layer, sweep, write_file
 from counterpoint.storage.lock import Lock
@@ -39,4 +40,5 @@ __all__ = [
     "sweep",
     "write_file",
     "write_folder",
+    "written_files",
 ]

@@ -24,6 +24,7 @@ __all__ = [
     "read_folder",
     "refuse_existing",
     "write_folder",
+    "written_files",
 ]
 
 JSONValue: TypeAlias = Any
@@ -161,6 +162,16 @@ def read_folder(path: Path, *, kind: str, schema: int) -> Folder:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     return Folder(path, manifest.get("data"), files)
+
+
+def written_files(path: Path) -> set[str]:
+    """The names that the manifest of a folder lists; none where there is no manifest to read."""
+    try:
+        found = json.loads((path / _MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return set()
+    files = found.get("files") if isinstance(found, dict) else None
+    return set(files) if isinstance(files, dict) else set()
 
 
 def digest_file(path: Path) -> str:

@@ -92,14 +92,14 @@ def fit_table(
 
 def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(frame, recipe, context.name, context.announce)
-    recipe = resolve(recipe, len(prepared.rows.fitted(0)))
+    told, recipe = recipe, resolve(recipe, len(prepared.rows.fitted(0)))
     trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
     networks = [network for network, _ in trained]
     beliefs = KINDS[recipe.posterior.uncertainty].fit(networks, prepared)
     for network, belief in zip(networks, beliefs, strict=True):
         belief.settle(network)
     members = tuple(Member(*pair) for pair in zip(networks, beliefs, strict=True))
-    model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)))
+    model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)), told=told)
     if not evaluate:
         return model
     model = _remembering(model, frame.rename(columns=str), prepared, context)
@@ -126,8 +126,8 @@ def _remembering(
     return replace(
         model,
         members=members,
-        tallies=Tallies.of(prepared.schema, frame, prepared.rows.train),
-        kept=Kept.of(prepared, shown, most, seed) if most else None,
+        tallies=Tallies.of(prepared.schema, frame, prepared.rows.train, prepared.weight.numpy()),
+        kept=Kept.of(prepared, shown, most, seed, len(train) / len(shown)) if most else None,
         history=(Learnt(context.name, context.fingerprint, len(train), now(), "fit"),),
     )
 

@@ -35,7 +35,9 @@ class Kept:
     stands: Tensor
 
     @classmethod
-    def of(cls, prepared: Prepared, rows: Tensor, most: int, seed: int) -> "Kept":
+    def of(
+        cls, prepared: Prepared, rows: Tensor, most: int, seed: int, stands: float = 1.0
+    ) -> "Kept":
         """At most so many of some rows, drawn without preference.
 
         Args:
@@ -43,42 +45,47 @@ class Kept:
             rows: places in it.
             most: at least 1.
             seed: decides which.
+            stands: for how many rows that were learnt from each of the given ones stands.
         """
         whole = cls(
             {name: value[rows] for name, value in prepared.inputs.items()},
             tuple(target.values[rows] for target in prepared.targets),
             tuple(target.weight[rows] for target in prepared.targets),
-            torch.ones(len(rows), dtype=torch.float64),
+            torch.full((len(rows),), stands, dtype=torch.float64),
         )
         return whole._drawn(most, seed)
 
-    def joined(self, other: "Kept", most: int, seed: int) -> "Kept":
+    def joined(self, other: "Kept", most: int, seed: int, keep: float = 1.0) -> "Kept":
         """At most so many of both, each by how many rows it stands for.
 
         Args:
             other: of the same columns.
             most: at least 1.
             seed: decides which.
+            keep: share of these rows that still counts.
         """
+        if keep == 0.0:
+            return other
         pairs = zip(self.values, other.values, strict=True)
         weights = zip(self.weights, other.weights, strict=True)
         both = Kept(
             {name: torch.cat([value, other.inputs[name]]) for name, value in self.inputs.items()},
             tuple(torch.cat(pair) for pair in pairs),
             tuple(torch.cat(pair) for pair in weights),
-            torch.cat([self.stands, other.stands]),
+            torch.cat([keep * self.stands, other.stands]),
         )
         return both._drawn(most, seed)
 
     def prepared(self, schema: Schema) -> Prepared:
-        """The rows as a table.
+        """The rows as a table, each weighing as many rows as it stands for, one on average.
 
         Args:
             schema: of the columns as they are now.
         """
+        share = self.stands / self.stands.mean()
         parts = zip(schema.targets, self.values, self.weights, strict=True)
         targets = tuple(
-            Target(c.name, len(c.levels) if c.categorical else 1, values, weight)
+            Target(c.name, len(c.levels) if c.categorical else 1, values, weight * share)
             for c, values, weight in parts
         )
         return Prepared(schema, as_rows(np.arange(len(self.stands))), self.inputs, targets, True)

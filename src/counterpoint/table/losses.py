@@ -33,7 +33,7 @@ def make_source(prepared: Prepared, rows: Tensor, like: Tensor | None = None) ->
 
 
 def make_goals(
-    targets: Sequence[Target], train: Tensor, noise: Mapping[str, float | None] | None = None
+    targets: Sequence[Target], train: Tensor | None, noise: Mapping[str, float | None] | None = None
 ) -> Goals:
     """One goal a target: the mean negative log likelihood in nats a row.
 
@@ -44,7 +44,8 @@ def make_goals(
 
     Args:
         targets: what is predicted.
-        train: places of the training rows.
+        train: places of the training rows; none: weights are counts, and every goal is their sum
+            over the number of rows, so that goals add like the evidence that they are.
         noise: target -> noise variance of a number, standardised, where it is known.
     """
     known = noise or {}
@@ -55,7 +56,7 @@ def make_goals(
         else Gaussian(known.get(target.name) or 1.0, validate=False)
         for target in targets
     ]
-    means = [float(target.weight[train].mean()) for target in targets]
+    means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]
 
     def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         outputs = model(batch["categories"], batch["numbers"])

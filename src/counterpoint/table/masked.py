@@ -18,6 +18,8 @@ from counterpoint.table.prepare import Prepared, Target
 __all__ = ["Masked", "batches", "likelihoods"]
 
 _ROWS = 1024
+_FAR = 1e3
+"""Deviations from the mean beyond which all is as far: one cell must not be the whole curvature."""
 
 
 class Masked(nn.Module):
@@ -60,7 +62,7 @@ def batches(prepared: Prepared, rows: Tensor) -> list[Batch]:
         prepared: the table.
         rows: places of the rows.
     """
-    weight = torch.stack([target.weight[rows] for target in prepared.targets]).max(0).values
+    weight = prepared.weight[rows]
     chosen = rows[weight > 0]
     return [
         _batch(prepared, places, part)
@@ -72,7 +74,7 @@ def _batch(prepared: Prepared, rows: Tensor, weight: Tensor) -> Batch:
     known = torch.stack([target.weight[rows] > 0 for target in prepared.targets], 1)
     return Batch.of(
         prepared.inputs["categories"][rows],
-        prepared.inputs["numbers"][rows],
+        prepared.inputs["numbers"][rows].clamp(-_FAR, _FAR),
         known.float(),
         target=_targets(prepared.targets, rows),
         weight=weight.float(),

@@ -65,6 +65,7 @@ class TableModel:
         tallies: the values of the rows learnt from, by which later tables are compared.
         kept: rows kept to see what an update forgets.
         history: the tables learnt, the fit's first.
+        told: the recipe before its defaults were resolved by the number of rows.
     """
 
     schema: Schema
@@ -75,6 +76,7 @@ class TableModel:
     tallies: Tallies | None = None
     kept: Kept | None = None
     history: tuple[Learnt, ...] = ()
+    told: Recipe | None = None
 
     def predict(self, frame: pd.DataFrame, where: str = "table") -> dict[str, Prediction]:
         """Predict every target in every row.
@@ -136,6 +138,8 @@ class TableModel:
             documents["tallies"] = self.tallies.to_json()
         if self.kept is not None:
             tensors["kept"] = self.kept.tensors()
+        if self.told is not None:
+            documents["told"] = asdict(self.told)
         documents["history"] = [learnt.to_json() for learnt in self.history]
         if self.findings is not None:
             documents["evaluation"] = self.findings.to_json()
@@ -189,6 +193,7 @@ class TableModel:
             tallies=_tallies(folder),
             kept=_kept(folder, schema),
             history=tuple(Learnt.from_json(item) for item in folder.document("history")),
+            told=build(folder.document("told")) if folder.has("told.json") else None,
         )
         if folder.has("evaluation.json"):
             return replace(model, findings=Findings.from_json(folder.document("evaluation")))

@@ -62,6 +62,11 @@ class Prepared:
     targets: tuple[Target, ...]
     weighted: bool
 
+    @property
+    def weight(self) -> Tensor:
+        """Of each row, float64 (N,); 0 where it has no target."""
+        return torch.stack([target.weight for target in self.targets]).max(0).values
+
 
 def prepare(
     frame: pd.DataFrame, recipe: Recipe, where: str = "table", announce: Announce | None = None

@@ -13,7 +13,7 @@ from counterpoint.recipe import Data
 from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.schema import Column, Schema
 
-__all__ = ["Rows", "Split", "parse_split", "split_rows"]
+__all__ = ["Rows", "Split", "group_labels", "is_test", "parse_split", "split_rows"]
 
 _FEWEST = 10
 _SHARE = 0.2
@@ -201,7 +201,7 @@ def _by_group(
     where: str,
 ) -> Rows:
     values = frame[name].iloc[places]
-    groups = to_levels(values).fillna("").to_numpy(dtype=str)
+    groups = group_labels(values)
     if len(set(groups)) < 3:
         raise InputError(
             f"{where}: split group:{name}: needs 3 groups or more, found {len(set(groups))}"
@@ -211,6 +211,16 @@ def _by_group(
     first = np.sort(first)
     train = places[first]
     return Rows(train, _folds(train, counts, seed, groups[first]), places[np.sort(second)])
+
+
+def group_labels(values: pd.Series) -> np.ndarray:
+    """The group of each row, as text."""
+    return to_levels(values).fillna("").to_numpy(dtype=str)
+
+
+def is_test(marks: pd.Series) -> np.ndarray:
+    """Which rows a column of marks holds out (bool, (N,)); other words than marks hold out none."""
+    return (to_levels(marks).fillna("").str.lower().map(_MARKS) == "test").to_numpy()
 
 
 def _latest(places: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from counterpoint.table.schema import Column, Schema
 
 __all__ = ["Tallies", "Tally"]
 
+_CONSTANT = (-1e-9, 1e-9)
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -21,10 +23,12 @@ class Tally:
         counts: rows by place. A category: by code (missing, unseen, then the levels). A number or
             date: missing, below the first edge of its bins, in each bin, from the last edge on.
         total: sum of the known values, standardised; 0 of a category.
+        weight: sum of the weights of the rows that have a value.
     """
 
     counts: tuple[float, ...]
     total: float = 0.0
+    weight: float = 0.0
 
     @property
     def rows(self) -> float:
@@ -36,7 +40,8 @@ class Tally:
         counts = np.zeros(max(len(self.counts), len(other.counts)))
         counts[: len(self.counts)] += keep * np.asarray(self.counts)
         counts[: len(other.counts)] += other.counts
-        return Tally(tuple(counts.tolist()), keep * self.total + other.total)
+        total, weight = keep * self.total + other.total, keep * self.weight + other.weight
+        return Tally(tuple(counts.tolist()), total, weight)
 
 
 @dataclass(frozen=True)
@@ -50,18 +55,19 @@ class Tallies:
     columns: Mapping[str, Tally]
 
     @classmethod
-    def of(cls, schema: Schema, frame: pd.DataFrame, rows: np.ndarray) -> "Tallies":
+    def of(
+        cls, schema: Schema, frame: pd.DataFrame, rows: np.ndarray, weight: np.ndarray
+    ) -> "Tallies":
         """Count rows of a table that fits the schema.
 
         Args:
             schema: the columns.
             frame: the table.
             rows: places of the rows.
+            weight: of every row of the table.
         """
         columns = (*schema.inputs, *schema.targets)
-        return cls(
-            {column.name: _count(column, frame[column.name].iloc[rows]) for column in columns}
-        )
+        return cls({c.name: _count(c, frame[c.name].iloc[rows], weight[rows]) for c in columns})
 
     def joined(self, other: "Tallies", keep: float = 1.0) -> "Tallies":
         """``keep`` times these rows, and the other's."""
@@ -70,7 +76,10 @@ class Tallies:
 
     def to_json(self) -> dict[str, Any]:
         """The counts as plain values."""
-        return {n: {"counts": list(t.counts), "total": t.total} for n, t in self.columns.items()}
+        return {
+            n: {"counts": list(t.counts), "total": t.total, "weight": t.weight}
+            for n, t in self.columns.items()
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Tallies":
@@ -81,19 +90,26 @@ class Tallies:
         """
         return cls(
             {
-                str(name): Tally(tuple(float(n) for n in part["counts"]), float(part["total"]))
+                str(name): Tally(
+                    tuple(float(n) for n in part["counts"]),
+                    float(part["total"]),
+                    float(part["weight"]),
+                )
                 for name, part in value.items()
             }
         )
 
 
-def _count(column: Column, values: pd.Series) -> Tally:
+def _count(column: Column, values: pd.Series, weight: np.ndarray) -> Tally:
+    known = values.notna().to_numpy()
+    counted = float(weight[known].sum())
     if column.categorical:
         counts = np.bincount(codes_of(column, values), minlength=len(column.levels) + 2)
-        return Tally(tuple(counts.astype(float).tolist()))
+        return Tally(tuple(counts.astype(float).tolist()), weight=counted)
     number = standardised(column, values)[0]
-    known = number[~np.isnan(number)]
-    places = np.searchsorted(column.features[0].edges, known, side="right") + 1
-    counts = np.bincount(places, minlength=len(column.features[0].edges) + 2).astype(float)
-    counts[0] = len(number) - len(known)
-    return Tally(tuple(counts.tolist()), float(known.sum()))
+    # a column that did not vary: below its value, the value, above it
+    edges = column.features[0].edges or _CONSTANT
+    places = np.searchsorted(edges, number[known], side="right") + 1
+    counts = np.bincount(places, minlength=len(edges) + 2).astype(float)
+    counts[0] = len(number) - known.sum()
+    return Tally(tuple(counts.tolist()), float(number[known].sum()), counted)

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass
+from hashlib import sha256
 
 from torch import Tensor, nn
 
@@ -14,32 +16,50 @@ from counterpoint.table.fit import Context, Interrupted, member_folder
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.masked import Masked
 from counterpoint.table.prepare import Prepared
-from counterpoint.train import Fit, Status, Training, evaluate, fit
+from counterpoint.train import Status, Training, evaluate, fit
 
-__all__ = ["train_deep"]
+__all__ = ["Lessons", "train_deep"]
 
 _REMEMBER = "remember"
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a deep update learns from, and what decides when it stops.
+
+    Attributes:
+        prepared: the table, its weights those of learning.
+        inside: places of the rows to learn from.
+        judged: the same rows, their weights those of judging.
+        held: places of those that decide when to stop.
+        kept: whether earlier rows are among these, so that nothing has to guess what they lose.
+    """
+
+    prepared: Prepared
+    inside: Tensor
+    judged: Prepared
+    held: Tensor
+    kept: bool
 
 
 def train_deep(
     network: TableNet,
     memory: OnlineEWC,
-    prepared: Prepared,
-    inside: Tensor,
-    held: Tensor,
+    lessons: Lessons,
     noise: Mapping[str, float | None],
     *,
     recipe: Recipe,
     keep: float,
     context: Context,
     place: int,
-) -> tuple[TableNet, Fit]:
-    """A network that has learnt new rows, and how that went.
+) -> TableNet:
+    """A network that has learnt new rows.
 
-    The loss is the mean over the rows of the targets' negative log likelihoods, each at the noise
-    that is known, and ``keep`` times the Gaussian's energy over the rows: Bayes' rule. There is no
-    weight decay, which the Gaussian stands for. The epoch best on the rows held out counts; where
-    none is better than no training at all, the network stays as it was.
+    What is minimised is the sum over new rows of the targets' negative log likelihoods, each at the
+    noise that is known and by the row's weight, and ``keep`` times the Gaussian's energy, over the
+    number of new rows: Bayes' rule. There is no weight decay; weights of which earlier rows say
+    nothing are free. The epoch best on the rows held out counts; where none is better than no
+    training at all, the network stays as it was.
 
     The Gaussian knows the loss of earlier rows near the old weights only: rows far from all earlier
     ones can lead a network of ReLU out of its reach (docs/remembering-tables.md).
@@ -47,11 +67,9 @@ def train_deep(
     Args:
         network: as grown; left as it is.
         memory: what earlier rows say of its weights.
-        prepared: the table of new rows.
-        inside: places of the rows to learn from.
-        held: places of those that decide when to stop.
+        lessons: the rows.
         noise: target -> noise variance of a number, standardised; None of a category.
-        recipe: how the network was trained, batch and epochs those for so many rows.
+        recipe: how the network is trained.
         keep: share of what earlier rows say that stays.
         context: where it happens.
         place: of the member.
@@ -59,9 +77,9 @@ def train_deep(
     Raises:
         Interrupted: it was asked to stop; a checkpoint was written if there is a folder.
     """
-    start, trained = network, deepcopy(network).train()
-    goals = _goals(prepared, inside, noise, memory, keep)
-    validation = make_source(prepared, held, inside)
+    trained = deepcopy(network).train()
+    goals = _goals(lessons, noise, memory, keep)
+    validation = make_source(lessons.judged, lessons.held)
     told = recipe.training
     settings = Training(
         epochs=told.epochs,
@@ -76,38 +94,46 @@ def train_deep(
     course = fit(
         trained,
         goals,
-        make_source(prepared, inside),
+        make_source(lessons.prepared, lessons.inside),
         settings,
         validation=validation,
         folder=member_folder(context, place),
-        recipe=context.fingerprint,
+        recipe=_identity(network, memory, context, keep),
         command=context.command or None,
         progress=context.progress and f"network {place + 1} of {recipe.network.members}",
     )
     if course.status is Status.INTERRUPTED:
         raise Interrupted(course.signal)
-    scores = [evaluate(model, goals, validation)["score"] for model in (start, trained)]
-    return (trained.eval() if scores[1] < scores[0] else start), course
+    before, after = (evaluate(m, goals, validation)["score"] for m in (network, trained))
+    return trained.eval() if after < before else network
 
 
 def _goals(
-    prepared: Prepared,
-    inside: Tensor,
-    noise: Mapping[str, float | None],
-    memory: OnlineEWC,
-    keep: float,
+    lessons: Lessons, noise: Mapping[str, float | None], memory: OnlineEWC, keep: float
 ) -> Goals:
-    fitted = make_goals(prepared.targets, inside, noise)
-    name, rows = _REMEMBER, len(inside)
-    while name in {target.name for target in prepared.targets}:
+    targets, rows = lessons.prepared.targets, len(lessons.inside)
+    fitted = make_goals(targets, None, noise)
+    name = _REMEMBER
+    while name in {target.name for target in targets}:
         name += "'"
 
     def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not isinstance(model, TableNet):
             raise TypeError(f"expected a TableNet, found {type(model).__name__}")
         found = fitted(model, batch)
-        if keep > 0:
+        if keep > 0 and (model.training or not lessons.kept):
             found[name] = memory.penalty(Masked(model), rows=rows / keep)
+        elif keep > 0:
+            found[name] = next(iter(found.values())).new_zeros(())
         return found
 
     return goals
+
+
+def _identity(network: TableNet, memory: OnlineEWC, context: Context, keep: float) -> str:
+    """What must be the same for a run to be resumed: the table, the network, what it remembers."""
+    found = sha256(f"{context.fingerprint} {keep}".encode())
+    for tensors in (network.state_dict(), memory.state_dict()):
+        for name, value in sorted(tensors.items()):
+            found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

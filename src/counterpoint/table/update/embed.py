@@ -16,7 +16,8 @@ __all__ = ["learn_levels"]
 
 _FIRST_KNOWN = 2
 _DEVIATION = 0.1
-_ITERATIONS = 50
+_ITERATIONS = 30
+_SLOPE = 1e-4
 
 
 class _Fresh(nn.Module):
@@ -31,6 +32,10 @@ class _Fresh(nn.Module):
         super().__init__()
         # not a submodule: nothing of it is trained
         self._held = (network,)
+        self._weights = {
+            name: value.double() if value.is_floating_point() else value
+            for name, value in network.state_dict().items()
+        }
         self.first = dict(first)
         tables = network.embeddings.weights
         self.vectors = nn.ParameterList(
@@ -40,10 +45,7 @@ class _Fresh(nn.Module):
     def forward(self, categories: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         """The network's outputs, with these vectors."""
         (network,) = self._held
-        weights = {
-            name: value.to(numbers.dtype) if value.is_floating_point() else value
-            for name, value in network.state_dict().items()
-        }
+        weights = dict(self._weights)
         for (place, code), vectors in zip(self.first.items(), self.vectors, strict=True):
             name = f"embeddings.tables.{place}.weight"
             weights[name] = torch.cat([weights[name][:code], vectors])
@@ -79,7 +81,7 @@ def learn_levels(
         return
     network.eval()
     fresh = _Fresh(network, first)
-    fit = make_goals(targets, rows, noise)
+    fit = make_goals(targets, None, noise)
     spreads = [_spread(network.embeddings.weights[p], code) for p, code in first.items()]
     centres = [network.embeddings.weights[p].detach()[UNSEEN_LEVEL].double() for p in first]
 
@@ -94,7 +96,14 @@ def learn_levels(
         }
 
     source = make_source(replace(prepared, targets=targets), rows)
-    minimize(goals, fresh, source.tensors, iterations=_ITERATIONS, progress=False)
+    minimize(
+        goals,
+        fresh,
+        source.tensors,
+        iterations=_ITERATIONS,
+        tolerance=_SLOPE,
+        progress=False,
+    )
     for (place, code), vectors in zip(first.items(), fresh.vectors, strict=True):
         network.embeddings.weights[place].data[code:] = vectors.detach().float()
 

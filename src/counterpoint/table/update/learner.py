@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.prepare import Prepared, Target
 from counterpoint.table.schema import Column
-from counterpoint.table.update.deep import train_deep
+from counterpoint.table.sizes import resolve
+from counterpoint.table.update.deep import Lessons, train_deep
 from counterpoint.table.update.embed import learn_levels
 from counterpoint.table.update.grow import first_new, grow_network
+from counterpoint.table.update.rows import FOLDS
 
 __all__ = ["Learner"]
 
@@ -31,9 +34,9 @@ class Learner:
         keep: share of what earlier rows say that stays.
         deep: whether the trunk is trained, too.
         context: where it happens.
-        kept: places of kept rows in the table.
-        grown: whether classes are new, of which no earlier row but kept ones says anything: these
-            are learnt along.
+        kept: places of kept rows in the table, after its own.
+        grown: targets that have new classes, of which no earlier row but kept ones says anything:
+            these learn kept rows along, once more.
     """
 
     model: TableModel
@@ -42,7 +45,7 @@ class Learner:
     deep: bool
     context: Context
     kept: Tensor
-    grown: bool
+    grown: frozenset[str]
 
     @classmethod
     def of(
@@ -71,7 +74,8 @@ class Learner:
         for old, target in grown:
             _refuse_lonely(prepared.targets, old, target.name, context.name)
         kept = torch.arange(before, len(prepared.inputs["numbers"]))
-        return cls(model, prepared, keep, deep, context, kept, bool(grown))
+        names = frozenset(target.name for _, target in grown)
+        return cls(model, prepared, keep, deep, context, kept, names)
 
     @property
     def first(self) -> dict[int, int]:
@@ -107,30 +111,54 @@ class Learner:
         pairs = zip(self.model.members, networks, strict=True)
         return tuple(self._member(*pair, rows, noise or {}, final) for pair in pairs)
 
-    def _rehearsing(self, rows: Tensor) -> Tensor:
+    @cached_property
+    def lessons(self) -> Prepared:
+        """The table with weights of learning: kept rows count for targets with new classes."""
+        scale = {target.name: float(target.name in self.grown) for target in self.prepared.targets}
+        return self._reweighed(scale)
+
+    def _judged(self) -> Prepared:
+        """The table with weights of judging.
+
+        Kept rows are to the rows of the fold that is left out as all earlier rows, by the share of
+        them that stays, are to all new ones.
+        """
+        earlier = 0.0 if self.model.kept is None else float(self.model.kept.stands.mean())
+        return self._reweighed(
+            {target.name: self.keep * earlier / FOLDS for target in self.prepared.targets}
+        )
+
+    def _reweighed(self, scale: Mapping[str, float]) -> Prepared:
+        targets = list[Target]()
+        for target in self.prepared.targets:
+            weight = target.weight.clone()
+            weight[self.kept] *= scale[target.name]
+            targets.append(replace(target, weight=weight))
+        return replace(self.prepared, targets=tuple(targets))
+
+    def _learning(self, rows: Tensor) -> Tensor:
+        """Rows, and kept ones where they are learnt along."""
         return torch.cat([rows, self.kept]) if self.grown else rows
 
     def _network(self, place: int, inside: Tensor, held: Tensor) -> TableNet:
         member = self.model.members[place]
         old, new = self.model.schema, self.prepared.schema
         network = grow_network(member.network, old, new, self.model.recipe)
-        noise, inside = member.belief.noise, self._rehearsing(inside)
-        learn_levels(network, self.first, self.prepared, inside, noise)
+        noise, inside = member.belief.noise, self._learning(inside)
+        learn_levels(network, self.first, self.lessons, inside, noise)
         if not self.deep or member.memory is None:
             return network
-        network, _ = train_deep(
+        rows = torch.cat([held, self.kept])
+        return train_deep(
             network,
             member.memory,
-            self.prepared,
-            inside,
-            torch.cat([held, self.kept]),
+            Lessons(self.lessons, inside, self._judged(), rows, kept=len(self.kept) > 0),
             noise,
-            recipe=self.model.recipe,
+            recipe=resolve(self.model.told or self.model.recipe, len(inside)),
             keep=self.keep,
             context=self.context,
             place=place,
         )
-        return network
 
     def _member(
         self,
@@ -140,8 +168,8 @@ class Learner:
         noise: Mapping[str, float],
         final: bool,
     ) -> Member:
-        learnt = self._rehearsing(rows)
-        belief = member.belief.updated(network, self.prepared, learnt, keep=self.keep, noise=noise)
+        learnt = self._learning(rows)
+        belief = member.belief.updated(network, self.lessons, learnt, keep=self.keep, noise=noise)
         memory = None
         if final:
             belief.settle(network)

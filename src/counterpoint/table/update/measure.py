@@ -19,7 +19,7 @@ from counterpoint.table.prepare import Target
 from counterpoint.table.schema import Column
 from counterpoint.table.uncertainty import LastLayers
 
-__all__ = ["Pairs", "forgotten", "measure", "paired", "recognised"]
+__all__ = ["Pairs", "forgotten", "measure", "paired", "recognised", "same_trunk"]
 
 Pairs = dict[str, tuple[float | None, float | None]]
 """Measure -> before and after."""
@@ -79,9 +79,9 @@ def recognised(target: Target, rows: Tensor, prediction: Prediction, known: int)
 def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, int, Pairs]:
     """What an update lost of the earlier rows.
 
-    Kept rows tell it best. Without them, of a number's head on a trunk that stays the earlier rows'
-    sums of squares tell it exactly, the mean of the members; otherwise a Gaussian estimates the
-    loss that was added.
+    Kept rows tell it best. Without them, of a number's head on a trunk that never moved the earlier
+    rows' sums of squares tell it exactly, the mean of the members; otherwise a Gaussian estimates
+    the loss that was added.
 
     Args:
         before: the model before the update.
@@ -94,7 +94,10 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
     column, members = before.schema.targets[place], after.members
     if before.kept is not None:
         return "kept rows", *_on_kept(before, after, before.kept, place)
-    same = all(_same_trunk(old, new) for old, new in zip(before.members, members, strict=True))
+    # sums of squares are of the features that rows had when they came
+    same = not any(learnt.how == "deep update" for learnt in before.history) and all(
+        same_trunk(old, new) for old, new in zip(before.members, members, strict=True)
+    )
     rows = _rows(before, column)
     beliefs = [(old.belief, new.belief) for old, new in zip(before.members, members, strict=True)]
     layers = [
@@ -111,7 +114,8 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
         pairs = zip(before.members, members, strict=True)
         lost = [_energy(old, new) for old, new in pairs]
     added = float(np.mean(lost)) / max(rows, 1)
-    return "Gaussian", rows, {"loss added, nats a row": (0.0, finite(added))}
+    whose = "" if same or len(before.schema.targets) == 1 else " by all targets together"
+    return "Gaussian", rows, {f"loss added{whose}, nats a row": (0.0, finite(added))}
 
 
 def _on_kept(before: TableModel, after: TableModel, kept: Kept, place: int) -> tuple[int, Pairs]:
@@ -131,7 +135,8 @@ def _rows(model: TableModel, column: Column) -> int:
     return round(sum(model.tallies.columns[column.name].counts[1:]))
 
 
-def _same_trunk(old: Member, new: Member) -> bool:
+def same_trunk(old: Member, new: Member) -> bool:
+    """Whether an update left a network's trunk as it was."""
     weights = new.network.trunk.state_dict()
     return all(torch.equal(v, weights[n]) for n, v in old.network.trunk.state_dict().items())
 

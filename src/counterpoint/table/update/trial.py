@@ -1,6 +1,6 @@
 """New rows predicted by models that had not learnt them: for the noise, and for what was learnt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,15 +53,28 @@ class Trial:
             torch.cat(list(folds)), [_joined(turns) for turns in zip(*found, strict=True)], networks
         )
 
-    def predictions(self, schema: Schema) -> dict[str, Prediction]:
+    def predictions(self, schema: Schema, noise: Mapping[str, float]) -> dict[str, Prediction]:
         """The members' mixture, target by target.
 
         Args:
             schema: the columns.
+            noise: target -> noise variance that was found since, standardised.
         """
         if not self.parts:
             return {}
-        return {c.name: combine(c, [part[c.name] for part in self.parts]) for c in schema.targets}
+        return {
+            column.name: combine(
+                column,
+                [_with_noise(part[column.name], noise.get(column.name)) for part in self.parts],
+            )
+            for column in schema.targets
+        }
+
+
+def _with_noise(part: Part, noise: float | None) -> Part:
+    if noise is None or not isinstance(part, Predictive):
+        return part
+    return Predictive(part.mean, torch.full_like(part.mean, noise), part.knowledge)
 
 
 def _joined(turns: Sequence[dict[str, Part]]) -> dict[str, Part]:

@@ -1,14 +1,16 @@
 """Learn the rows of a new table without those of the earlier ones."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
-from counterpoint.recipe import Update
+from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
 from counterpoint.table.findings import UpdatedTarget, UpdateFindings
 from counterpoint.table.fit import Context, now
@@ -18,11 +20,12 @@ from counterpoint.table.model import Member, TableModel
 from counterpoint.table.prepare import Prepared
 from counterpoint.table.read import refuse_names
 from counterpoint.table.schema import Column
+from counterpoint.table.split import group_labels
 from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS
 from counterpoint.table.uncertainty.rows import fresh_noise
 from counterpoint.table.update.learner import Learner
-from counterpoint.table.update.measure import forgotten, measure, paired, recognised
+from counterpoint.table.update.measure import forgotten, measure, paired, recognised, same_trunk
 from counterpoint.table.update.rows import as_known, folds_of, prepare_rows
 from counterpoint.table.update.shift import measure_shifts
 from counterpoint.table.update.trial import Trial
@@ -30,6 +33,7 @@ from counterpoint.table.update.trial import Trial
 __all__ = ["refuse_update", "update_table"]
 
 _LEAST_DEEP = 10
+_NOISIER = 4.0
 
 
 def update_table(
@@ -102,20 +106,24 @@ class _Work:
 
     Attributes:
         model: before.
+        frame: the new table.
         told: how.
         context: where.
         prepared: the table's rows, the columns grown.
         learner: how they are learnt.
         tallies: of the new rows.
+        groups: of the rows to learn, where the fit was split by groups.
         began: `time.perf_counter` at the beginning.
     """
 
     model: TableModel
+    frame: pd.DataFrame
     told: Update
     context: Context
     prepared: Prepared
     learner: Learner
     tallies: Tallies
+    groups: np.ndarray | None
     began: float
 
     @classmethod
@@ -130,9 +138,11 @@ class _Work:
                 f"{context.name}: --deep needs at least {_LEAST_DEEP} rows with a target, found"
                 f" {len(prepared.rows.train)}; without it any number will do"
             )
-        tallies = Tallies.of(prepared.schema, frame, prepared.rows.train)
+        rows, weight = prepared.rows.train, prepared.weight.numpy()
+        tallies = Tallies.of(prepared.schema, frame, rows, weight)
+        groups = _groups(model, frame, rows)
         learner = Learner.of(model, prepared, 1.0 - told.forget, told.deep, context)
-        return cls(model, told, context, learner.prepared, learner, tallies, began)
+        return cls(model, frame, told, context, learner.prepared, learner, tallies, groups, began)
 
     @property
     def rows(self) -> Tensor:
@@ -141,41 +151,46 @@ class _Work:
 
     def done(self) -> TableModel:
         """The model after."""
-        folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4))
+        folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4), self.groups)
         if self.told.deep:
             folds = folds[:1]
         trial = Trial.of(self.learner, self.rows, folds)
         # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
-        networks = trial.networks or self.learner.networks(self.rows, self.rows[:0])
+        once = self.told.deep and trial.networks
+        networks = once or self.learner.networks(self.rows, self.rows[:0])
         noise = self._noise(trial)
         members = self.learner.members(networks, self.rows, noise, final=True)
-        return self._told(self._model(members), trial)
+        return self._told(self._model(members), trial, noise)
 
     def _noise(self, trial: Trial) -> dict[str, float]:
-        """Of each number: what it was and what the new rows reveal, by rows."""
+        """Of each number: what it was and what the new rows reveal, by rows.
+
+        Ten rows' worth of what it was stays, whatever is forgotten: few rows fit themselves well.
+        """
         before = self.model.members[0].belief.noise
         found = dict[str, float]()
         for target in self.prepared.targets:
-            old, rows = before[target.name], trial.rows
-            weight = target.weight[rows]
+            old, tried = before[target.name], trial.rows
+            weight = target.weight[tried]
             if old is None or not trial.parts or not (weight > 0).any():
                 continue
             used = weight > 0
             parts = [part[target.name] for part in trial.parts]
             fresh = fresh_noise(
-                target.values[rows][used],
+                target.values[tried][used],
                 [part.mean[used] for part in parts],
                 [part.knowledge[used] for part in parts],
                 weight[used],
             )
-            earlier = self.learner.keep * self._earlier(target.name)
-            total = earlier + float(weight.sum())
-            found[target.name] = (earlier * old + float(weight.sum()) * fresh) / total
+            rows = self._earlier(target.name)
+            earlier = max(self.learner.keep * rows, min(rows, _LEAST_DEEP))
+            new = self.tallies.columns[target.name].weight
+            found[target.name] = (earlier * old + new * fresh) / (earlier + new)
         return found
 
     def _earlier(self, name: str) -> float:
         tallies = self.model.tallies
-        return 0.0 if tallies is None else sum(tallies.columns[name].counts[1:])
+        return 0.0 if tallies is None else tallies.columns[name].weight
 
     def _model(self, members: tuple[Member, ...]) -> TableModel:
         """The model after, but for its findings."""
@@ -188,6 +203,7 @@ class _Work:
         return replace(
             model,
             schema=self.prepared.schema,
+            recipe=self._recipe(),
             members=members,
             tallies=tallies,
             kept=self._kept(),
@@ -195,16 +211,21 @@ class _Work:
         )
 
     def _kept(self) -> Kept | None:
-        before, most = self.model.kept, self.told.keep_sample
-        if most is None:
-            most = 0 if before is None else len(before.stands)
+        before, most = self.model.kept, self._recipe().data.keep_sample
         if most == 0:
             return None
         seed = derive(self.model.recipe.training.seed, 5, len(self.model.history))
         fresh = Kept.of(self.prepared, self.rows, most, seed)
-        return fresh if before is None else before.joined(fresh, most, seed)
+        return fresh if before is None else before.joined(fresh, most, seed, self.learner.keep)
 
-    def _told(self, after: TableModel, trial: Trial) -> TableModel:
+    def _recipe(self) -> Recipe:
+        """The recipe, with the number of rows to keep from now on."""
+        recipe, most = self.model.recipe, self.told.keep_sample
+        if most is None:
+            return recipe
+        return replace(recipe, data=replace(recipe.data, keep_sample=most))
+
+    def _told(self, after: TableModel, trial: Trial, noise: Mapping[str, float]) -> TableModel:
         """The model after, with what the update found out."""
         if after.findings is None or self.model.tallies is None:
             return after
@@ -218,17 +239,21 @@ class _Work:
             deep=self.told.deep,
             seconds=time.perf_counter() - self.began,
             shifts=measure_shifts(schema, self.model.tallies, self.tallies),
-            targets=[self._target(after, trial, place) for place in range(len(schema.targets))],
-            notes=self._notes(),
+            targets=[
+                self._target(after, trial, noise, place) for place in range(len(schema.targets))
+            ],
+            notes=[*self._notes(after), *self._noise_notes(noise)],
         )
         updates = [*after.findings.updates, update]
         return replace(after, findings=replace(after.findings, updates=updates))
 
-    def _target(self, after: TableModel, trial: Trial, place: int) -> UpdatedTarget:
+    def _target(
+        self, after: TableModel, trial: Trial, noise: Mapping[str, float], place: int
+    ) -> UpdatedTarget:
         target, column = self.prepared.targets[place], self.prepared.schema.targets[place]
         known = len(self.model.schema.column(column.name).levels)
         was = self.model.predict_encoded(as_known(self.prepared, self.learner.first, trial.rows))
-        found = trial.predictions(self.prepared.schema).get(column.name)
+        found = trial.predictions(self.prepared.schema, noise).get(column.name)
         before = measure(column, target, trial.rows, was[column.name], known)
         later = None if found is None else measure(column, target, trial.rows, found, known)
         fresh = self._classes(column, known)
@@ -245,14 +270,45 @@ class _Work:
             recognised=recognised(target, trial.rows, found, known) if fresh and found else None,
         )
 
+    def _noise_notes(self, noise: Mapping[str, float]) -> list[str]:
+        """Where predictions are much more or less sure than they were."""
+        notes = list[str]()
+        for name, after in noise.items():
+            before = self.model.members[0].belief.noise[name] or after
+            if not 1 / _NOISIER < after / before < _NOISIER:
+                scale = self.model.schema.column(name).features[0].scale
+                notes.append(
+                    f"target {name!r}: the standard deviation of its noise was"
+                    f" {before**0.5 * scale:.4g} and is {after**0.5 * scale:.4g}: these rows are"
+                    " scattered otherwise than earlier ones; look for outliers"
+                )
+        return notes
+
     def _classes(self, column: Column, known: int) -> dict[str, int]:
         """Classes that are new, with their rows."""
         counts = self.tallies.columns[column.name].counts[2:]
         fresh = range(known, len(column.levels))
         return {column.levels[place]: int(counts[place]) for place in fresh}
 
-    def _notes(self) -> list[str]:
-        notes = list[str]()
+    def _notes(self, after: TableModel) -> list[str]:
+        notes = [
+            f"column {column.name!r}: {missing:,} missing values; the fit had none, so that they"
+            " count as the mean"
+            for column in self.model.schema.numbers
+            if (missing := int(self.frame[column.name].isna().sum())) and not column.gaps
+        ]
+        same = sum(map(same_trunk, self.model.members, after.members))
+        if self.told.deep and same:
+            notes.append(
+                f"{same} of {len(after.members)} networks are as they were: no epoch was better on"
+                " the rows held out than none"
+            )
+        marked = len(self.frame) - len(self.rows)
+        if marked:
+            notes.append(
+                f"{marked:,} of {len(self.frame):,} rows were not learnt: they have no target, no"
+                " weight, or are marked as test"
+            )
         if self.told.deep and self.model.kept is None:
             notes.append(
                 "the loss added to earlier rows is a guess from the curvature where the weights"
@@ -269,3 +325,11 @@ class _Work:
                     " --keep-sample would stand against that"
                 )
         return notes
+
+
+def _groups(model: TableModel, frame: pd.DataFrame, rows: np.ndarray) -> np.ndarray | None:
+    """The groups of rows, where the fit kept groups together and the table has them."""
+    kind, _, name = model.recipe.data.split.partition(":")
+    if kind != "group" or name not in frame.columns:
+        return None
+    return group_labels(frame[name].iloc[rows])
