@@ -68,6 +68,15 @@ def test_a_path_without_a_start_is_refused():
         SI(damping=0.0)
 
 
+def test_steps_that_were_not_observed_are_refused():
+    memory, model = SI(), line()
+    memory.begin(model)
+    with torch.no_grad():
+        model.weight += 1
+    with pytest.raises(InputError, match=r"'weight' has moved since the last observe\(model\)"):
+        memory.consolidate(model, goals.Gaussian(), [(torch.ones(4, 1).double(),) * 2])
+
+
 def test_a_path_goes_on_in_the_middle_of_a_task():
     whole, model = SI(), line()
     whole.begin(model)
