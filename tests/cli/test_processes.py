@@ -59,6 +59,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(table, tmp_path):
     assert not (tmp_path / "m.run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_with_a_way_to_go_on(table, tmp_path):
     process = subprocess.Popen(
         command(table, tmp_path / "m"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

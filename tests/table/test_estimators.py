@@ -17,7 +17,11 @@ from tables import mixed
 
 
 @pytest.mark.parametrize(
-    "name", ["neural-linear", "classifier", pytest.param("regressor", marks=pytest.mark.slow)]
+    "name",
+    [
+        "neural-linear",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("classifier", "regressor")),
+    ],
 )
 def test_scikit_learns_checks(name):
     script = Path(__file__).parents[1] / "sklearn_checks.py"

@@ -15,17 +15,15 @@ HELD_OUT = 5000
 
 
 SLOWER = healthy.HEALTHY[5:]  # the networks: one each; two each of the fields
+LONG = {healthy.fine_tuning_adam, healthy.classification, healthy.with_adam_fast}
 STEPS = {"desert": 700, "obnoxious": 450, "oscillation": 450, "standoff": 600}
 
 
 @pytest.mark.parametrize(
     "kind",
     [
-        "obnoxious",
-        *(
-            pytest.param(kind, marks=pytest.mark.slow)
-            for kind in ("desert", "oscillation", "standoff")
-        ),
+        pytest.param(kind, marks=pytest.mark.slow)
+        for kind in ("desert", "obnoxious", "oscillation", "standoff")
     ],
 )
 def test_each_failure_is_named_in_19_of_20_runs(kind):
@@ -37,7 +35,13 @@ def test_each_failure_is_named_in_19_of_20_runs(kind):
     assert sum(each == {kind} for each in names) >= 19, names
 
 
-@pytest.mark.parametrize("make", healthy.HEALTHY, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(make, marks=(pytest.mark.slow,) if make in LONG else (), id=make.__name__)
+        for make in healthy.HEALTHY
+    ],
+)
 def test_health_raises_no_alarm(make):
     for run in make([HELD_OUT], 600) if make in SLOWER else make([HELD_OUT, HELD_OUT + 1], 600):
         assert not told(run)

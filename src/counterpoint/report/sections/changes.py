@@ -25,6 +25,8 @@ _SPOKEN_WITH_A_VOWEL = frozenset("AEFHILMNORSX")
 def learnt(found: UpdateFindings) -> Markup:
     """The card of the update's own rows: before and after, and the classes they brought."""
     reading = "Before and after, each row is predicted by a model that had not learnt it."
+    if found.deep:
+        reading += " These rows were left out of training, and decided when it stopped."
     return _card("What was learnt", found.targets, _learnt, reading)
 
 
