@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# the kill of a fit by the command, cli/test_processes.py, is among the quick ones
+pytestmark = pytest.mark.slow
+
 
 def _play(*arguments):
     done = subprocess.run(
@@ -35,7 +38,6 @@ def test_three_kills_at_random_moments_end_in_the_same_bits_and_log(played):
     _check_kills(played["kills"], 3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_twenty_kills_at_random_moments_end_in_the_same_bits_and_log(tmp_path, seed):
     _check_kills(_play("kills", tmp_path, 20, seed), 20)
