@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
 
-
 LATER = 100
 
 
