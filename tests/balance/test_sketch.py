@@ -39,7 +39,10 @@ def test_the_mean_of_many_probes_is_the_gram_matrix(forward):
     assert error.abs().max() < 0.15
 
 
-@pytest.mark.parametrize(("probes", "decay"), [(1, 0.9), (4, 0.8), (8, 0.0)])
+@pytest.mark.parametrize(
+    ("probes", "decay"),
+    [(1, 0.9), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((4, 0.8), (8, 0.0)))],
+)
 def test_the_spread_is_the_one_that_is_promised(probes, decay):
     model, x = make("wide", goals=2)
     found = grams(model, {"x": x}, 300, probes=probes, decay=decay)[40:]

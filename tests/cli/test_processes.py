@@ -78,6 +78,7 @@ def test_ctrl_c_stops_with_a_way_to_go_on(table, tmp_path):
     assert "unfinished work on another table or with other settings" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(table, tmp_path):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
     code = limit + "from counterpoint.cli import main; main()"

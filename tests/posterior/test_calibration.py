@@ -125,7 +125,7 @@ def over_seeds(measure, *, rows, overconfidence=0.0, seeds=200, weight=None):
     return found.mean().item(), found.std().item() / seeds**0.5
 
 
-@pytest.mark.parametrize("rows", [50, 200])
+@pytest.mark.parametrize("rows", [pytest.param(50, marks=pytest.mark.slow), 200])
 def test_of_a_perfect_forecast_chance_is_taken_out(rows):
     plain, _ = over_seeds(lambda found: found.ece, rows=rows)
     square, error = over_seeds(lambda found: found.squared_error, rows=rows)

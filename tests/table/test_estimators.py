@@ -16,12 +16,10 @@ from counterpoint.table import TableClassifier, TableRegressor
 from tables import mixed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [
-        "neural-linear",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("classifier", "regressor")),
-    ],
+    ["neural-linear", "classifier", "regressor"],
 )
 def test_scikit_learns_checks(name):
     script = Path(__file__).parents[1] / "sklearn_checks.py"

@@ -37,8 +37,8 @@ def models():
 
 
 @pytest.fixture(scope="module")
-def model(models):
-    return models[0]
+def model():
+    return fitted_to(0)
 
 
 def error(models, table):
@@ -47,6 +47,7 @@ def error(models, table):
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 def test_it_learns_what_heads_cannot_and_remembers_what_training_forgets(models):
     old, new, table = waves(-1, seed=1), waves(1, seed=2), waves(1, seed=3)
     told = {"heads": Update(), "deep": Update(deep=True), "free": Update(deep=True, forget=1.0)}

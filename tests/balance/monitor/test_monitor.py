@@ -15,7 +15,16 @@ HELD_OUT = 5000
 
 
 SLOWER = healthy.HEALTHY[5:]  # the networks: one each; two each of the fields
-LONG = {healthy.fine_tuning_adam, healthy.classification, healthy.with_adam_fast}
+LONG = {
+    healthy.fine_tuning,
+    healthy.fine_tuning_adam,
+    healthy.classification,
+    healthy.with_adam,
+    healthy.with_adam_fast,
+    healthy.regression_fast,
+    healthy.slow,
+    healthy.one_at_a_time,
+}
 STEPS = {"desert": 700, "obnoxious": 450, "oscillation": 450, "standoff": 600}
 
 
