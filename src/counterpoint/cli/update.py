@@ -3,7 +3,7 @@
 import os
 import shlex
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -92,12 +92,11 @@ def run(told: Namespace) -> None:
     with claimed(out, identity, overwrite=told.overwrite) as folder:
         if _digest(source / "manifest.json") != before:
             raise InputError(f"{told.model}: was changed by another process meanwhile; begin again")
-        where = Context(
-            name=told.table.name,
+        where = replace(
+            context,
             folder=folder,
             command=shlex.join(["counterpoint", *told.typed]),
             progress=True,
-            fingerprint=context.fingerprint,
         )
         try:
             after = update_table(model, frame, how, where)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
-from counterpoint.recipe import Recipe
+from counterpoint.recipe import Recipe, sections
 from counterpoint.seeding import derive, seeded, threads
 from counterpoint.table.describe import Course
 from counterpoint.table.evaluate import evaluate_model
@@ -30,7 +30,7 @@ from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS
 from counterpoint.train import PLAIN, Fit, Status, Training, fit
 
-__all__ = ["Context", "Interrupted", "fit_table", "member_folder", "now"]
+__all__ = ["Context", "Interrupted", "fit_table", "loop_settings", "member_folder", "now"]
 
 
 class Interrupted(RuntimeError):
@@ -144,17 +144,11 @@ def _train(
     heads = _heads(recipe)
     with seeded(derive(told.seed, 1, place)):
         network = build_network(prepared.schema, recipe, heads)
-    settings = Training(
-        epochs=told.epochs,
-        batch_size=told.batch_size,
-        optimiser=told.optimiser,
-        rate=told.rate,
-        schedule=told.schedule,
-        weight_decay=told.weight_decay,
-        clip=told.clip,
-        patience=told.patience,
-        balance=told.balance if len(prepared.targets) > 1 else PLAIN,
+    settings = loop_settings(
+        told,
         seed=derive(told.seed, 2, place),
+        weight_decay=told.weight_decay,
+        balance=told.balance if len(prepared.targets) > 1 else PLAIN,
     )
     fitted = torch.from_numpy(prepared.rows.fitted(place))
     course = fit(
@@ -175,6 +169,24 @@ def _train(
             network = drop_heads(network, build_network(prepared.schema, recipe), heads)
     _fill_unused(network, prepared, fitted)
     return network, course
+
+
+def loop_settings(
+    told: sections.Training, *, seed: int, weight_decay: float, balance: str = PLAIN
+) -> Training:
+    """What the loop is told, from a recipe whose defaults are resolved."""
+    return Training(
+        epochs=told.epochs,
+        batch_size=told.batch_size,
+        optimiser=told.optimiser,
+        rate=told.rate,
+        schedule=told.schedule,
+        weight_decay=weight_decay,
+        clip=told.clip,
+        patience=told.patience,
+        balance=balance,
+        seed=seed,
+    )
 
 
 def _heads(recipe: Recipe) -> int:

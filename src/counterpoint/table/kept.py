@@ -84,10 +84,7 @@ class Kept:
         """
         share = self.stands / self.stands.mean()
         parts = zip(schema.targets, self.values, self.weights, strict=True)
-        targets = tuple(
-            Target(c.name, len(c.levels) if c.categorical else 1, values, weight * share)
-            for c, values, weight in parts
-        )
+        targets = tuple(Target.of(c, values, weight * share) for c, values, weight in parts)
         return Prepared(schema, as_rows(np.arange(len(self.stands))), self.inputs, targets, True)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from counterpoint.recipe import Recipe
 from counterpoint.table.encode import encode_inputs, encode_target, encode_weight
 from counterpoint.table.learn import learn_schema, plan_columns
 from counterpoint.table.read import refuse_names
-from counterpoint.table.schema import Feature, Schema
+from counterpoint.table.schema import Column, Feature, Schema
 from counterpoint.table.split import Rows, split_rows
 
 __all__ = ["Announce", "Prepared", "Target", "prepare"]
@@ -37,6 +37,12 @@ class Target:
     outputs: int
     values: Tensor
     weight: Tensor
+
+    @classmethod
+    def of(cls, column: Column, values: Tensor, weight: Tensor) -> "Target":
+        """A target of a column, whose levels say how many outputs it has."""
+        outputs = len(column.levels) if column.categorical else 1
+        return cls(column.name, outputs, values, weight)
 
     @property
     def categorical(self) -> bool:
@@ -139,8 +145,7 @@ def _target(
 ) -> Target:
     column = schema.column(name)
     values, known = encode_target(column, frame[name], where)
-    outputs = len(column.levels) if column.categorical else 1
     counted = torch.from_numpy(weight) * known
     if not counted[rows.train].any():
         raise InputError(f"{where}: target {name!r}: no training row has a value and a weight")
-    return Target(name, outputs, values, counted)
+    return Target.of(column, values, counted)

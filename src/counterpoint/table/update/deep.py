@@ -12,11 +12,11 @@ from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
 from counterpoint.recipe import Recipe
 from counterpoint.seeding import derive
-from counterpoint.table.fit import Context, Interrupted, member_folder
+from counterpoint.table.fit import Context, Interrupted, loop_settings, member_folder
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.masked import Masked
 from counterpoint.table.prepare import Prepared
-from counterpoint.train import Status, Training, evaluate, fit
+from counterpoint.train import Status, evaluate, fit
 
 __all__ = ["Lessons", "train_deep"]
 
@@ -81,16 +81,7 @@ def train_deep(
     goals = _goals(lessons, noise, memory, keep)
     validation = make_source(lessons.judged, lessons.held)
     told = recipe.training
-    settings = Training(
-        epochs=told.epochs,
-        batch_size=told.batch_size,
-        optimiser=told.optimiser,
-        rate=told.rate,
-        schedule=told.schedule,
-        clip=told.clip,
-        patience=told.patience,
-        seed=derive(told.seed, 3, place),
-    )
+    settings = loop_settings(told, seed=derive(told.seed, 3, place), weight_decay=0.0)
     course = fit(
         trained,
         goals,

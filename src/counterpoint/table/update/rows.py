@@ -143,5 +143,4 @@ def _target(
     column = schema.column(name)
     _refuse_far(column, frame[name], where)
     values, known = encode_target(column, frame[name], where)
-    outputs = len(column.levels) if column.categorical else 1
-    return Target(name, outputs, values, torch.from_numpy(weight) * known)
+    return Target.of(column, values, torch.from_numpy(weight) * known)

@@ -17,6 +17,7 @@ from counterpoint.table.fit import Context, now
 from counterpoint.table.history import Learnt
 from counterpoint.table.kept import Kept
 from counterpoint.table.model import Member, TableModel
+from counterpoint.table.predictions import Prediction
 from counterpoint.table.prepare import Prepared
 from counterpoint.table.read import refuse_names
 from counterpoint.table.schema import Column
@@ -230,6 +231,8 @@ class _Work:
         if after.findings is None or self.model.tallies is None:
             return after
         schema = self.prepared.schema
+        was = self.model.predict_encoded(as_known(self.prepared, self.learner.first, trial.rows))
+        found = trial.predictions(schema, noise)
         update = UpdateFindings(
             name=self.context.name,
             created=after.history[-1].created,
@@ -240,7 +243,8 @@ class _Work:
             seconds=time.perf_counter() - self.began,
             shifts=measure_shifts(schema, self.model.tallies, self.tallies),
             targets=[
-                self._target(after, trial, noise, place) for place in range(len(schema.targets))
+                self._target(after, trial.rows, was[column.name], found.get(column.name), place)
+                for place, column in enumerate(schema.targets)
             ],
             notes=[*self._notes(after), *self._noise_notes(noise)],
         )
@@ -248,26 +252,29 @@ class _Work:
         return replace(after, findings=replace(after.findings, updates=updates))
 
     def _target(
-        self, after: TableModel, trial: Trial, noise: Mapping[str, float], place: int
+        self,
+        after: TableModel,
+        rows: Tensor,
+        was: Prediction,
+        found: Prediction | None,
+        place: int,
     ) -> UpdatedTarget:
         target, column = self.prepared.targets[place], self.prepared.schema.targets[place]
         known = len(self.model.schema.column(column.name).levels)
-        was = self.model.predict_encoded(as_known(self.prepared, self.learner.first, trial.rows))
-        found = trial.predictions(self.prepared.schema, noise).get(column.name)
-        before = measure(column, target, trial.rows, was[column.name], known)
-        later = None if found is None else measure(column, target, trial.rows, found, known)
+        before = measure(column, target, rows, was, known)
+        later = None if found is None else measure(column, target, rows, found, known)
         fresh = self._classes(column, known)
-        source, rows, earlier = forgotten(self.model, after, place)
+        source, earlier_rows, earlier = forgotten(self.model, after, place)
         return UpdatedTarget(
             name=column.name,
             kind="category" if column.categorical else "number",
             source=source,
-            earlier_rows=rows,
+            earlier_rows=earlier_rows,
             earlier=earlier,
-            new_rows=int((target.weight[trial.rows] > 0).sum()),
+            new_rows=int((target.weight[rows] > 0).sum()),
             new=paired(before, later),
             classes=fresh,
-            recognised=recognised(target, trial.rows, found, known) if fresh and found else None,
+            recognised=recognised(target, rows, found, known) if fresh and found else None,
         )
 
     def _noise_notes(self, noise: Mapping[str, float]) -> list[str]:
