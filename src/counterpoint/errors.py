@@ -1,7 +1,9 @@
-"""What the user gave cannot be used: the one exception type, and the nearest right thing.
+"""What the user gave cannot be used, and how things end: the words for both.
 
 Every refusal of bad input is an `InputError` whose message is one line: the name, the rule, what
 was found, and the nearest valid thing. The command prints that line and exits with status 2.
+What ends in a way that is no error (a search at its limit, a run that was interrupted) says so by
+a member of an `Ending`.
 
 >>> nearest("pirce", ["price", "days"])
 "; did you mean 'price'?"
@@ -9,8 +11,12 @@ was found, and the nearest valid thing. The command prints that line and exits w
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import Enum
+from typing import TypeVar
 
-__all__ = ["InputError", "nearest"]
+__all__ = ["Ending", "InputError", "nearest"]
+
+_Member = TypeVar("_Member", bound=Enum)
 
 
 class InputError(ValueError):
@@ -18,6 +24,43 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class Ending(Enum):
+    """How something ended: a member a way, whose value is its sentence for a person.
+
+    Files hold the word, which stays when a sentence is put better.
+
+    >>> class Search(Ending):
+    ...     FOUND = "the maximum was found"
+    ...     AT_LIMIT = "the search ended at its limit"
+    >>> Search.AT_LIMIT.word, Search.AT_LIMIT.sentence
+    ('at limit', 'the search ended at its limit')
+    >>> Search.of("at limit") is Search.AT_LIMIT
+    True
+    """
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for a person."""
+        return str(self.value)
+
+    @property
+    def word(self) -> str:
+        """The member's name in small letters, for files and tables."""
+        return self.name.lower().replace("_", " ")
+
+    @classmethod
+    def of(cls: type[_Member], word: str) -> _Member:
+        """The member of a word.
+
+        Raises:
+            InputError: no member has it (names the nearest).
+        """
+        members = {member.name.lower().replace("_", " "): member for member in cls}
+        if word not in members:
+            raise InputError(f"{cls.__name__}: no ending is {word!r}{nearest(word, members)}")
+        return members[word]
 
 
 def nearest(found: str, known: Iterable[str], *, most: int = 8) -> str:

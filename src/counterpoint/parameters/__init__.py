@@ -3,7 +3,8 @@
 In comes a module and a pattern: a glob over names (``"trunk.*"``), several globs, one of its own
 submodules, or a function of name and parameter. Out comes `dict[str, Tensor]`, the form in which
 every room above speaks of weights; a tied weight appears once, under its first name.
-`flatten` and `unflatten` go between that form and one vector.
+`flatten` and `unflatten` go between that form and one vector; `unwrapped` finds the module inside
+what torch wraps around one.
 
 >>> import torch
 >>> net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
@@ -15,5 +16,6 @@ torch.Size([8])
 
 from counterpoint.parameters.flat import flatten, unflatten
 from counterpoint.parameters.select import Pattern, named, select
+from counterpoint.parameters.unwrapped import unwrapped
 
-__all__ = ["Pattern", "flatten", "named", "select", "unflatten"]
+__all__ = ["Pattern", "flatten", "named", "select", "unflatten", "unwrapped"]

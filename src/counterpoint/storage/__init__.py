@@ -7,6 +7,7 @@ In come named tensors and JSON documents; out comes a folder that exists complet
 it is written under a temporary name, flushed file by file, and renamed; the manifest is written
 last. `read_folder` checks every byte before it returns any, never unpickles, and never follows a
 name out of the folder. `Lock` admits one writer; `sweep` clears what a killed writer left behind.
+`pack` makes one flat mapping of tensors out of a thing's state, `unpack` and `below` take it apart.
 
 >>> import tempfile, torch
 >>> from pathlib import Path
@@ -27,6 +28,7 @@ from counterpoint.storage.folder import (
 )
 from counterpoint.storage.layer import DISK, Layer, sweep, write_file
 from counterpoint.storage.lock import Lock
+from counterpoint.storage.state import below, pack, refuse_other_settings, unpack
 
 __all__ = [
     "DISK",
@@ -34,10 +36,14 @@ __all__ = [
     "JSONValue",
     "Layer",
     "Lock",
+    "below",
     "digest_file",
+    "pack",
     "read_folder",
     "refuse_existing",
+    "refuse_other_settings",
     "sweep",
+    "unpack",
     "write_file",
     "write_folder",
     "written_files",
