@@ -29,9 +29,7 @@ from _measure import RESULTS, environment, interleave, ratios, record, show
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterpoint.balance import Balancer
-from counterpoint.balance.gram import Gram
-from counterpoint.balance.rule import Given
+from counterpoint.balance import Balancer, Given, Gram
 from counterpoint.balance.rules import RULES, rule
 from counterpoint.seeding import seeded
 

@@ -29,8 +29,7 @@ from counterpoint.datasets import cubic_gap
 from counterpoint.derivatives import Drawn, ForwardDifference, values_and_gradients
 from counterpoint.goals import Goals, diversity
 from counterpoint.posterior import LastLayer, Statistics
-from counterpoint.report.figures import Axis, Figure, Line, sheet
-from counterpoint.report.figures.mark import Tone
+from counterpoint.report.figures import Axis, Figure, Line, Tone, sheet
 from counterpoint.seeding import generator
 from counterpoint.train import Minimum, minimize
 

@@ -37,12 +37,12 @@ from counterpoint.continual import (
     Scenario,
     compare,
 )
-from counterpoint.continual.task import Rows
 from counterpoint.datasets import mnist
 from counterpoint.errors import InputError
 from counterpoint.report.figures import Axis, Figure, Points, Rule, sheet
 from counterpoint.seeding import seeded
 
+Rows = tuple[torch.Tensor, torch.Tensor]
 GROUPS = ((0, 1), (2, 3))
 SETTINGS: dict[str, tuple[str, bool, str]] = {
     "two heads": (

@@ -101,7 +101,7 @@ def imports_upwards(package: Path) -> list[str]:
 def _rooms_imported(path: Path, package: Path) -> Iterator[tuple[int, str]]:
     rooms = {entry.name.removesuffix(".py") for entry in package.iterdir()} - {"__init__"}
     here = (package.name, *path.relative_to(package).with_suffix("").parts)
-    for node in ast.walk(_parse(path)):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -117,33 +117,35 @@ def _rooms_imported(path: Path, package: Path) -> Iterator[tuple[int, str]]:
 
 
 def undocumented(package: Path) -> list[str]:
-    """Public names without a docstring, and modules that do not say what is public.
+    """Public names without a docstring, and faces that do not say what is public.
 
-    Public are the names in ``__all__`` that the module itself defines, and the methods of such a
-    class that do not begin with an underscore. A constant that its room exports is documented by
-    a string below it.
+    A face (``__init__.py``) says so in ``__all__``. In another module public are the names in
+    ``__all__`` if there is one, or else those without an underscore, and the methods of such a
+    class that do not begin with one. A constant that its room exports is documented by a string
+    below it.
     """
     found = []
     exported = {
-        path.parent.name: set(_all(_parse(path)) or ()) for path in package.glob("*/__init__.py")
+        path.parent.name: set(public(parse(path)) or ()) for path in package.glob("*/__init__.py")
     }
     for path in python_files(package):
-        tree = _parse(path)
+        tree = parse(path)
         inside = path.relative_to(package)
         if ast.get_docstring(tree) is None:
             found.append(f"{inside}: the module has no docstring")
-        public = _all(tree)
-        if public is None:
-            if any(not name.startswith("_") for name in _definitions(tree)):
-                found.append(f"{inside}: no __all__")
-            continue
-        constants = exported.get(inside.parts[0], set(public))
-        for name in public:
+        names = public(tree)
+        if names is None and path.name == "__init__.py" and _brings_names(tree):
+            found.append(f"{inside}: no __all__")
+        if names is None:
+            names = [name for name in _defined(tree) if not name.startswith("_")]
+        constants = exported.get(inside.parts[0], set(names))
+        for name in names:
             found += [f"{inside}: {what}" for what in _undocumented_name(tree, name, constants)]
     return found
 
 
-def _all(tree: ast.Module) -> list[str] | None:
+def public(tree: ast.Module) -> list[str] | None:
+    """The names in a module's ``__all__``, if it has one."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and "__all__" in _names(node):
             return list(ast.literal_eval(node.value))
@@ -157,12 +159,19 @@ def _names(node: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _definitions(tree: ast.Module) -> list[str]:
+def _defined(tree: ast.Module) -> list[str]:
+    """What a module's own statements name: functions, classes and constants, in order."""
+    definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return [
-        node.name
+        name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for name in ([node.name] if isinstance(node, definition) else _names(node))
     ]
+
+
+def _brings_names(tree: ast.Module) -> bool:
+    imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
+    return imports or any(not name.startswith("_") for name in _defined(tree))
 
 
 def _undocumented_name(tree: ast.Module, name: str, constants: set[str]) -> Iterator[str]:
@@ -196,7 +205,7 @@ def without_essay(package: Path) -> list[str]:
     """Rooms whose ``__init__`` is no essay: a paragraph or two, an example, and ``__all__``."""
     found = []
     for path in sorted(package.glob("*/__init__.py")):
-        tree = _parse(path)
+        tree = parse(path)
         room = path.parent.name
         essay = ast.get_docstring(tree) or ""
         prose = [line for line in essay.splitlines() if line.strip()]
@@ -204,7 +213,7 @@ def without_essay(package: Path) -> list[str]:
             found.append(f"{room}: the essay has no example (>>>)")
         if len(prose) < 5:
             found.append(f"{room}: the essay has {len(prose)} lines; say what goes in and out")
-        if _all(tree) is None:
+        if public(tree) is None:
             found.append(f"{room}: no __all__")
     return found
 
@@ -227,7 +236,7 @@ def unfinished_or_unsafe(package: Path) -> list[str]:
     found = []
     for path in python_files(package):
         inside = path.relative_to(package)
-        for node in ast.walk(_parse(path)):
+        for node in ast.walk(parse(path)):
             found += [f"{inside}:{node.lineno}: {what}" for what in _objections(node)]
         text = path.read_text(encoding="utf-8")
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -281,5 +290,5 @@ def foreign_names(*files: Path) -> list[str]:
     return found
 
 
-def _parse(path: Path) -> ast.Module:
+def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))

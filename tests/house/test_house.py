@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from house import rules
+from house import imports, rules, words
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / rules.PACKAGE
@@ -20,6 +20,26 @@ def listing(found):
 
 def test_rooms_import_only_from_lower_floors():
     found = rules.imports_upwards(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_no_circle_between_the_files_of_a_room():
+    found = imports.circles(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_rooms_examples_and_benchmarks_import_faces():
+    found = imports.below_faces(PACKAGE, ROOT / "examples", ROOT / "benchmarks")
+    assert not found, listing(found)
+
+
+def test_a_type_has_one_home():
+    found = words.several_homes(PACKAGE)
+    assert not found, listing(found)
+
+
+def test_delicate_lines_have_their_reasons():
+    found = words.too_few_comments(PACKAGE)
     assert not found, listing(found)
 
 
@@ -44,7 +64,7 @@ def test_the_source_is_finished_and_safe():
 
 
 def test_nothing_names_a_machine_or_a_registry():
-    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     files += [
         path
         for folder in FOLDERS

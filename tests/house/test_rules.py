@@ -2,7 +2,7 @@
 
 import pytest
 
-from house import rules
+from house import imports, rules, words
 
 
 @pytest.fixture
@@ -77,6 +77,144 @@ def test_imports_downwards_within_a_room_and_of_others_are_fine(tree):
     assert rules.imports_upwards(package) == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from counterpoint.goals.b import f",
+        "from counterpoint.goals import b",
+        "from .b import f",
+        "from . import b",
+        "def f():\n    import counterpoint.goals.b",
+        "if TYPE_CHECKING:\n    from .b import f",
+    ],
+)
+def test_a_circle_is_found_however_it_is_written(tree, line):
+    package = tree(goals__in____init__="", goals__in__a=line, goals__in__b="from .c import g")
+    assert imports.circles(package, {}) == []
+    (package / "goals" / "c.py").write_text("from counterpoint.goals.a import f")
+    assert imports.circles(package, {}) == ["goals/a.py -> goals/b.py -> goals/c.py -> goals/a.py"]
+
+
+def test_a_circle_through_the_face_or_a_folder_of_the_room_is_found(tree):
+    package = tree(
+        goals__in____init__="from counterpoint.goals.a import f\n__all__ = ['a', 'f']",
+        goals__in__a="from counterpoint.goals import f",
+        goals__in__d="from counterpoint.goals.rules import x",
+        goals__in__rules__in____init__="from .x import x\n__all__ = ['x']",
+        goals__in__rules__in__x="from ..d import y",
+        train__in____init__="from .a import x",
+        train__in__a="from counterpoint.goals import f\nimport counterpoint.goals.d",
+    )
+    assert imports.circles(package, {}) == [
+        "goals/__init__.py -> goals/a.py -> goals/__init__.py",
+        "goals/d.py -> goals/rules/__init__.py -> goals/rules/x.py -> goals/d.py",
+    ]
+
+
+def test_a_circle_may_be_exempt_while_there_is_one(tree):
+    package = tree(goals__in__a="from .b import f", goals__in__b="from .a import f")
+    exempt = {("goals/a.py", "goals/b.py"): "a reason"}
+    assert imports.circles(package, exempt) == []
+    (package / "goals" / "b.py").write_text("")
+    assert imports.circles(package, exempt) == [
+        "goals/a.py -> goals/b.py: exempt, and no longer in a circle"
+    ]
+
+
+INSIDE_GOALS = {
+    "goals__in____init__": "from counterpoint.goals import words\nfrom .fisher import fisher\n"
+    "__all__ = ['fisher', 'words']",
+    "goals__in__fisher": "from .words import x",
+    "goals__in___hidden": "from counterpoint.goals.fisher import fisher",
+    "goals__in__words": "",
+    "goals__in__rules__in____init__": "from .mgda import MGDA",
+    "goals__in__rules__in__mgda": "",
+    "errors": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("from counterpoint.goals.fisher import fisher", "goals.fisher"),
+        ("import counterpoint.goals.fisher as f", "goals.fisher"),
+        ("from ..goals.fisher import fisher", "goals.fisher"),
+        ("from counterpoint.goals._hidden import x", "goals._hidden"),
+        ("from counterpoint.goals import _hidden", "goals._hidden"),
+        ("from counterpoint.goals import _name", "goals._name"),
+        ("from counterpoint.goals.rules.mgda import MGDA", "goals.rules.mgda"),
+        ("def f():\n    from counterpoint.goals.fisher import fisher", "goals.fisher"),
+    ],
+)
+def test_an_import_below_a_face_is_found(tree, line, found):
+    package = tree(**INSIDE_GOALS, train__in__a=line)
+    number = line.count("\n") + 1
+    assert imports.below_faces(package, exempt=()) == [f"train/a.py:{number}: {found}"]
+    plain = found.replace("._", ".")
+    assert imports.below_faces(package, exempt=[f"train -> {plain}"]) == []
+
+
+def test_imports_of_faces_are_fine(tree, tmp_path):
+    package = tree(
+        **INSIDE_GOALS,
+        train__in__a="import counterpoint.goals\nfrom counterpoint import goals, __version__\n"
+        "from counterpoint.goals import fisher, words\nfrom counterpoint.goals.words import x\n"
+        "from counterpoint.goals.rules import MGDA\nfrom counterpoint.errors import InputError\n"
+        "from .b import y\nfrom counterpoint.train._c import z",
+    )
+    assert imports.below_faces(package, exempt=()) == []
+    assert imports.below_faces(package, exempt=["train -> goals.fisher"]) == [
+        "train -> goals.fisher: exempt, and no longer imported"
+    ]
+    examples = tmp_path / "examples"
+    examples.mkdir()
+    (examples / "a.py").write_text("from counterpoint.goals.fisher import fisher\nimport torch")
+    assert imports.below_faces(package, examples, exempt=()) == ["examples/a.py:1: goals.fisher"]
+
+
+def test_a_type_with_several_homes_is_found(tree):
+    package = tree(
+        goals__in__a="class Step: ...\nRows: TypeAlias = int\nclass _Own: ...\nN = 3",
+        train__in__a="class Step: ...\nclass _Own: ...\ndef rows(): ...\nN = 3",
+        train__in__b="Rows: typing.TypeAlias = str\nfrom .a import Step",
+    )
+    assert words.several_homes(package, []) == [
+        "Rows: goals/a.py, train/b.py",
+        "Step: goals/a.py, train/a.py",
+    ]
+    assert words.several_homes(package, ["Rows", "Step", "Unit"]) == [
+        "Unit: known, and has one home by now"
+    ]
+
+
+def test_comments_and_code_are_counted():
+    text = '''"""Documents,
+# and no comment."""
+import a  # noqa: F401
+
+# a reason
+# that goes on
+x = """
+# text
+"""  # a reason at the end
+def f():
+    """Documents."""
+    return x
+'''
+    assert words.comments_and_code(text) == (3, 6)
+
+
+def test_too_few_comments_are_found_with_the_barest_room_first(tree):
+    package = tree(goals__in__a="# a\nx = 1\n", train__in__a="x = 1\n" * 3)
+    assert words.too_few_comments(package, 0.25) == []
+    assert words.too_few_comments(package, 0.3) == [
+        "in all: 1 of 4, 25.00%",
+        "__init__.py: 0.00%",
+        "train: 0.00%",
+        "goals: 100.00%",
+    ]
+
+
 UNDOCUMENTED = '''
 """A module."""
 __all__ = ["BARE", "SAID", "Thing", "bare", "elsewhere", "said"]
@@ -108,6 +246,9 @@ def test_public_names_without_a_docstring_are_found(tree):
         goals__in__a=UNDOCUMENTED,
         goals__in__b="def f(): ...",
         goals__in__c='"""C."""\n__all__ = ["ONLY_HERE"]\nONLY_HERE = 1',
+        goals__in__d='"""D."""\nONLY_HERE = 1\nSAID = 2\ndef f(): ...\ndef _g(): ...',
+        goals__in__rules__in____init__='"""Rules."""\nfrom .e import f',
+        goals__in__data__in____init__='"""Nothing but files."""',
     )
     assert rules.undocumented(package) == [
         "goals/a.py: constant BARE has no string below it",
@@ -115,7 +256,10 @@ def test_public_names_without_a_docstring_are_found(tree):
         "goals/a.py: method Thing.bare_property has no docstring",
         "goals/a.py: function bare has no docstring",
         "goals/b.py: the module has no docstring",
-        "goals/b.py: no __all__",
+        "goals/b.py: function f has no docstring",
+        "goals/d.py: constant SAID has no string below it",
+        "goals/d.py: function f has no docstring",
+        "goals/rules/__init__.py: no __all__",
     ]
 
 

@@ -189,7 +189,9 @@ class Laplace:
         noise = self.scalable if noise is None else noise
         if noise:
             self._refuse_scale(0.0)
-        prior, scale, status = best(self, each, noise=noise)
+        prior, scale, status = best(
+            self.log_evidence, self.mean, self.curvature, self.fit, each=each, noise=noise
+        )
         return replace(self, prior=prior, noise_scale=scale, status=status)
 
     def tempered(self, temperature: float) -> "Laplace":

@@ -1,9 +1,9 @@
 """The evidence of a Laplace approximation: what it needs of the data, and where it is greatest."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,9 +18,6 @@ from counterpoint.goals import Gaussian, Likelihood
 from counterpoint.posterior.prior import Each, groups
 from counterpoint.posterior.status import Status
 
-if TYPE_CHECKING:
-    from counterpoint.posterior.laplace import Laplace
-
 __all__ = ["Fit", "best"]
 
 _BOUND = math.log(1e10)
@@ -30,6 +27,9 @@ _ROUNDS = 200
 
 _FREE = 512
 """Most precisions that are searched for together."""
+
+_Evidence: TypeAlias = Callable[[dict[str, Tensor], Tensor | None], Tensor]
+"""Prior precisions by name, and the noise scale or none -> log evidence, differentiable."""
 
 
 @dataclass
@@ -78,23 +78,32 @@ class Fit:
 
 
 def best(
-    posterior: "Laplace", each: Each, *, noise: bool
+    log_evidence: _Evidence,
+    mean: Mapping[str, Tensor],
+    curvature: Precision,
+    fit: Fit,
+    *,
+    each: Each,
+    noise: bool,
 ) -> tuple[dict[str, Tensor], float, Status]:
     """Prior, noise scale, and how the search for the greatest evidence ended.
 
     Args:
-        posterior: of which the evidence is meant.
+        log_evidence: what is to be greatest.
+        mean: the weights at the optimum.
+        curvature: there, at noise scale 1.
+        fit: how well the data are fitted there.
         each: how many prior precisions.
         noise: whether the noise is scaled.
 
     Raises:
         InputError: one precision a weight for many weights that depend on each other.
     """
-    shapes = posterior.curvature.shapes
-    diagonal = _as_diagonal(posterior.curvature)
+    shapes = curvature.shapes
+    diagonal = _as_diagonal(curvature)
     if each == "weight":
         if diagonal is not None:
-            return _closed(posterior, diagonal, noise=noise)
+            return _closed(mean, diagonal, fit, noise=noise)
         parts = {name: [name] for name in shapes}
         sizes = {name: shape.numel() for name, shape in shapes.items()}
         if sum(sizes.values()) > _FREE:
@@ -103,13 +112,18 @@ def best(
                 "the curvature is diagonal (structure='diagonal'); others are searched up to "
                 f"{_FREE}"
             )
-        return _climb(posterior, list(parts.values()), list(sizes.values()), noise=noise)
+        return _climb(log_evidence, mean, list(parts.values()), list(sizes.values()), noise=noise)
     chosen = groups(each, shapes)
-    return _climb(posterior, chosen, [1] * len(chosen), noise=noise)
+    return _climb(log_evidence, mean, chosen, [1] * len(chosen), noise=noise)
 
 
 def _climb(
-    posterior: "Laplace", chosen: list[list[str]], sizes: list[int], *, noise: bool
+    log_evidence: _Evidence,
+    mean: Mapping[str, Tensor],
+    chosen: list[list[str]],
+    sizes: list[int],
+    *,
+    noise: bool,
 ) -> tuple[dict[str, Tensor], float, Status]:
     """L-BFGS on the logarithms of the precisions of groups of names, and of the noise scale."""
 
@@ -119,20 +133,18 @@ def _climb(
         for names, part in zip(chosen, parts, strict=True):
             one = part if len(part) > 1 else part.reshape(())
             for name in names:
-                prior[name] = one.view(posterior.mean[name].shape) if one.ndim else one
+                prior[name] = one.view(mean[name].shape) if one.ndim else one
         return prior, values[-1].exp() if noise else None
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         values = torch.from_numpy(point.copy()).requires_grad_()
         with torch.enable_grad():
-            evidence = posterior.log_evidence(*unpacked(values))
+            evidence = log_evidence(*unpacked(values))
         (gradient,) = torch.autograd.grad(evidence, values)
         return -float(evidence.detach()), -gradient.numpy()
 
     start = [
-        _start(posterior, names)
-        for names, size in zip(chosen, sizes, strict=True)
-        for _ in range(size)
+        _start(mean, names) for names, size in zip(chosen, sizes, strict=True) for _ in range(size)
     ]
     point = np.array([*start, 0.0] if noise else start)
     found = minimize(
@@ -146,11 +158,11 @@ def _climb(
 
 
 def _closed(
-    posterior: "Laplace", curvature: Mapping[str, Tensor], *, noise: bool
+    mean: Mapping[str, Tensor], curvature: Mapping[str, Tensor], fit: Fit, *, noise: bool
 ) -> tuple[dict[str, Tensor], float, Status]:
     """One precision a weight: ``1/α − 1/(h + α) = θ²`` is a quadratic, the noise MacKay's."""
-    squared = {name: value.double().square() for name, value in posterior.mean.items()}
-    scale, fit = 1.0, posterior.fit
+    squared = {name: value.double().square() for name, value in mean.items()}
+    scale = 1.0
     prior = dict[str, Tensor]()
     for _ in range(_ROUNDS):
         prior = {name: _root(curvature[name] / scale, squared[name]) for name in curvature}
@@ -177,8 +189,8 @@ def _root(curvature: Tensor, squared: Tensor) -> Tensor:
     return root.clamp(math.exp(-_BOUND), math.exp(_BOUND))
 
 
-def _start(posterior: "Laplace", names: list[str]) -> float:
-    squares = torch.cat([posterior.mean[name].double().square().flatten() for name in names])
+def _start(mean: Mapping[str, Tensor], names: list[str]) -> float:
+    squares = torch.cat([mean[name].double().square().flatten() for name in names])
     return float(-squares.mean().clamp(1e-8, 1e8).log())
 
 
