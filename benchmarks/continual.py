@@ -37,12 +37,12 @@ from counterpoint.continual import (
     DER,
     EWC,
     SI,
-    Course,
     LwF,
     Memory,
     OnlineEWC,
     Replay,
     Scenario,
+    TaskTraining,
     joint,
     run,
 )
@@ -128,7 +128,7 @@ def one(kind: str, method: str, seed: int, iterations: int, width: int) -> dict[
     warnings.simplefilter("ignore")
     tasks = scenario(kind, seed)
     model, start = network(tasks.outputs, width, seed), time.process_time()
-    course = Course(iterations=iterations, seed=seed)
+    course = TaskTraining(iterations=iterations, seed=seed)
     if method == "joint":
         found = joint(tasks, model, course, progress=False)
     else:

@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from counterpoint.datasets import UCI_NAMES, uci
 from counterpoint.estimators import GapSplit, LunaRegressor, NeuralLinearRegressor
-from counterpoint.goals import Gaussian
+from counterpoint.goals import Normal
 from counterpoint.nn import plain_trunk
 from counterpoint.posterior import laplace
 from counterpoint.seeding import derive, seeded
@@ -177,7 +177,7 @@ def last_layer_laplace(rows: Rows, setting: Setting, seed: int) -> Forecast:
     with torch.no_grad():
         noise = (net(data.x) - data.y).square().mean().clamp_min(1e-6)
     found = laplace(
-        net, Gaussian(float(noise)), [(data.x, data.y)], parameters="1.*", structure="dense"
+        net, Normal(float(noise)), [(data.x, data.y)], parameters="1.*", structure="dense"
     )
     test, seen = found.predict(data.x_test), found.predict(data.x)
     return data.forecast(

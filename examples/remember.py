@@ -29,12 +29,12 @@ from torch import nn
 
 from counterpoint.continual import (
     EWC,
-    Course,
     ForgettingWarning,
     LwF,
     Memory,
     Replay,
     Scenario,
+    TaskTraining,
     compare,
 )
 from counterpoint.datasets import mnist
@@ -144,7 +144,7 @@ def measured(
         warnings.simplefilter("always", ForgettingWarning)
         for seed in size.seeds:
             model = network(train[0].shape[1], scenario.outputs, size.width, seed)
-            course = Course(iterations=size.iterations, rate=size.rate, seed=seed)
+            course = TaskTraining(iterations=size.iterations, rate=size.rate, seed=seed)
             found = compare(scenario, model, memories(), course, progress=False)
             for name, one in found.items():
                 runs.setdefault(name, []).append(one.accuracies.last.tolist())

@@ -15,7 +15,7 @@ from counterpoint.gaussian import Gaussian
 from counterpoint.goals import Categorical
 
 close = torch.testing.assert_close
-NOISE = goals.Gaussian()
+NOISE = goals.Normal()
 
 
 def regression(parts=3, rows=10):

@@ -25,9 +25,9 @@ class First(Categorical):
 def test_which_outputs_are_looked_at():
     output = torch.randn(5, 3)
     assert used(First(), output).tolist() == [True, True, False]
-    for all_of_them in (Categorical(), Categorical("probabilities"), Bernoulli(), goals.Gaussian()):
+    for all_of_them in (Categorical(), Categorical("probabilities"), Bernoulli(), goals.Normal()):
         assert used(all_of_them, output).all()
-    assert used(goals.Gaussian(), output[:, 0])
+    assert used(goals.Normal(), output[:, 0])
 
 
 @pytest.mark.parametrize("make", [lambda: EWC(labels="jac"), EWC, MAS, Functional])
@@ -71,5 +71,5 @@ def test_a_model_in_training_mode_is_read_in_evaluation_mode_and_left_as_it_was(
 def test_a_number_that_never_changes_is_a_task(labels):
     memory, line = EWC(labels=labels), nn.Linear(2, 1).double()
     model = nn.Sequential(line, nn.Flatten(0))
-    memory.consolidate(model, goals.Gaussian(), [(task()[0], torch.ones(30).double())])
+    memory.consolidate(model, goals.Normal(), [(task()[0], torch.ones(30).double())])
     assert memory.tasks == 1

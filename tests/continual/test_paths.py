@@ -8,7 +8,7 @@ from torch import nn
 
 from continual.tasks import LIKELIHOOD, batches, learn, moved, net, task
 from counterpoint import goals
-from counterpoint.continual import MAS, SI, LwF, Watching
+from counterpoint.continual import MAS, SI, LwF, StepObserver
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical
 
@@ -33,7 +33,7 @@ def test_intelligence_by_hand():
     memory.begin(model)
     step(memory, model, gradient=-3.0, change=0.5)  # gains 1.5
     step(memory, model, gradient=1.0, change=0.25)  # costs 0.25
-    memory.consolidate(model, goals.Gaussian(), [one])
+    memory.consolidate(model, goals.Normal(), [one])
     omega = 1.25 / (0.75**2 + 0.5)
     assert memory.gaussian.precision.diagonal()["weight"].item() == pytest.approx(2 * 4 * omega)
     nn.init.constant_(model.weight, 2.75)  # 1 away
@@ -41,7 +41,7 @@ def test_intelligence_by_hand():
     nn.init.constant_(model.weight, 1.75)
     memory.begin(model)
     step(memory, model, gradient=-2.0, change=1.0)
-    memory.consolidate(model, goals.Gaussian(), [one])
+    memory.consolidate(model, goals.Normal(), [one])
     total = omega + 2.0 / 1.5
     assert memory.gaussian.precision.diagonal()["weight"].item() == pytest.approx(8 * total)
     assert memory.gaussian.mean["weight"].item() == 2.75
@@ -51,19 +51,19 @@ def test_a_path_that_cost_is_worth_nothing():
     memory, model = SI(), line()
     memory.begin(model)
     step(memory, model, gradient=1.0, change=0.5)
-    memory.consolidate(model, goals.Gaussian(), [(torch.ones(4, 1).double(),) * 2])
+    memory.consolidate(model, goals.Normal(), [(torch.ones(4, 1).double(),) * 2])
     assert memory.gaussian.precision.diagonal()["weight"].item() == 0
 
 
 def test_a_path_without_a_start_is_refused():
     memory, model = SI(), line()
-    for call in (memory.observe, lambda m: memory.consolidate(m, goals.Gaussian(), [])):
+    for call in (memory.observe, lambda m: memory.consolidate(m, goals.Normal(), [])):
         with pytest.raises(InputError, match=r"no begin\(model\)"):
             call(model)
     memory.begin(model)
     step(memory, model, gradient=math.nan, change=0.5)
     with pytest.raises(InputError, match="path of 'weight' is not finite"):
-        memory.consolidate(model, goals.Gaussian(), [(torch.ones(4, 1).double(),) * 2])
+        memory.consolidate(model, goals.Normal(), [(torch.ones(4, 1).double(),) * 2])
     with pytest.raises(InputError, match="damping: must be positive"):
         SI(damping=0.0)
 
@@ -74,7 +74,7 @@ def test_steps_that_were_not_observed_are_refused():
     with torch.no_grad():
         model.weight += 1
     with pytest.raises(InputError, match=r"'weight' has moved since the last observe\(model\)"):
-        memory.consolidate(model, goals.Gaussian(), [(torch.ones(4, 1).double(),) * 2])
+        memory.consolidate(model, goals.Normal(), [(torch.ones(4, 1).double(),) * 2])
 
 
 def test_a_path_goes_on_in_the_middle_of_a_task():
@@ -85,7 +85,7 @@ def test_a_path_goes_on_in_the_middle_of_a_task():
     other.load_state_dict(whole.state_dict())
     for memory, again in ((whole, model), (other, line(1.5))):
         step(memory, again, gradient=-2.0, change=0.5)
-        memory.consolidate(again, goals.Gaussian(), [(torch.ones(4, 1).double(),) * 2])
+        memory.consolidate(again, goals.Normal(), [(torch.ones(4, 1).double(),) * 2])
     wanted = whole.gaussian.precision.diagonal()["weight"]
     assert torch.equal(other.gaussian.precision.diagonal()["weight"], wanted)
     assert wanted > 0
@@ -102,7 +102,7 @@ def test_fit_is_watched_step_by_step():
         return {"fit": LIKELIHOOD.nll(model(batch["x"]), batch["y"])}
 
     training = Training(epochs=1, batch_size=8, rate=0.1, optimiser="sgd")
-    fit(model, objective, Tensors({"x": x, "y": y}), training, callbacks=[Watching(memory)])
+    fit(model, objective, Tensors({"x": x, "y": y}), training, callbacks=[StepObserver(memory)])
     memory.consolidate(model, LIKELIHOOD, batches((x, y)))
     assert memory.gaussian.precision.diagonal()["0.weight"].max() > 0
 
@@ -178,7 +178,7 @@ def test_every_earlier_task_is_answered_for():
 def test_distillation_of_numbers_and_of_masked_classes():
     model, x = net(outputs=3), task()[0]
     numbers = LwF()
-    numbers.consolidate(model, goals.Gaussian(), [(x, model(x).detach())])
+    numbers.consolidate(model, goals.Normal(), [(x, model(x).detach())])
     before = model(x).detach()
     moved(model)
     close(numbers.penalty(model, x, rows=30), (model(x) - before).square().sum() / 60)

@@ -11,12 +11,12 @@ from continual.tasks import MEMORIES
 from counterpoint.continual import (
     EWC,
     SI,
-    Course,
     ForgettingWarning,
     LwF,
     Masked,
     Replay,
     Scenario,
+    TaskTraining,
     compare,
     joint,
     run,
@@ -24,7 +24,7 @@ from counterpoint.continual import (
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator, seeded
 
-SHORT = Course(iterations=6, batch_size=8, rate=0.02)
+SHORT = TaskTraining(iterations=6, batch_size=8, rate=0.02)
 
 
 def spots(seed=0, rows=80):
@@ -51,7 +51,7 @@ def weights(model):
 @pytest.mark.parametrize("reset", [False, True])
 def test_the_steps_are_those_of_a_plain_loop(reset):
     found, ours, theirs = scenario(), net().eval(), net()
-    course = Course(iterations=6, batch_size=8, rate=0.02, reset=reset)
+    course = TaskTraining(iterations=6, batch_size=8, rate=0.02, reset=reset)
     result = run(found, ours, None, course, progress=False)
     optimiser = torch.optim.Adam(theirs.parameters(), 0.02)
     for number, task in enumerate(found.tasks):
@@ -112,7 +112,7 @@ def test_gradients_added_are_those_of_the_penalty(make):
 def test_a_strong_memory_holds_what_naive_training_undoes():
     model, memory = net(2), EWC(labels="jac", strength=1e4)
     # right and left, then left and right: the second task undoes the first
-    found, course = scenario("domain"), Course(iterations=40, rate=0.02)
+    found, course = scenario("domain"), TaskTraining(iterations=40, rate=0.02)
     held = run(found, model, memory, course, progress=False).accuracies
     free = run(found, net(2), None, course, progress=False).accuracies
     assert held.forgetting == 0
@@ -138,7 +138,7 @@ def test_comparisons_begin_alike_and_see_the_same_rows():
 def test_jointly_every_task_is_under_what_competes_when_asked(kind, masked):
     found, ours, theirs = scenario(kind, masked), net(), net()
     ours.eval()
-    joint(found, ours, Course(iterations=1, batch_size=8), progress=False)
+    joint(found, ours, TaskTraining(iterations=1, batch_size=8), progress=False)
     draw = generator(0)
     optimiser = torch.optim.Adam(theirs.parameters(), 1e-3)
     losses = []
@@ -152,7 +152,7 @@ def test_jointly_every_task_is_under_what_competes_when_asked(kind, masked):
 
 
 def test_jointly_more_is_learnt_than_one_after_the_other():
-    found, course = scenario("class"), Course(iterations=80, rate=0.02)
+    found, course = scenario("class"), TaskTraining(iterations=80, rate=0.02)
     together, apart = (learn(found, net()) for learn in learners(course))
     assert together.accuracies.average > 0.9
     assert apart.accuracies.average < together.accuracies.average - 0.15
@@ -205,4 +205,4 @@ def test_refused():
         run(scenario(), wild, None, SHORT, progress=False)
     for name in ("iterations", "batch_size", "rate"):
         with pytest.raises(InputError, match=f"{name}: must be above 0"):
-            Course(**{name: 0})
+            TaskTraining(**{name: 0})

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from counterpoint.curvature import Batch, fisher
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical, Gaussian
+from counterpoint.goals import Categorical, Normal
 from counterpoint.posterior import laplace
 from curvature_models import jacobians, softmax_ggn
 
@@ -265,8 +265,8 @@ def test_a_dense_posterior_of_a_float32_model_is_that_of_float64():
         model = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, 1)).eval()
     x, y = draw(20, 3).float(), draw(20, 1, seed=2).float()
     options = {"structure": "dense", "parameters": "2.*", "prior": 0.01}
-    single = laplace(model, Gaussian(noise=1e-4), [(x, y)], **options).predict(x * 3).knowledge
-    double = laplace(model.double(), Gaussian(noise=1e-4), [(x.double(), y.double())], **options)
+    single = laplace(model, Normal(noise=1e-4), [(x, y)], **options).predict(x * 3).knowledge
+    double = laplace(model.double(), Normal(noise=1e-4), [(x.double(), y.double())], **options)
     equal(single, double.predict(x.double() * 3).knowledge, 2e-3)
 
 
@@ -274,11 +274,11 @@ def test_degenerate_fits_end_with_a_status():
     model, x = built(lambda: nn.Linear(3, 1)), draw(12, 3)
     exact = [(x, model(x).detach())]
     for structure, each in (("diagonal", "weight"), ("dense", "model")):
-        start = laplace(model, Gaussian(), exact, structure=structure, prior=1.0)
+        start = laplace(model, Normal(), exact, structure=structure, prior=1.0)
         assert start.tuned(each=each).status.name == "NOISE_FLOORED"
     with pytest.raises(InputError, match="at least one row of positive weight"):
-        laplace(model, Gaussian(), [(x, x[:, :1], torch.zeros(12))])
+        laplace(model, Normal(), [(x, x[:, :1], torch.zeros(12))])
     with pytest.raises(InputError, match="'jac' is no curvature"):
-        laplace(model, Gaussian(), exact, labels="jac")
-    observed = laplace(model, Gaussian(), [(x, x[:, :1])], labels="empirical")
+        laplace(model, Normal(), exact, labels="jac")
+    observed = laplace(model, Normal(), [(x, x[:, :1])], labels="empirical")
     assert observed.noise_scale == 1.0

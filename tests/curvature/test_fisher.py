@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from counterpoint.curvature import Batch, fisher, ggn, hessian, product
 from counterpoint.gaussian import Block, Diagonal, Kronecker, pool
-from counterpoint.goals import Bernoulli, Categorical, Gaussian, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
 from curvature_models import build, jacobians, softmax_ggn
 
 
@@ -89,7 +89,7 @@ def test_sampled_labels_are_exact_on_average_and_leave_the_global_generator_alon
 @pytest.mark.parametrize(
     ("likelihood", "outputs", "middle"),
     [
-        (Gaussian(noise=torch.tensor([0.5, 2.0])), 2, lambda f: torch.tensor([2.0, 0.5]).diag()),
+        (Normal(noise=torch.tensor([0.5, 2.0])), 2, lambda f: torch.tensor([2.0, 0.5]).diag()),
         (Bernoulli(), 2, lambda f: (f.sigmoid() * (1 - f.sigmoid())).diag()),
         (Poisson(), 2, lambda f: f.exp().diag()),
     ],
@@ -106,7 +106,7 @@ def test_every_likelihood_has_its_middle_matrix(likelihood, outputs, middle):
 
 def test_empirical_fisher_of_a_regression_is_not_doubled():
     model, x, y = net(outputs=1), draw(6, 3), draw(6, 1, seed=2)
-    found = fisher(model, Gaussian(), [(x, y)], labels="empirical", structure="dense").dense()
+    found = fisher(model, Normal(), [(x, y)], labels="empirical", structure="dense").dense()
     residual = (model(x) - y).detach().flatten()
     expected = sum(r**2 * j.T @ j for r, j in zip(residual, jacobians(model, x), strict=True))
     equal(found, expected)
@@ -189,7 +189,7 @@ def test_several_heads_add():
         torch.manual_seed(0)
         model = TwoHeads().double()
     x = draw(5, 3)
-    heads = {"price": Gaussian(noise=0.25), "kind": Categorical()}
+    heads = {"price": Normal(noise=0.25), "kind": Categorical()}
     batch = {"x": x, "price": draw(5), "kind": torch.tensor([0, 1, 2, 0, 1])}
     both = fisher(model, heads, [batch], structure="dense").dense()
 

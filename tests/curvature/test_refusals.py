@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from counterpoint.curvature import fisher, ggn, hessian, product
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical, Gaussian
+from counterpoint.goals import Categorical, Normal
 
 
 def net(*more):
@@ -111,7 +111,7 @@ REFUSED = {
         "one row of output for each of",
     ),
     "changed in place": (InPlace(), {}, "operation on 'inner.weight' .*changed in place later"),
-    "heads": (net(), {"likelihood": {"a": Gaussian()}}, "expected a mapping with the heads a"),
+    "heads": (net(), {"likelihood": {"a": Normal()}}, "expected a mapping with the heads a"),
 }
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from counterpoint.derivatives import Finding, check_gradients, gradients
 from counterpoint.errors import InputError
-from counterpoint.goals import Gaussian
+from counterpoint.goals import Normal
 from counterpoint.seeding import generator
 from derivatives.nets import net, points
 
@@ -223,5 +223,5 @@ def test_the_weights_come_back_when_the_function_fails():
 def test_goals_of_the_house_are_right():
     model, x = nn.Linear(3, 1).double(), points()
     y = x.sum(1, keepdim=True)
-    found = check_gradients(lambda: Gaussian().nll(model(x), y), dict(model.named_parameters()))
+    found = check_gradients(lambda: Normal().nll(model(x), y), dict(model.named_parameters()))
     assert found.ok

@@ -3,7 +3,14 @@
 import torch
 from torch import Size
 
-from counterpoint.gaussian import Diagonal, Factors, Kronecker, Lookup, Outer, Rows
+from counterpoint.gaussian import (
+    Diagonal,
+    Factors,
+    FullJacobian,
+    Kronecker,
+    LayerJacobian,
+    LookupJacobian,
+)
 
 
 def normal(*shape, seed=0):
@@ -12,7 +19,7 @@ def normal(*shape, seed=0):
 
 def outer(weight="w", bias="b", *, rows=4, columns=3, groups=1, positions=1, seed=0):
     """An entry for a weight of 2 x 3 a group."""
-    return Outer(
+    return LayerJacobian(
         weight,
         bias,
         normal(rows, groups, positions, 3, seed=seed),
@@ -27,11 +34,11 @@ def outer_shapes(groups=1):
 def lookup(weight="table", *, rows=4, columns=3):
     """Five tokens of width 2; repetitions inside a row, and padding."""
     index = torch.tensor([[0, 1, 1], [4, 4, 4], [-1, 2, 0], [-1, -1, -1]])[:rows]
-    return Lookup(weight, index, normal(rows, columns, 3, 2, seed=7))
+    return LookupJacobian(weight, index, normal(rows, columns, 3, 2, seed=7))
 
 
 def rows(name="scale", shape=(2, 2), *, rows=4, columns=3):
-    return Rows(name, normal(rows, columns, *shape, seed=9))
+    return FullJacobian(name, normal(rows, columns, *shape, seed=9))
 
 
 SHAPES = {"table": Size([5, 2]), "scale": Size([2, 2])}

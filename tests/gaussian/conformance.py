@@ -7,7 +7,14 @@ import torch
 from torch import Size
 
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Diagonal, Lookup, Rows, explicit, jacobian, precision_from
+from counterpoint.gaussian import (
+    Diagonal,
+    FullJacobian,
+    LookupJacobian,
+    explicit,
+    jacobian,
+    precision_from,
+)
 from gaussian.cases import lookup, normal, outer, rows
 
 close = torch.testing.assert_close
@@ -32,7 +39,7 @@ def matrix_of(call, shapes):
 def tied(groups):
     """A weight that is also a table: both uses add before anything is squared."""
     index = torch.tensor([[0, 1, 1], [1, -1, 0], [1, 1, 1], [0, 0, 1]])
-    return [outer(groups=groups), Lookup("w", index, normal(4, 3, 3, 3, seed=5))]
+    return [outer(groups=groups), LookupJacobian("w", index, normal(4, 3, 3, 3, seed=5))]
 
 
 JACOBIANS = {
@@ -44,7 +51,10 @@ JACOBIANS = {
 } | {
     "reused": lambda groups: [outer(groups=groups), outer(groups=groups, positions=2, seed=6)],
     "tied": tied,
-    "explicit": lambda groups: [Rows("w", normal(4, 3, 2 * groups, 3)), outer(groups=groups)],
+    "explicit": lambda groups: [
+        FullJacobian("w", normal(4, 3, 2 * groups, 3)),
+        outer(groups=groups),
+    ],
     "lookup and rows": lambda groups: [lookup(), rows(), outer(groups=groups)],
     "lookup alone": lambda groups: [lookup()],
     "many columns": lambda groups: [outer(groups=groups, columns=5)],

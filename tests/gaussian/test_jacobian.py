@@ -6,7 +6,14 @@ from torch import Size
 from torch.nn import functional
 
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Lookup, Outer, Rows, explicit, jacobian, squares
+from counterpoint.gaussian import (
+    FullJacobian,
+    LayerJacobian,
+    LookupJacobian,
+    explicit,
+    jacobian,
+    squares,
+)
 from counterpoint.gaussian.jacobian import grams
 from gaussian.cases import SHAPES, Largest, lookup, normal, outer, outer_shapes, rows
 
@@ -37,7 +44,7 @@ def directions(model, parameter, probes):
 def test_a_linear_layer_on_a_sequence():
     x, probes = normal(4, 5, 3), normal(4, 2, 5, 2, seed=1)
     weight, bias = normal(2, 3, seed=2).requires_grad_(), normal(2, seed=3).requires_grad_()
-    entry = Outer("w", "b", x[:, None], probes[:, :, None])
+    entry = LayerJacobian("w", "b", x[:, None], probes[:, :, None])
     full = explicit([entry], {"w": weight.shape, "b": bias.shape})
     expected = directions(lambda w: functional.linear(x, w, bias), weight, probes)
     torch.testing.assert_close(full["w"], expected)
@@ -50,7 +57,7 @@ def test_a_grouped_convolution_is_a_linear_map_of_patches():
     weight = normal(6, 2, 3, 3, seed=2).requires_grad_()
     patches = functional.unfold(x, 3).view(3, 2, 2 * 9, 9).transpose(2, 3)
     deltas = probes.view(3, 2, 2, 3, 9).transpose(3, 4)
-    full = explicit([Outer("w", None, patches, deltas)], {"w": weight.shape})
+    full = explicit([LayerJacobian("w", None, patches, deltas)], {"w": weight.shape})
     expected = directions(lambda w: functional.conv2d(x, w, groups=2), weight, probes)
     torch.testing.assert_close(full["w"], expected)
 
@@ -59,13 +66,13 @@ def test_an_embedding_with_repetitions_and_padding():
     index = torch.tensor([[0, 3, 3], [4, 1, 4]])
     probes, table = normal(2, 2, 3, 2), normal(5, 2, seed=1).requires_grad_()
     padded = torch.where(index == 1, -1, index)
-    full = explicit([Lookup("t", padded, probes)], {"t": table.shape})["t"]
+    full = explicit([LookupJacobian("t", padded, probes)], {"t": table.shape})["t"]
     expected = directions(lambda t: functional.embedding(index, t, padding_idx=1), table, probes)
     torch.testing.assert_close(full, expected)
 
 
 def test_entries_of_one_name_add_and_absent_names_are_zero():
-    once, again = outer(seed=3), Rows("w", normal(4, 3, 2, 3))
+    once, again = outer(seed=3), FullJacobian("w", normal(4, 3, 2, 3))
     full = explicit([once, again, rows("other")], outer_shapes() | {"absent": Size([2])})
     alone = explicit([once], outer_shapes())
     torch.testing.assert_close(full["w"], alone["w"] + again.values)
@@ -81,7 +88,7 @@ def all_jacobians():
         yield pytest.param([entry], shapes, id=f"outer-{groups}-{positions}-{weight}-{bias}")
     yield pytest.param([lookup()], SHAPES, id="lookup")
     yield pytest.param([lookup(rows=4), rows()], SHAPES, id="lookup and rows")
-    tied = [lookup("w2"), Outer("w2", None, normal(4, 1, 1, 2), normal(4, 3, 1, 1, 5))]
+    tied = [lookup("w2"), LayerJacobian("w2", None, normal(4, 1, 1, 2), normal(4, 3, 1, 1, 5))]
     yield pytest.param(tied, {"w2": Size([5, 2])}, id="tied embedding")
     reused = [outer(seed=1), outer(seed=5), outer("v", "b", seed=8)]
     yield pytest.param(reused, outer_shapes() | {"v": Size([2, 3])}, id="reused, shared bias")
@@ -109,7 +116,7 @@ def test_one_position_never_forms_a_gradient_of_an_example():
     rows, wide = 64, 400
     a, d = torch.ones(rows, 1, 1, wide), torch.ones(rows, 1, 1, 1, wide)
     with Largest() as largest:
-        squares([Outer("w", "b", a, d)], {"w": Size([wide, wide]), "b": Size([wide])})
+        squares([LayerJacobian("w", "b", a, d)], {"w": Size([wide, wide]), "b": Size([wide])})
     assert largest.numbers <= wide * wide
 
 

@@ -12,13 +12,13 @@ from counterpoint.gaussian import (
     Diagonal,
     Factors,
     Kronecker,
-    Outer,
+    LayerJacobian,
     Sum,
     explicit,
-    total,
     vectors,
 )
 from counterpoint.gaussian import dense as dense_module
+from counterpoint.gaussian import sum as summed
 from counterpoint.gaussian.conjugate import conjugate_gradients
 from gaussian.cases import LAYER, WIDE, Largest, definite, diagonal, kronecker, normal, outer
 from gaussian.conformance import flat
@@ -58,7 +58,7 @@ def test_single_precision_keeps_its_type(monkeypatch):
         solved = wide.solve({name: value.double() for name, value in vector.items()})
         close(narrow.solve(vector)["w"].double(), solved["w"], rtol=1e-3, atol=1e-4)
         entry = outer()
-        entry = Outer("w", "b", entry.inputs.float(), entry.deltas.float())
+        entry = LayerJacobian("w", "b", entry.inputs.float(), entry.deltas.float())
         pulled = narrow.pull([entry])
         assert pulled.dtype == torch.float32
         close(pulled.double(), wide.pull([outer()]), rtol=1e-3, atol=1e-3)
@@ -99,7 +99,7 @@ def test_multiples_and_shifts_decompose_once(monkeypatch):
 def test_a_large_sum_solves_pulls_and_draws_without_a_dense_matrix(monkeypatch):
     precision = kronecker() + kronecker(seed=5) + diagonal(LAYER)
     dense = precision.dense()
-    for room in (vectors, total):
+    for room in (vectors, summed):
         monkeypatch.setattr(room, "DENSE_LIMIT", 7)
     full = explicit([outer()], LAYER)
     wide = torch.cat([full["w"].flatten(2), full["b"]], 2)
@@ -112,7 +112,7 @@ def test_a_large_sum_solves_pulls_and_draws_without_a_dense_matrix(monkeypatch):
 
 
 def test_a_sum_that_does_not_converge_says_its_residual(monkeypatch):
-    monkeypatch.setattr(total, "_ITERATIONS", 1)
+    monkeypatch.setattr(summed, "_ITERATIONS", 1)
     precision = kronecker() + kronecker(seed=5) + diagonal(LAYER)
     vector = {name: normal(*shape) for name, shape in LAYER.items()}
     with pytest.raises(
@@ -144,7 +144,7 @@ def test_the_preconditioner_that_helps_most_is_taken(pair):
     *members, share = PAIRS[pair]()
     precision = Sum(tuple(members))
     target = normal(30 * 12)
-    choices = [total._operator(choice, precision.shapes) for choice in precision._candidates()]
+    choices = [summed._operator(choice, precision.shapes) for choice in precision._candidates()]
     none, taken, *others = [
         conjugate_gradients(precision._product, operator, target, tolerance=1e-10, most=12).residual
         for operator in (lambda v: v, precision._precondition, *choices)
@@ -167,7 +167,7 @@ def wide_layer(outputs, inputs, seed=0, noise=0.0, delta=0.0):
 def test_one_layer_is_pulled_without_a_jacobian():
     outputs, inputs, rows = 4, 50, 40
     shapes = {"w": Size([outputs, inputs]), "b": Size([outputs])}
-    entry = Outer("w", "b", normal(rows, 1, 1, inputs), normal(rows, 30, 1, 1, outputs))
+    entry = LayerJacobian("w", "b", normal(rows, 1, 1, inputs), normal(rows, 30, 1, 1, outputs))
     total = outputs * (inputs + 1)
     dense = Dense(definite(total), shapes)
     dense.pull([entry])  # the root is made
@@ -196,13 +196,13 @@ def test_a_small_variance_beside_large_ones_is_not_rounded_away():
     values = torch.logspace(-13, 0, 20, dtype=torch.float64)
     dense = Dense(basis * values @ basis.T, {"w": Size([1, 20])})
     known = basis[:, -1].expand(20, 1, 1, 20)
-    entry = Outer("w", None, known, torch.ones(20, 1, 1, 1, 1, dtype=torch.float64))
+    entry = LayerJacobian("w", None, known, torch.ones(20, 1, 1, 1, 1, dtype=torch.float64))
     close(dense.pull([entry]).flatten(), torch.ones(20, dtype=torch.float64))
 
 
 def test_a_kronecker_pull_forms_no_jacobian():
     layer = wide_layer(60, 20, delta=0.1)
-    entry = Outer("w", None, normal(30, 1, 1, 20), normal(30, 5, 1, 1, 60))
+    entry = LayerJacobian("w", None, normal(30, 1, 1, 20), normal(30, 5, 1, 1, 60))
     layer.pull([entry])
     with Largest() as largest:
         layer.pull([entry])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from counterpoint.goals import Bernoulli, Categorical, Gaussian, Likelihood, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Likelihood, Normal, Poisson
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _count(output: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _learned() -> Likelihood:
-    likelihood = Gaussian("learned", outputs=3).double()
+    likelihood = Normal("learned", outputs=3).double()
     with torch.no_grad():
         likelihood.log_noise.copy_(torch.tensor([-1.0, 0.0, 0.5]))
     return likelihood
@@ -57,10 +57,10 @@ def _learned() -> Likelihood:
 NOISES = torch.tensor([0.1, 1.0, 7.0], dtype=torch.float64)
 
 CASES = [
-    Case("gaussian", Gaussian, None, _normal),
-    Case("gaussian one column", lambda: Gaussian(noise=0.3), 1, _normal),
-    Case("gaussian noise each", lambda: Gaussian(noise=NOISES), 3, _normal),
-    Case("gaussian learned", _learned, 3, _normal),
+    Case("normal", Normal, None, _normal),
+    Case("normal one column", lambda: Normal(noise=0.3), 1, _normal),
+    Case("normal noise each", lambda: Normal(noise=NOISES), 3, _normal),
+    Case("normal learned", _learned, 3, _normal),
     Case("categorical", Categorical, 4, _classes),
     Case("categorical rows", Categorical, 4, _rows),
     Case("bernoulli", Bernoulli, None, _coin),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Gaussian, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
 from counterpoint.goals.noise import uniforms
 
 
@@ -277,7 +277,7 @@ def test_uniform_numbers_are_fine_enough_for_rare_events():
 
 
 def test_gaussian_refuses_another_number_of_outputs():
-    likelihood = Gaussian(noise=torch.tensor([1.0, 2.0]))
+    likelihood = Normal(noise=torch.tensor([1.0, 2.0]))
     for use in (likelihood.root, lambda found: likelihood.draw(found, torch.Generator())):
         with pytest.raises(InputError, match="output must have 2 columns, one a noise"):
             use(torch.zeros(4, 3))

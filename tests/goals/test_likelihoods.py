@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Gaussian, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
 
 TARGETS = torch.tensor([[1.0, 0, 0], [0, 0, 1.0]], dtype=torch.float64)
 PREDICTIONS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3]], dtype=torch.float64)
@@ -23,14 +23,14 @@ def close(found, expected):
 def test_gaussian_is_half_the_squared_error_and_a_constant():
     mse = (PREDICTIONS - TARGETS).square().mean()
     close(mse, 0.21)
-    nll = Gaussian().nll(PREDICTIONS, TARGETS) / 3
+    nll = Normal().nll(PREDICTIONS, TARGETS) / 3
     close(nll, 1.023939)
     close(nll, mse / 2 + math.log(2 * math.pi) / 2)
-    close(Gaussian(noise=0.21).nll(PREDICTIONS, TARGETS) / 3, 0.638615)
+    close(Normal(noise=0.21).nll(PREDICTIONS, TARGETS) / 3, 0.638615)
 
 
 def test_learned_noise_ends_at_the_mean_squared_error():
-    likelihood = Gaussian("learned").double()
+    likelihood = Normal("learned").double()
     optimiser = torch.optim.LBFGS(
         likelihood.parameters(), tolerance_change=0.0, line_search_fn="strong_wolfe"
     )
@@ -119,7 +119,7 @@ def test_a_missing_last_axis_of_one_is_not_broadcast():
     output, target = torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 2.0])
     log_two_pi = math.log(2 * math.pi)
     for pair in ((output, target), (output.squeeze(1), target.unsqueeze(1))):
-        assert Gaussian().nll(*pair).item() == pytest.approx(log_two_pi / 2)
+        assert Normal().nll(*pair).item() == pytest.approx(log_two_pi / 2)
 
 
 X, X2 = torch.zeros(2), torch.zeros(2, 3)
@@ -128,19 +128,19 @@ X, X2 = torch.zeros(2), torch.zeros(2, 3)
 @pytest.mark.parametrize(
     ("likelihood", "output", "target", "message"),
     [
-        (Gaussian(), X2, torch.zeros(3, 2),
-         "gaussian likelihood: target must have the output's shape (2, 3), found (3, 2)"),
-        (Gaussian(), X2, X,
-         "gaussian likelihood: target must have the output's shape (2, 3), found (2,)"),
-        (Gaussian(), X, torch.zeros(2, dtype=torch.long),
-         "gaussian likelihood: target must be floating point, found torch.int64; "
+        (Normal(), X2, torch.zeros(3, 2),
+         "normal likelihood: target must have the output's shape (2, 3), found (3, 2)"),
+        (Normal(), X2, X,
+         "normal likelihood: target must have the output's shape (2, 3), found (2,)"),
+        (Normal(), X, torch.zeros(2, dtype=torch.long),
+         "normal likelihood: target must be floating point, found torch.int64; "
          "convert it (for example .float())"),
-        (Gaussian(), X2, torch.tensor([[0, 0, 0], [0, math.nan, 0]]),
-         "gaussian likelihood: target must be finite, found nan in row 1"),
-        (Gaussian(torch.ones(2)), X2, X2,
-         "gaussian likelihood: output must have 2 columns, one a noise, found shape (2, 3)"),
-        (Gaussian("learned", outputs=2), X, X,
-         "gaussian likelihood: output must have 2 columns, one a noise, found shape (2,)"),
+        (Normal(), X2, torch.tensor([[0, 0, 0], [0, math.nan, 0]]),
+         "normal likelihood: target must be finite, found nan in row 1"),
+        (Normal(torch.ones(2)), X2, X2,
+         "normal likelihood: output must have 2 columns, one a noise, found shape (2, 3)"),
+        (Normal("learned", outputs=2), X, X,
+         "normal likelihood: output must have 2 columns, one a noise, found shape (2,)"),
         (Categorical(), X, torch.tensor([0, 1]),
          "categorical likelihood: output must have shape (batch, classes), found (2,)"),
         (Categorical(), X2, torch.tensor([0, 3]),
@@ -182,15 +182,15 @@ def test_bad_batches(likelihood, output, target, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Gaussian(0.0), "gaussian likelihood: noise must be positive, found 0"),
-        (lambda: Gaussian(torch.tensor([1.0, -2.0])),
-         "gaussian likelihood: noise must be positive, found -2"),
-        (lambda: Gaussian(math.nan),
-         "gaussian likelihood: noise must be finite, found nan in row 0"),
-        (lambda: Gaussian(torch.ones(2, 2)),
-         "gaussian likelihood: noise must be one variance or one an output, found shape (2, 2)"),
-        (lambda: Gaussian("learned", outputs=0),
-         "gaussian likelihood: outputs must be at least 1, found 0"),
+        (lambda: Normal(0.0), "normal likelihood: noise must be positive, found 0"),
+        (lambda: Normal(torch.tensor([1.0, -2.0])),
+         "normal likelihood: noise must be positive, found -2"),
+        (lambda: Normal(math.nan),
+         "normal likelihood: noise must be finite, found nan in row 0"),
+        (lambda: Normal(torch.ones(2, 2)),
+         "normal likelihood: noise must be one variance or one an output, found shape (2, 2)"),
+        (lambda: Normal("learned", outputs=0),
+         "normal likelihood: outputs must be at least 1, found 0"),
         (lambda: Categorical("probs"),
          "categorical likelihood: inputs must be 'logits' or 'probabilities', found 'probs'"),
     ],
@@ -204,11 +204,11 @@ def test_bad_settings(make, message):
 def test_known_noise_is_kept():
     for noise in (1, 0.21, 1e-12, torch.tensor([1e-8, 1e8]).double(), torch.tensor(3.0)):
         expected = torch.as_tensor(noise, dtype=torch.float64)
-        torch.testing.assert_close(Gaussian(noise).noise, expected, rtol=1e-13, atol=0)
+        torch.testing.assert_close(Normal(noise).noise, expected, rtol=1e-13, atol=0)
 
 
 def test_noises_may_be_whole_numbers():
-    assert Gaussian(torch.tensor([1, 4])).noise.tolist() == pytest.approx([1.0, 4.0])
+    assert Normal(torch.tensor([1, 4])).noise.tolist() == pytest.approx([1.0, 4.0])
 
 
 @pytest.mark.slow
@@ -217,7 +217,7 @@ def test_whole_graph_compiles():
         "import torch; from counterpoint.goals import *\n"
         "torch.set_num_threads(1)\n"
         "x, y, w = torch.ones(4, 1), torch.ones(4), torch.ones(4)\n"
-        "for likelihood in (Gaussian('learned'), Bernoulli(), Poisson()):\n"
+        "for likelihood in (Normal('learned'), Bernoulli(), Poisson()):\n"
         "    loss = torch.compile(likelihood.nll, fullgraph=True, backend='eager')(x, y, w)\n"
         "    torch.testing.assert_close(loss, likelihood.nll(x, y, w))\n"
         "nll = torch.compile(Categorical().nll, fullgraph=True, backend='eager')\n"

@@ -12,12 +12,10 @@ from house.rules import parse, python_files
 
 SEVERAL_HOMES = {
     "Batch",
-    "Course",
     "Ending",
     "Entry",
     "Finding",
     "Fit",
-    "Gaussian",
     "Kept",
     "Kind",
     "Labels",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Gaussian, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
 from counterpoint.posterior import LastLayer, Statistics, laplace, laplace_from
 from curvature_models import jacobians
 
@@ -53,7 +53,7 @@ def fitted_line(x, y, prior, noise):
 def test_a_linear_model_is_exact():
     x, y = linear_data()
     line, design, precision = fitted_line(x, y, 2.0, 0.25)
-    posterior = laplace(line, Gaussian(noise=0.25), [(x, y)], structure="dense", prior=2.0)
+    posterior = laplace(line, Normal(noise=0.25), [(x, y)], structure="dense", prior=2.0)
     found = posterior.predict(x[:5])
     close(found.knowledge[:, 0], (design[:5] @ precision.inverse() @ design[:5].T).diagonal(), 1e-6)
     covariance = 0.25 * torch.eye(40) + design @ design.T / 2.0
@@ -68,7 +68,7 @@ def test_tuning_a_linear_model_finds_the_evidence_maximum_of_the_last_layer():
     layer = LastLayer.fit(Statistics.of(x, y))
     prior, noise = float(layer.prior[0]), float(layer.noise[0])
     line, _, _ = fitted_line(x, y, prior, noise)
-    posterior = laplace(line, Gaussian(noise=1.0), [(x, y)], structure="dense")
+    posterior = laplace(line, Normal(noise=1.0), [(x, y)], structure="dense")
     # θ* is held fixed here, so the maximum is a fixed point, not the same search
     assert float(posterior.prior["weight"]) == pytest.approx(prior, rel=0.02)
     assert posterior.noise_scale == pytest.approx(noise, rel=0.02)
@@ -140,7 +140,7 @@ def test_tuned_is_a_maximum(structure, each):
 def test_one_precision_a_weight_has_a_closed_form(seed):
     x, model = draw(12, 2, seed=seed), net(1, seed=seed)
     y = model(x).detach() + 0.4 * draw(12, 1, seed=seed + 1)
-    start = laplace(model, Gaussian(noise=0.5), [(x, y)], structure="diagonal", prior=1.0)
+    start = laplace(model, Normal(noise=0.5), [(x, y)], structure="diagonal", prior=1.0)
     tuned = start.tuned(each="weight", noise=False)
     for name, h in start.curvature.values.items():
         inside = (tuned.prior[name] > 1e-9) & (tuned.prior[name] < 1e9)
@@ -176,7 +176,7 @@ def test_float32_models_are_tuned_as_float64_ones():
             pytest.param(*case, marks=pytest.mark.slow)
             for case in [
                 (Poisson(), 2, lambda n: draw(n, 2, seed=5).exp().round()),
-                (Gaussian(noise=torch.tensor([0.5, 2.0])), 2, lambda n: draw(n, 2, seed=5)),
+                (Normal(noise=torch.tensor([0.5, 2.0])), 2, lambda n: draw(n, 2, seed=5)),
                 (Bernoulli(), 2, lambda n: (draw(n, 2, seed=5) > 0).double()),
             ]
         ),
@@ -226,7 +226,7 @@ def test_several_heads_and_mappings():
         model = TwoHeads().double().eval()
     x, y = classes()
     batch = {"x": x, "shift": draw(12, 4), "price": draw(12, 2, seed=7), "kind": y}
-    heads = {"price": Gaussian(noise=torch.tensor([0.5, 1.0])), "kind": Categorical()}
+    heads = {"price": Normal(noise=torch.tensor([0.5, 1.0])), "kind": Categorical()}
     posterior = laplace(model, heads, [batch], structure="kronecker")
     found = posterior.predict({"x": x, "shift": batch["shift"]})
     assert found["price"].mean.shape == (12, 2)
@@ -303,8 +303,8 @@ def test_refusals():
     wide = laplace(wide, Categorical(), [(x, y)], prior=1.0)
     refused("1,203 precisions have a closed form only", lambda: wide.tuned(each="weight"))
     refused("each: must be one of", lambda: posterior.tuned(each="layers"))
-    refused("only Gaussian likelihoods", lambda: posterior.tuned(noise=True))
-    refused("only Gaussian likelihoods", lambda: posterior.log_evidence(noise_scale=2.0))
+    refused("only normal likelihoods", lambda: posterior.tuned(noise=True))
+    refused("only normal likelihoods", lambda: posterior.log_evidence(noise_scale=2.0))
     refused("must be positive", lambda: posterior.log_evidence(prior=-1.0))
     refused("no parameter '0.wieght'.*0.weight", lambda: posterior.log_evidence({"0.wieght": 1.0}))
     refused("no precision for the parameter", lambda: posterior.log_evidence({"0.weight": 1.0}))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.goals import Gaussian
+from counterpoint.goals import Normal
 from counterpoint.nn import TableNet
 from counterpoint.posterior import Status, laplace
 from counterpoint.table.masked import Masked, batches
@@ -40,7 +40,7 @@ def test_one_target_is_the_plain_laplace_of_the_network():
 
     inputs, y = table.inputs, table.rows[0].values
     batches = [{**inputs, "target": y}]
-    plain = laplace(Price(), Gaussian(0.3), batches, prior=1.0).tuned(noise=False)
+    plain = laplace(Price(), Normal(0.3), batches, prior=1.0).tuned(noise=False)
     assert found.status is Status.TUNED
     belief = LAPLACE.fit(networks, prepared)[0]
     assert set(belief.noise) == {"price"}

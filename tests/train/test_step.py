@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Gaussian
+from counterpoint.goals import Normal
 from counterpoint.seeding import derive, seeded
 from counterpoint.train import NonFiniteError, Tensors, Training, fit
 
@@ -56,7 +56,7 @@ def test_a_run_is_the_loop_written_by_hand_bit_for_bit(optimiser, make, table, n
 def test_accumulation_is_one_big_batch_even_in_uneven_parts(parts, clip, table):
     weight = torch.rand(200, 1, dtype=torch.float64) + 0.1
     source = Tensors({**{k: v.double() for k, v in table.items()}, "w": weight})
-    likelihood, mean_weight = Gaussian(), float(weight.mean())
+    likelihood, mean_weight = Normal(), float(weight.mean())
 
     def goals(model, batch):
         output = model(batch["x"])

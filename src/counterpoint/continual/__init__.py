@@ -21,8 +21,8 @@ For a line with Gaussian noise the Fisher information is exact, and two tasks in
 fit to all rows: the first says a slope of 2 over ``1² + 2² = 5``, the second 5 over ``3² = 9``:
 
 >>> import torch
->>> from counterpoint.goals import Gaussian
->>> line, noise, memory = torch.nn.Linear(1, 1, bias=False), Gaussian(), EWC()
+>>> from counterpoint.goals import Normal
+>>> line, noise, memory = torch.nn.Linear(1, 1, bias=False), Normal(), EWC()
 >>> _ = torch.nn.init.constant_(line.weight, 2.0)
 >>> x = torch.tensor([[1.0], [2.0]])
 >>> memory.consolidate(line, noise, [(x, 2 * x)])
@@ -45,13 +45,13 @@ from counterpoint.continual.memory import Memory
 from counterpoint.continual.metrics import Accuracies
 from counterpoint.continual.rehearsing import Replayed
 from counterpoint.continual.replay import Replay
-from counterpoint.continual.run import STANDARD, Course, Run, compare, joint, run
+from counterpoint.continual.run import STANDARD, Run, TaskTraining, compare, joint, run
 from counterpoint.continual.scenario import Scenario
 from counterpoint.continual.si import SI
 from counterpoint.continual.task import Task
 from counterpoint.continual.views import Permuted, Rotated
 from counterpoint.continual.warning import ForgettingWarning
-from counterpoint.continual.watching import Watching
+from counterpoint.continual.watching import StepObserver
 
 __all__ = [
     "DER",
@@ -60,7 +60,6 @@ __all__ = [
     "SI",
     "STANDARD",
     "Accuracies",
-    "Course",
     "ForgettingWarning",
     "Functional",
     "LwF",
@@ -73,8 +72,9 @@ __all__ = [
     "Rotated",
     "Run",
     "Scenario",
+    "StepObserver",
     "Task",
-    "Watching",
+    "TaskTraining",
     "compare",
     "joint",
     "run",

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from counterpoint.continual.base import Keeping, checked_rows
+from counterpoint.continual.base import MemoryBase, checked_rows
 from counterpoint.continual.quadratic import Quadratic
 from counterpoint.continual.weights import corners, held, trained
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Gaussian
 from counterpoint.parameters import Pattern
 
-__all__ = ["Anchored"]
+__all__ = ["QuadraticMemory"]
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Anchor:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Anchored(Keeping):
+class QuadraticMemory(MemoryBase):
     """A memory that is one quadratic, whatever the number of tasks.
 
     Attributes:

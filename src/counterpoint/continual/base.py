@@ -15,7 +15,7 @@ from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
 from counterpoint.storage import read_folder, write_folder
 
-__all__ = ["Keeping", "attached", "checked_rows", "refuse_unattached"]
+__all__ = ["MemoryBase", "attached", "checked_rows", "refuse_unattached"]
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Count:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Keeping(ABC):
+class MemoryBase(ABC):
     """The part of a memory that does not depend on what is remembered.
 
     Attributes:

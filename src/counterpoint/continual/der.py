@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from counterpoint.continual.rehearsing import Rehearsing, Replayed
+from counterpoint.continual.rehearsing import RehearsalMemory, Replayed
 from counterpoint.curvature import Batch, Heads
 from counterpoint.errors import InputError
 
@@ -14,7 +14,7 @@ __all__ = ["DER"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class DER(Rehearsing):
+class DER(RehearsalMemory):
     r"""Dark experience replay ++ (Buzzega et al. 2020, equation 6).
 
     .. math:: \alpha \, \operatorname{mean} (f(x) - z)^2 + \beta \operatorname{mean} -\log p(y \mid

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from counterpoint.continual.anchored import Anchored
+from counterpoint.continual.anchored import QuadraticMemory
 from counterpoint.continual.importance import checked_labels, gaussian_of, is_merged
 from counterpoint.continual.quadratic import Quadratic
 from counterpoint.curvature import Structure, Unpack
@@ -19,7 +19,7 @@ __all__ = ["EWC", "OnlineEWC"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class EWC(Anchored):
+class EWC(QuadraticMemory):
     r"""Elastic weight consolidation: a Gaussian a task, all of them as one quadratic.
 
     .. math:: E(\theta) = \sum_k \tfrac12 (\theta - \theta_k)^\top F_k (\theta - \theta_k)
@@ -45,11 +45,11 @@ class EWC(Anchored):
 
     A line learns a slope, and then is pulled back to it:
 
-    >>> from counterpoint.goals import Gaussian
+    >>> from counterpoint.goals import Normal
     >>> line, x = nn.Linear(1, 1, bias=False), torch.tensor([[1.0], [3.0]])
     >>> _ = nn.init.constant_(line.weight, 2.0)
     >>> memory = EWC()
-    >>> memory.consolidate(line, Gaussian(), [(x, 2 * x)])
+    >>> memory.consolidate(line, Normal(), [(x, 2 * x)])
     >>> _ = nn.init.constant_(line.weight, 5.0)
     >>> memory.penalty(line, rows=2).item()  # 1/2 (1² + 3²) (5 - 2)² over two rows
     22.5
@@ -104,7 +104,7 @@ class EWC(Anchored):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OnlineEWC(Anchored):
+class OnlineEWC(QuadraticMemory):
     r"""One Gaussian for all tasks: yesterday's posterior, to a power, is today's prior.
 
     .. math:: P \leftarrow \gamma P + F_k, \qquad

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from counterpoint.continual.der import differences, noted_outputs
 from counterpoint.continual.outputs import used
-from counterpoint.continual.rehearsing import Rehearsing, Replayed
+from counterpoint.continual.rehearsing import RehearsalMemory, Replayed
 from counterpoint.curvature import Batch, Heads
 from counterpoint.errors import InputError
 
@@ -16,7 +16,7 @@ __all__ = ["Functional"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Functional(Rehearsing):
+class Functional(RehearsalMemory):
     r"""A Gaussian over the outputs at a core set of rows, instead of one over the weights.
 
     .. math:: \frac{N_\text{old}}{N} \cdot \frac{1}{|B|} \sum_{i \in B}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.continual.outputs import Identity
-from counterpoint.continual.seen import Seen, over_ranks
+from counterpoint.continual.seen import TaskSummary, over_ranks
 from counterpoint.continual.warning import ForgettingWarning
 from counterpoint.continual.weights import evaluating, trained
 from counterpoint.curvature import (
@@ -64,7 +64,7 @@ def gaussian_of(
         ForgettingWarning: the model is so certain of its outputs that next to nothing is held.
     """
     heads, bare = Heads.of(likelihood), bare_structure(structure)
-    seen, taken, at = Seen(), heads.likelihoods, labels
+    seen, taken, at = TaskSummary(), heads.likelihoods, labels
     if labels == "jac":
         # of the outputs that the task looks at, and no others
         taken, at = {name: Identity(one) for name, one in taken.items()}, "exact"
@@ -142,7 +142,7 @@ def _of_batches(
     data: Iterable[Any],
     parameters: Pattern | None,
     reader: Unpack | None,
-    seen: Seen,
+    seen: TaskSummary,
 ) -> Precision:
     """``N / B`` times the sum over B batches of the square of the mean row's gradient."""
     weights = trained(model, parameters)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.func import functional_call
 
-from counterpoint.continual.base import Keeping, attached, checked_rows, refuse_unattached
+from counterpoint.continual.base import MemoryBase, attached, checked_rows, refuse_unattached
 from counterpoint.continual.outputs import has_logits
 from counterpoint.continual.seen import rows_in
 from counterpoint.continual.weights import evaluating, unwrapped
@@ -33,7 +33,7 @@ class Teacher:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LwF(Keeping):
+class LwF(MemoryBase):
     r"""Learning without forgetting (Li and Hoiem 2016): distillation from the model before.
 
     .. math:: \sum_k \frac{N_k}{N} \cdot T^2 \, \frac{1}{|B|} \sum_{i \in B}

@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.continual.anchored import Anchored
+from counterpoint.continual.anchored import QuadraticMemory
 from counterpoint.continual.outputs import used
 from counterpoint.continual.quadratic import Quadratic
-from counterpoint.continual.seen import Seen, over_ranks
+from counterpoint.continual.seen import TaskSummary, over_ranks
 from counterpoint.continual.weights import evaluating, trained
 from counterpoint.curvature import Batch, Heads, Linearised, Unpack, linearise
 from counterpoint.curvature import unpack as read
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import (
     Diagonal,
+    FullJacobian,
     Gaussian,
     Jacobian,
-    Outer,
-    Rows,
+    LayerJacobian,
     add_products,
     add_squares,
     chunks,
@@ -37,7 +37,7 @@ _ROWS = 256
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MAS(Anchored):
+class MAS(QuadraticMemory):
     r"""Memory aware synapses: how much each weight moves the squared norm of a row's outputs.
 
     .. math:: \Omega = \frac1N \sum_n \left| \partial_\theta \lVert f(x_n) \rVert^2 \right|,
@@ -92,7 +92,7 @@ class MAS(Anchored):
         del generator
         before = self._before(model)
         weights = {n: w.detach().clone() for n, w in trained(model, self.parameters).items()}
-        total, seen = {n: torch.zeros_like(w) for n, w in weights.items()}, Seen()
+        total, seen = {n: torch.zeros_like(w) for n, w in weights.items()}, TaskSummary()
         heads = Heads.of(likelihood)
         with evaluating(model):
             for batch, jacobian in self._jacobians(model, heads, data, unpack):
@@ -142,7 +142,7 @@ class MAS(Anchored):
         rest = {name: value.shape for name, value in total.items()}
         for entry in jacobian:
             once = all(uses[name] == 1 for name in entry.names)
-            if isinstance(entry, Outer) and once and entry.inputs.shape[2] == 1:
+            if isinstance(entry, LayerJacobian) and once and entry.inputs.shape[2] == 1:
                 _add_absolute(entry, total)
                 rest = {name: shape for name, shape in rest.items() if name not in entry.names}
         if rest:
@@ -153,12 +153,12 @@ class MAS(Anchored):
 
 def _along(entry: Any, direction: Tensor) -> Any:
     """An entry for all outputs as one for their combination: ``J'f`` of each row."""
-    name = "values" if isinstance(entry, Rows) else "deltas"
+    name = "values" if isinstance(entry, FullJacobian) else "deltas"
     found: Tensor = getattr(entry, name)
     return replace(entry, **{name: torch.einsum("bk...,bk->b...", found, direction)[:, None]})
 
 
-def _add_absolute(entry: Outer, total: Mapping[str, Tensor]) -> None:
+def _add_absolute(entry: LayerJacobian, total: Mapping[str, Tensor]) -> None:
     """``4 Σ |d a'|``, which is ``4 Σ |d| |a|'``: twice for the gradient of |f|², twice for Ω."""
     deltas, inputs = 4 * entry.deltas[:, 0, :, 0].abs(), entry.inputs[:, :, 0].abs()
     groups, outputs = deltas.shape[1:]

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.distributions import Distribution
 
-from counterpoint.goals import Categorical, Gaussian, Likelihood, Poisson
+from counterpoint.goals import Categorical, Likelihood, Normal, Poisson
 
 __all__ = ["Identity", "has_logits", "used"]
 
@@ -14,7 +14,7 @@ def has_logits(likelihood: Likelihood) -> bool:
     """Whether outputs are of a choice, on the scale on which zeros say nothing."""
     if isinstance(likelihood, Categorical):
         return likelihood.inputs == "logits"
-    return not isinstance(likelihood, Gaussian | Poisson)
+    return not isinstance(likelihood, Normal | Poisson)
 
 
 def used(likelihood: Likelihood, output: Float[Tensor, "batch ..."]) -> Bool[Tensor, "..."]:

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from counterpoint.continual.task import Rows
-from counterpoint.continual.views import View
+from counterpoint.continual.views import InputTransform
 from counterpoint.errors import InputError, nearest
 from counterpoint.seeding import generator
 
-__all__ = ["Piece", "blocks_of", "classes_of", "grouped", "kept", "numbered", "two_of_each"]
+__all__ = ["TaskData", "blocks_of", "classes_of", "grouped", "kept", "numbered", "two_of_each"]
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class TaskData:
     """What becomes a task: rows with classes from 0.
 
     Attributes:
@@ -30,7 +30,7 @@ class Piece:
     train: Rows
     test: Rows
     classes: int
-    view: View | None = None
+    view: InputTransform | None = None
 
 
 def kept(rows: Rows, what: str) -> Rows:
@@ -122,7 +122,7 @@ def blocks_of(
         yield name if ends else "all", where[0] == number, where[1] == number
 
 
-def two_of_each(pieces: Sequence[Piece]) -> None:
+def two_of_each(pieces: Sequence[TaskData]) -> None:
     """Refuse what cannot be learnt or asked.
 
     Raises:

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from counterpoint.continual.base import Keeping, attached, checked_rows, refuse_unattached
-from counterpoint.continual.seen import Seen
+from counterpoint.continual.base import MemoryBase, attached, checked_rows, refuse_unattached
+from counterpoint.continual.seen import TaskSummary
 from counterpoint.continual.store import Store, batch_of, columns_of
 from counterpoint.continual.weights import evaluating, unwrapped
 from counterpoint.curvature import Batch, Heads, Unpack
@@ -19,7 +19,7 @@ from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
 from counterpoint.seeding import generator as seeded_generator
 
-__all__ = ["Rehearsing", "Replayed"]
+__all__ = ["RehearsalMemory", "Replayed"]
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Replayed:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rehearsing(Keeping):
+class RehearsalMemory(MemoryBase):
     """A memory of rows.
 
     Attributes:
@@ -137,7 +137,7 @@ class Rehearsing(Keeping):
                 what was held is intact.
         """
         heads, held = Heads.of(likelihood), self._held
-        store, seen, offered = held.store, Seen(), 0
+        store, seen, offered = held.store, TaskSummary(), 0
         with evaluating(model), torch.no_grad():
             for found in data:
                 whole = read(found, heads.names) if unpack is None else unpack(found)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from counterpoint.continual.rehearsing import Rehearsing, Replayed
+from counterpoint.continual.rehearsing import RehearsalMemory, Replayed
 from counterpoint.curvature import Batch
 
 __all__ = ["Replay"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Replay(Rehearsing):
+class Replay(RehearsalMemory):
     r"""Experience replay (Robins 1995; Chaudhry et al. 2019): the likelihood of old rows, sampled.
 
     .. math:: \frac{N_\text{old}}{N} \cdot \frac{1}{|B|} \sum_{i \in B} -\log p(y_i \mid x_i)

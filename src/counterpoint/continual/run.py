@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from counterpoint.continual.anchored import Anchored
+from counterpoint.continual.anchored import QuadraticMemory
 from counterpoint.continual.memory import Memory
 from counterpoint.continual.metrics import Accuracies, stacked
-from counterpoint.continual.rehearsing import Rehearsing
+from counterpoint.continual.rehearsing import RehearsalMemory
 from counterpoint.continual.scenario import Scenario
 from counterpoint.continual.task import Task
 from counterpoint.continual.warning import ForgettingWarning
@@ -20,11 +20,11 @@ from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 from counterpoint.train.progress import reporter
 
-__all__ = ["STANDARD", "Course", "Run", "compare", "joint", "run"]
+__all__ = ["STANDARD", "Run", "TaskTraining", "compare", "joint", "run"]
 
 
 @dataclass(frozen=True)
-class Course:
+class TaskTraining:
     """How each task is learnt: Adam on batches drawn without replacement, epoch after epoch.
 
     Attributes:
@@ -50,7 +50,7 @@ class Course:
                 raise InputError(f"{name}: must be above 0, found {getattr(self, name)}")
 
 
-STANDARD = Course()
+STANDARD = TaskTraining()
 """500 steps a task."""
 
 
@@ -73,7 +73,7 @@ def run(
     scenario: Scenario,
     model: nn.Module,
     memory: Memory | None = None,
-    course: Course = STANDARD,
+    course: TaskTraining = STANDARD,
     *,
     progress: bool | str = True,
 ) -> Run:
@@ -124,7 +124,7 @@ def run(
 def joint(
     scenario: Scenario,
     model: nn.Module,
-    course: Course = STANDARD,
+    course: TaskTraining = STANDARD,
     *,
     progress: bool | str = True,
 ) -> Run:
@@ -167,7 +167,7 @@ def compare(
     scenario: Scenario,
     model: nn.Module,
     memories: Mapping[str, Memory],
-    course: Course = STANDARD,
+    course: TaskTraining = STANDARD,
     *,
     progress: bool = True,
 ) -> dict[str, Run]:
@@ -204,7 +204,7 @@ def _learn(
     task: Task,
     model: nn.Module,
     memory: Memory | None,
-    course: Course,
+    course: TaskTraining,
     optimiser: torch.optim.Optimizer,
     draw: torch.Generator,
 ) -> Iterator[int]:
@@ -220,10 +220,10 @@ def _learn(
         x, y = (part.to(device) for part in task.batch(next(places)))
         optimiser.zero_grad()
         loss = task.likelihood.nll(model(x), y)
-        if held is not None and not isinstance(held, Anchored):
+        if held is not None and not isinstance(held, QuadraticMemory):
             loss = loss + held.penalty(model, (x, y), rows=rows)
         loss.backward()
-        if isinstance(held, Anchored):
+        if isinstance(held, QuadraticMemory):
             held.add_gradients(model, rows=rows)
         optimiser.step()
         if memory is not None:
@@ -252,7 +252,7 @@ def _places(rows: int, size: int, draw: torch.Generator) -> Iterator[Tensor]:
         yield from order.split(min(size, rows))[: max(1, rows // size)]
 
 
-def _adam(model: nn.Module, course: Course) -> torch.optim.Optimizer:
+def _adam(model: nn.Module, course: TaskTraining) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=course.rate)
 
 
@@ -271,7 +271,7 @@ def _line(progress: bool | str, what: str, found: Sequence[float]) -> str:
 
 
 def _warn_drowning(scenario: Scenario, memory: Memory | None) -> None:
-    if memory is None or isinstance(memory, Rehearsing) or not scenario.drowning:
+    if memory is None or isinstance(memory, RehearsalMemory) or not scenario.drowning:
         return
     warnings.warn(
         "class-incremental with all outputs competing: each task teaches that no other class ever"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.continual.pieces import (
-    Piece,
+    TaskData,
     blocks_of,
     classes_of,
     grouped,
@@ -16,7 +16,7 @@ from counterpoint.continual.pieces import (
     two_of_each,
 )
 from counterpoint.continual.task import Rows, Task
-from counterpoint.continual.views import Permuted, Rotated, View
+from counterpoint.continual.views import InputTransform, Permuted, Rotated
 from counterpoint.errors import InputError, nearest
 from counterpoint.seeding import generator
 
@@ -97,7 +97,7 @@ class Scenario:
         """
         train, test = kept(train, "train"), kept(test, "test")
         pieces = [
-            Piece(
+            TaskData(
                 "/".join(map(str, group)),
                 numbered(train, group),
                 numbered(test, group),
@@ -204,7 +204,7 @@ class Scenario:
         train, test = kept(train, "train"), kept(test, "test")
         classes = classes_of(train)
         pieces = [
-            Piece(
+            TaskData(
                 name,
                 numbered(_where(train, here), classes),
                 numbered(_where(test, there), classes),
@@ -224,16 +224,16 @@ def _viewed(
     masked: bool,
     train: Rows,
     test: Rows,
-    views: Mapping[str, View],
+    views: Mapping[str, InputTransform],
 ) -> Scenario:
     train, test = kept(train, "train"), kept(test, "test")
     classes = classes_of(train)
     rows = numbered(train, classes), numbered(test, classes)
-    pieces = [Piece(name, *rows, len(classes), view) for name, view in views.items()]
+    pieces = [TaskData(name, *rows, len(classes), view) for name, view in views.items()]
     return _assembled(kind, masked, pieces)
 
 
-def _assembled(kind: str, masked: bool, pieces: Sequence[Piece]) -> Scenario:
+def _assembled(kind: str, masked: bool, pieces: Sequence[TaskData]) -> Scenario:
     """Give each piece its outputs."""
     if kind not in KINDS:
         raise InputError(

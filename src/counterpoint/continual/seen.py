@@ -14,9 +14,9 @@ from counterpoint.continual.warning import ForgettingWarning
 from counterpoint.curvature import Batch, Heads, Unpack, all_reduce, unpack
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
-from counterpoint.goals import Gaussian, Likelihood, Poisson
+from counterpoint.goals import Likelihood, Normal, Poisson
 
-__all__ = ["SATURATED", "Seen", "distributed", "over_ranks", "rows_in"]
+__all__ = ["SATURATED", "TaskSummary", "distributed", "over_ranks", "rows_in"]
 
 SATURATED = 0.05
 """Share of the widest variance of an output below which its Fisher information is saturated."""
@@ -25,7 +25,7 @@ _LOOKED_AT = 64
 """Rows of each batch whose outputs are looked at: the Fisher information of all costs a pass."""
 
 
-class Seen:
+class TaskSummary:
     """Rows, classes, and how certain the model is of its outputs; an observer of `fisher`.
 
     Attributes:
@@ -48,17 +48,17 @@ class Seen:
         """Look at rows and targets alone."""
         self.rows += batch.rows if batch.weight is None else float(batch.weight.sum())
         for name, likelihood in heads.likelihoods.items():
-            if not isinstance(likelihood, Gaussian | Poisson):
+            if not isinstance(likelihood, Normal | Poisson):
                 target = batch.target
                 self._look_at_classes(
                     name, target.get(name) if isinstance(target, Mapping) else target
                 )
 
-    def all_reduced(self) -> "Seen":
+    def all_reduced(self) -> "TaskSummary":
         """The same over all ranks."""
         if not distributed():
             return self
-        result = Seen()
+        result = TaskSummary()
         sums = _over_ranks([self.rows, self._variance, self._widest])
         result.rows, result._variance, result._widest = sums
         for name, (least, most) in self._classes.items():
@@ -128,7 +128,7 @@ def rows_in(data: Iterable[Any], heads: Heads, reader: Unpack | None) -> float:
     Raises:
         InputError: there are none, or all are of one class.
     """
-    seen = Seen()
+    seen = TaskSummary()
     for found in data:
         seen.count(unpack(found, heads.names) if reader is None else reader(found), heads)
     return seen.judged()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.continual.anchored import Anchored
+from counterpoint.continual.anchored import QuadraticMemory
 from counterpoint.continual.quadratic import Quadratic
 from counterpoint.continual.seen import rows_in
 from counterpoint.continual.weights import held, trained
@@ -30,7 +30,7 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SI(Anchored):
+class SI(QuadraticMemory):
     r"""Synaptic intelligence: the share of each weight in the fall of the loss, over its way.
 
     .. math:: \Omega = \frac{\max(0, -\sum_t g_t \, \Delta\theta_t)}{(\theta_k - \theta_{k-1})^2

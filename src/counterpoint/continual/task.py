@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from counterpoint.continual.masked import Masked
-from counterpoint.continual.views import View
+from counterpoint.continual.views import InputTransform
 from counterpoint.continual.weights import evaluating
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical
@@ -34,7 +34,7 @@ class Batches:
 
     rows: Rows
     size: int
-    view: View | None
+    view: InputTransform | None
 
     def __len__(self) -> int:
         return ceil(len(self.rows[1]) / self.size)
@@ -66,7 +66,7 @@ class Task:
     learning: tuple[int, ...]
     answering: tuple[int, ...]
     width: int
-    view: View | None = None
+    view: InputTransform | None = None
 
     def __len__(self) -> int:
         """Training rows: what `penalty` calls ``rows``."""

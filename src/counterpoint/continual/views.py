@@ -11,11 +11,11 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from counterpoint.errors import InputError
 
-__all__ = ["Permuted", "Rotated", "View"]
+__all__ = ["InputTransform", "Permuted", "Rotated"]
 
 
 @runtime_checkable
-class View(Protocol):
+class InputTransform(Protocol):
     """Inputs as a task sees them."""
 
     def __call__(self, x: Shaped[Tensor, "rows ..."]) -> Shaped[Tensor, "rows ..."]:

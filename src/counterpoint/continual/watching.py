@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from counterpoint.continual.memory import Memory
 from counterpoint.train import Moment
 
-__all__ = ["Watching"]
+__all__ = ["StepObserver"]
 
 
 @dataclass(frozen=True)
-class Watching:
+class StepObserver:
     """A callback of `fit` that calls ``memory.observe`` after every step, and nothing else.
 
     Attributes:

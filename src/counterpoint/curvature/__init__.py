@@ -17,10 +17,10 @@ with plain differentiation before anything is believed.
 For a linear model with noise variance 1 and no bias the Fisher information is ``X'X``:
 
 >>> import torch
->>> from counterpoint.goals import Gaussian
+>>> from counterpoint.goals import Normal
 >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
 >>> line = torch.nn.Linear(2, 1, bias=False)
->>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
+>>> fisher(line, Normal(), [(x, x.sum(1))], structure="dense").dense()
 tensor([[10., 14.],
         [14., 20.]], dtype=torch.float64)
 """
@@ -30,7 +30,7 @@ from counterpoint.curvature.distributed import all_reduce
 from counterpoint.curvature.fisher import Observer, fisher, ggn, linearised_fisher
 from counterpoint.curvature.heads import Heads, Labels
 from counterpoint.curvature.hessian import hessian
-from counterpoint.curvature.linearise import Linearised, Local, linearise
+from counterpoint.curvature.linearise import Linearised, LinearisedOutput, linearise
 from counterpoint.curvature.product import product
 from counterpoint.curvature.structure import Structure
 
@@ -39,7 +39,7 @@ __all__ = [
     "Heads",
     "Labels",
     "Linearised",
-    "Local",
+    "LinearisedOutput",
     "Observer",
     "Structure",
     "Unpack",

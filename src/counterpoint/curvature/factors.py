@@ -8,7 +8,7 @@ from torch import Tensor
 
 from counterpoint.curvature.sums import Total, wide
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Factors, Jacobian, Kronecker, Outer, add_products
+from counterpoint.gaussian import Factors, Jacobian, Kronecker, LayerJacobian, add_products
 
 __all__ = ["KroneckerSum"]
 
@@ -40,7 +40,7 @@ class KroneckerSum:
     def add(self, jacobian: Jacobian, weight: Float[Tensor, " rows"] | None) -> None:
         """Add some examples."""
         for entry in jacobian:
-            if isinstance(entry, Outer):
+            if isinstance(entry, LayerJacobian):
                 self._add(entry, weight)
             elif not self.names.isdisjoint(entry.names):
                 raise InputError(
@@ -48,7 +48,7 @@ class KroneckerSum:
                     "batch and is used in another way here; choose 'diagonal' or 'block' for it"
                 )
 
-    def _add(self, entry: Outer, weight: Float[Tensor, " rows"] | None) -> None:
+    def _add(self, entry: LayerJacobian, weight: Float[Tensor, " rows"] | None) -> None:
         inputs, deltas, used = entry.inputs, entry.deltas, _used(entry, weight)
         if self._reduce and entry.inputs.shape[2] > 1:
             inputs, deltas, used = _reduced(inputs, deltas, used)
@@ -88,7 +88,7 @@ def _add_gram(
         add_products(total, wide, tall)
 
 
-def _used(entry: Outer, weight: Float[Tensor, " rows"] | None) -> Tensor | None:
+def _used(entry: LayerJacobian, weight: Float[Tensor, " rows"] | None) -> Tensor | None:
     """How much each row and position counts; none where each counts once."""
     used = None if weight is None else weight.to(entry.inputs)[:, None, None]
     if entry.inputs.shape[2] == 1:

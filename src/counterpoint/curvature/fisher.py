@@ -13,7 +13,7 @@ from counterpoint.curvature.linearise import Linearised
 from counterpoint.curvature.probe import probe, unwrapped, weights_of
 from counterpoint.curvature.pullback import PULLED, Forward, Plan
 from counterpoint.curvature.structure import Structure, running
-from counterpoint.curvature.sums import Running
+from counterpoint.curvature.sums import CurvatureSum
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Block, Precision
 from counterpoint.goals import Categorical, Likelihood
@@ -86,10 +86,10 @@ def fisher(
 
     For a linear model with Gaussian noise it is :math:`X^\top X / \sigma^2`, here of variance 1:
 
-    >>> from counterpoint.goals import Gaussian
+    >>> from counterpoint.goals import Normal
     >>> x = torch.tensor([[1.0, 0.0], [2.0, 3.0]])
     >>> line = nn.Linear(2, 1, bias=False)
-    >>> fisher(line, Gaussian(), [(x, x.sum(1))], structure="dense").dense()
+    >>> fisher(line, Normal(), [(x, x.sum(1))], structure="dense").dense()
     tensor([[5., 6.],
             [6., 9.]], dtype=torch.float64)
     """
@@ -151,7 +151,7 @@ def linearised_fisher(
         plan = probe(model, heads, weights, source.first, check=check)
         _refuse_unfit(plan, source.first, labels)
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
-        sums = list[Running]()
+        sums = list[CurvatureSum]()
         for number, batch in enumerate(source):
             for part in batch.parts(max(1, PULLED // directions)):
                 forward = _forward(plan, part, number)
@@ -217,7 +217,7 @@ def _forward(plan: Plan, batch: Batch, number: int) -> Forward:
 
 
 def _add(
-    sums: list[Running], forward: Forward, labels: Labels, generator: torch.Generator | None
+    sums: list[CurvatureSum], forward: Forward, labels: Labels, generator: torch.Generator | None
 ) -> None:
     """Add one forward pass to all sums."""
     batch = forward.batch
@@ -230,7 +230,7 @@ def _add(
                 each.add(entries, None if batch.weight is None else batch.weight[rows])
 
 
-def _joined(sums: list[Running]) -> Precision:
+def _joined(sums: list[CurvatureSum]) -> Precision:
     parts = [each.result() for each in sums]
     return parts[0] if len(parts) == 1 else Block(tuple(parts))
 

@@ -56,9 +56,9 @@ def hessian(
 
     For linear least squares it is :math:`X^\top X / \sigma^2`, here of variance 1:
 
-    >>> from counterpoint.goals import Gaussian
+    >>> from counterpoint.goals import Normal
     >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
-    >>> hessian(line, Gaussian(), [(x, x)]).dense()
+    >>> hessian(line, Normal(), [(x, x)]).dense()
     tensor([[5.]], dtype=torch.float64)
     """
     if structure not in {"dense", "diagonal"}:

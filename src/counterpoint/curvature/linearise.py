@@ -18,11 +18,11 @@ from counterpoint.gaussian import Jacobian, Precision
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern
 
-__all__ = ["Linearised", "Local", "linearise"]
+__all__ = ["Linearised", "LinearisedOutput", "linearise"]
 
 
 @dataclass(frozen=True)
-class Local:
+class LinearisedOutput:
     """Outputs of some rows, and what a Gaussian over the weights says of their spread.
 
     Attributes:
@@ -51,7 +51,7 @@ class Linearised:
     plan: Plan
     unpack: Unpack | None
 
-    def at(self, batch: Any, precision: Precision) -> Local:
+    def at(self, batch: Any, precision: Precision) -> LinearisedOutput:
         """Outputs of a batch, and their covariance ``J P⁻¹ J'`` under a Gaussian over the weights.
 
         No Jacobian is formed where the precision is diagonal or Kronecker: layers' inputs and
@@ -70,7 +70,7 @@ class Linearised:
                 parts += [precision.pull(one) for _, one in pulled.parts_of_all()]
                 outputs.append(forward.detached())
             joined = {name: torch.cat([one[name] for one in outputs]) for name in outputs[0]}
-            return Local(joined, torch.cat(parts))
+            return LinearisedOutput(joined, torch.cat(parts))
 
     def read(self, batch: Any) -> Batch:
         """A batch as the model takes it, on its device.
@@ -131,10 +131,10 @@ def linearise(
     Raises:
         InputError: as `fisher`.
 
-    >>> from counterpoint.goals import Gaussian
+    >>> from counterpoint.goals import Normal
     >>> line = nn.Linear(2, 1, bias=False)
     >>> x = torch.tensor([[3.0, 4.0]])
-    >>> _, jacobian = linearise(line, Gaussian(), x).jacobian(x)
+    >>> _, jacobian = linearise(line, Normal(), x).jacobian(x)
     >>> jacobian[0].inputs.squeeze()
     tensor([3., 4.])
     """

@@ -15,7 +15,7 @@ from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.pullback import Forward, Plan, differentiable
 from counterpoint.curvature.whole import by_example, by_vmap
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Rows, explicit
+from counterpoint.gaussian import FullJacobian, explicit
 from counterpoint.parameters import Pattern, named, select
 from counterpoint.seeding import generator
 
@@ -170,7 +170,7 @@ def _with_whole(plan: Plan, rows: Batch) -> Plan:
     return slow if any(_gap(pairs[one.name], one.values, scale) for one in truth) else plan
 
 
-def _scale(truth: Sequence[Rows]) -> float:
+def _scale(truth: Sequence[FullJacobian]) -> float:
     """A thousandth of the greatest norm."""
     return 1e-3 * max((_norm(one.values) for one in truth), default=0.0)
 

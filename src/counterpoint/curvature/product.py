@@ -47,9 +47,9 @@ def product(
     Raises:
         InputError: a vector of other names or shapes, or as `fisher`.
 
-    >>> from counterpoint.goals import Gaussian
+    >>> from counterpoint.goals import Normal
     >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
-    >>> product(line, Gaussian(), [(x, x)], {"weight": torch.tensor([[3.0]])})  # (1² + 2²) 3
+    >>> product(line, Normal(), [(x, x)], {"weight": torch.tensor([[3.0]])})  # (1² + 2²) 3
     {'weight': tensor([[15.]])}
     """
     if kind not in KINDS:

@@ -24,7 +24,7 @@ from counterpoint.curvature.heads import Heads, flat
 from counterpoint.curvature.sums import wide
 from counterpoint.curvature.tape import Record, Tape
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Rows
+from counterpoint.gaussian import FullJacobian
 
 __all__ = ["PULLED", "Forward", "Plan", "Pulled", "differentiable"]
 
@@ -36,7 +36,7 @@ _NUMBERS = 2**24
 
 Whole = Callable[
     [nn.Module, Heads, Mapping[str, Tensor], Batch, Float[Tensor, "columns rows outputs"]],
-    list[Rows],
+    list[FullJacobian],
 ]
 
 
@@ -283,7 +283,7 @@ class Pulled:
         columns = self.columns[:, rows]
         with differentiable(weights.values()):
             found = plan.whole(plan.model, plan.heads, weights, batch, columns)
-        return [Rows(one.name, one.values.to(wide(one.values.dtype))) for one in found]
+        return [FullJacobian(one.name, one.values.to(wide(one.values.dtype))) for one in found]
 
 
 def _closed(unread: set[str], records: Sequence[Record]) -> set[str]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from counterpoint.curvature.factors import KroneckerSum
 from counterpoint.curvature.pullback import Forward
-from counterpoint.curvature.sums import DenseSum, DiagonalSum, Running
+from counterpoint.curvature.sums import CurvatureSum, DenseSum, DiagonalSum
 from counterpoint.errors import InputError, nearest
 from counterpoint.parameters import select
 
@@ -22,7 +22,7 @@ DENSE_LIMIT = 8192
 """Most weights in a dense block: it has their square in numbers, half a GiB at this limit."""
 
 
-def running(structure: Structure, forward: Forward) -> list[Running]:
+def running(structure: Structure, forward: Forward) -> list[CurvatureSum]:
     """Empty sums for all weights of a plan.
 
     - ``diagonal``: one entry a weight;
@@ -43,7 +43,7 @@ def running(structure: Structure, forward: Forward) -> list[Running]:
     weights = forward.plan.weights
     if isinstance(structure, str):
         return _named(_known(structure), weights, forward)
-    sums, rest = list[Running](), dict(weights)
+    sums, rest = list[CurvatureSum](), dict(weights)
     for glob, name in structure.items():
         chosen = {n: rest.pop(n) for n in select(forward.plan.model, glob) if n in rest}
         if chosen:
@@ -55,7 +55,7 @@ def running(structure: Structure, forward: Forward) -> list[Running]:
     return sums
 
 
-def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[Running]:
+def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[CurvatureSum]:
     if name == "diagonal":
         return [DiagonalSum(weights)]
     if name == "dense":
@@ -68,8 +68,10 @@ def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[R
     return _kronecker(weights, forward, reduce=name == "kronecker-reduce")
 
 
-def _kronecker(weights: Mapping[str, Tensor], forward: Forward, *, reduce: bool) -> list[Running]:
-    sums, rest = list[Running](), dict(weights)
+def _kronecker(
+    weights: Mapping[str, Tensor], forward: Forward, *, reduce: bool
+) -> list[CurvatureSum]:
+    sums, rest = list[CurvatureSum](), dict(weights)
     for names, groups in _maps(forward).items():
         if all(name in rest for name in names):
             mine = {name: rest.pop(name) for name in names}

@@ -11,21 +11,21 @@ from counterpoint.gaussian import (
     Dense,
     Diagonal,
     Jacobian,
-    Outer,
+    LayerJacobian,
     Precision,
     add_squares,
     chunks,
     explicit,
 )
 
-__all__ = ["DenseSum", "DiagonalSum", "Running", "Total", "wide"]
+__all__ = ["CurvatureSum", "DenseSum", "DiagonalSum", "Total", "wide"]
 
 _PARTS = 16
 """Additions to a partial sum before it moves into the sum."""
 
 
 @runtime_checkable
-class Running(Protocol):
+class CurvatureSum(Protocol):
     """A sum under way."""
 
     @property
@@ -134,7 +134,11 @@ class DenseSum:
 
     def add(self, jacobian: Jacobian, weight: Float[Tensor, " rows"] | None) -> None:  # noqa: ARG002
         """Add some examples; row weights are in the Jacobian already."""
-        if len(jacobian) == 1 and isinstance(jacobian[0], Outer) and self._is_layer(jacobian[0]):
+        if (
+            len(jacobian) == 1
+            and isinstance(jacobian[0], LayerJacobian)
+            and self._is_layer(jacobian[0])
+        ):
             self._add_layer(jacobian[0])
             return
         if self._total is None:
@@ -155,12 +159,12 @@ class DenseSum:
             matrix = _square(self._like, sum(shape.numel() for shape in self._shapes.values()))
         return Dense(matrix, self._shapes)
 
-    def _is_layer(self, entry: Outer) -> bool:
+    def _is_layer(self, entry: LayerJacobian) -> bool:
         """Whether the sum is about one linear map without weight sharing, weight before bias."""
         one = entry.inputs.shape[1] == 1 and entry.inputs.shape[2] == 1
         return one and entry.names == tuple(self._shapes) and entry.weight is not None
 
-    def _add_layer(self, entry: Outer) -> None:
+    def _add_layer(self, entry: LayerJacobian) -> None:
         """``Σ_n (D_n'D_n) ⊗ a_n a_n'`` by a weighted Gram matrix for each pair of outputs."""
         inputs, deltas = entry.inputs[:, 0, 0].double(), entry.deltas[:, :, 0, 0].double()
         if entry.bias is not None:

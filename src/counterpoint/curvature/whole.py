@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from counterpoint.curvature.batches import Batch
 from counterpoint.curvature.gradients import gradients
 from counterpoint.curvature.heads import Heads, flat
-from counterpoint.gaussian import Rows
+from counterpoint.gaussian import FullJacobian
 
 __all__ = ["by_example", "by_vmap"]
 
@@ -24,7 +24,7 @@ def by_example(
     weights: Mapping[str, Tensor],
     batch: Batch,
     columns: Float[Tensor, "columns rows outputs"],
-) -> list[Rows]:
+) -> list[FullJacobian]:
     """One forward pass an example, one backward pass an example and direction: nothing clever.
 
     Args:
@@ -43,7 +43,7 @@ def by_example(
                 found[name].append(gradient)
     lead = (batch.rows, len(columns))
     return [
-        Rows(name, torch.stack(each).view(*lead, *weights[name].shape))
+        FullJacobian(name, torch.stack(each).view(*lead, *weights[name].shape))
         for name, each in found.items()
     ]
 
@@ -54,7 +54,7 @@ def by_vmap(
     weights: Mapping[str, Tensor],
     batch: Batch,
     columns: Float[Tensor, "columns rows outputs"],
-) -> list[Rows]:
+) -> list[FullJacobian]:
     """The same in one vectorised pass through `torch.func`; not every model can be vectorised.
 
     Args:
@@ -80,7 +80,7 @@ def by_vmap(
     with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There is a performance drop")
         found = torch.vmap(example)(inputs, columns.transpose(0, 1))
-    return [Rows(name, value.detach()) for name, value in found.items()]
+    return [FullJacobian(name, value.detach()) for name, value in found.items()]
 
 
 def _split(batch: Batch) -> tuple[list[Tensor], Any]:

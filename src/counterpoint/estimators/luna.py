@@ -23,7 +23,7 @@ from counterpoint.derivatives import (
 from counterpoint.errors import InputError
 from counterpoint.estimators.options import at_least, one_of, share, whole
 from counterpoint.estimators.trunk import Plan, TrunkRegressor
-from counterpoint.goals import Gaussian, Goals, diversity
+from counterpoint.goals import Goals, Normal, diversity
 from counterpoint.seeding import generator
 
 __all__ = ["KinkWarning", "LunaRegressor"]
@@ -206,7 +206,7 @@ class LunaRegressor(TrunkRegressor):
     def _misfit(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean over targets and heads of the negative log likelihood."""
         wanted = batch["y"].repeat_interleave(int(self.heads), dim=1)
-        likelihood = Gaussian(1.0, validate=False)
+        likelihood = Normal(1.0, validate=False)
         return likelihood.nll(outputs, wanted, batch["weight"]) / outputs.shape[1]
 
 

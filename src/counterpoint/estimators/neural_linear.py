@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from counterpoint.estimators.trunk import Plan, TrunkRegressor
-from counterpoint.goals import Gaussian
+from counterpoint.goals import Normal
 
 __all__ = ["NeuralLinearRegressor"]
 
@@ -82,7 +82,7 @@ class NeuralLinearRegressor(TrunkRegressor):
         targets: int,
         seed: int,  # noqa: ARG002 - as every plan
     ) -> Plan:
-        likelihood = Gaussian(1.0, validate=False)
+        likelihood = Normal(1.0, validate=False)
 
         def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {"fit": likelihood.nll(net(batch["x"]), batch["y"], batch["weight"])}

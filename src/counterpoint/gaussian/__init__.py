@@ -9,7 +9,7 @@ one curvature over two halves of the data instead.
 
 Out come the three operations of a `Gaussian`: the product (what two sources know together), the
 power (forgetting), and, through a structure's `pull`, the covariance ``J P⁻¹ J'`` of what a
-network says. Jacobians stay in factored form (`Outer`, `Lookup`, `Rows`).
+network says. Jacobians stay in factored form (`LayerJacobian`, `LookupJacobian`, `FullJacobian`).
 
 A precision of 1 around 0 and one of 3 around 4 make one of 4 around 3, and what is pulled back
 by ``J = 2`` has the variance ``2² / 4``:
@@ -20,7 +20,7 @@ by ``J = 2`` has the variance ``2² / 4``:
 >>> posterior = prior * data
 >>> posterior.mean["w"].item(), posterior.energy({"w": torch.tensor([5.0])}).item()  # 4 2²/2
 (3.0, 8.0)
->>> posterior.precision.pull([Rows("w", torch.full((1, 1, 1), 2.0))]).item()
+>>> posterior.precision.pull([FullJacobian("w", torch.full((1, 1, 1), 2.0))]).item()
 1.0
 >>> (posterior / data).mean["w"].item()
 0.0
@@ -32,10 +32,10 @@ from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal, Isotropic
 from counterpoint.gaussian.gaussian import Gaussian
 from counterpoint.gaussian.jacobian import (
+    FullJacobian,
     Jacobian,
-    Lookup,
-    Outer,
-    Rows,
+    LayerJacobian,
+    LookupJacobian,
     add_products,
     add_squares,
     chunks,
@@ -46,7 +46,7 @@ from counterpoint.gaussian.jacobian import (
 from counterpoint.gaussian.kronecker import Factors, Kronecker
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.state import precision_from
-from counterpoint.gaussian.total import Sum
+from counterpoint.gaussian.sum import Sum
 from counterpoint.gaussian.vectors import Shift
 
 __all__ = [
@@ -54,14 +54,14 @@ __all__ = [
     "Dense",
     "Diagonal",
     "Factors",
+    "FullJacobian",
     "Gaussian",
     "Isotropic",
     "Jacobian",
     "Kronecker",
-    "Lookup",
-    "Outer",
+    "LayerJacobian",
+    "LookupJacobian",
     "Precision",
-    "Rows",
     "Shift",
     "Sum",
     "add",

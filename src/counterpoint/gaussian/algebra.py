@@ -11,7 +11,7 @@ from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal, Isotropic
 from counterpoint.gaussian.kronecker import Kronecker
 from counterpoint.gaussian.precision import Precision
-from counterpoint.gaussian.total import Sum, aligned
+from counterpoint.gaussian.sum import Sum, aligned
 from counterpoint.gaussian.vectors import number
 
 __all__ = ["add", "agree", "in_float64", "pool", "subtract"]

@@ -9,7 +9,14 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from counterpoint.gaussian.basis import Basis
-from counterpoint.gaussian.jacobian import NUMBERS, Jacobian, Outer, chunks, explicit, slices
+from counterpoint.gaussian.jacobian import (
+    NUMBERS,
+    Jacobian,
+    LayerJacobian,
+    chunks,
+    explicit,
+    slices,
+)
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.vectors import (
     Shift,
@@ -117,7 +124,11 @@ class Dense(Precision):
     def pull(self, jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
         """From ``J R'⁻¹``, without ``J`` where one layer without shared weights is all of it."""
         entries = [entry for entry in jacobian if self.shapes.keys() & set(entry.names)]
-        if len(entries) == 1 and isinstance(entries[0], Outer) and self._covered_by(entries[0]):
+        if (
+            len(entries) == 1
+            and isinstance(entries[0], LayerJacobian)
+            and self._covered_by(entries[0])
+        ):
             return self._pull_outer(entries[0])
         found: list[Tensor] = []
         for part in chunks(jacobian, self.shapes):
@@ -217,11 +228,11 @@ class Dense(Precision):
     def _inverse(self) -> Float[Tensor, "total total"]:
         return self._root @ self._root.T
 
-    def _covered_by(self, entry: Outer) -> bool:
+    def _covered_by(self, entry: LayerJacobian) -> bool:
         one = entry.deltas.shape[2:4] == (1, 1)
         return one and list(entry.names) == list(self.shapes) and entry.weight is not None
 
-    def _pull_outer(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
+    def _pull_outer(self, entry: LayerJacobian) -> Float[Tensor, "rows columns columns"]:
         rows, values = entry.deltas.shape[0], self._values
         rounding = torch.finfo(entry.deltas.dtype).eps * float(values.max() / values.min())
         # many rows pay for P⁻¹ and then cost half; what is large in it must not drown the small
@@ -231,7 +242,7 @@ class Dense(Precision):
         parts = slices(rows, max(1, min(_TOGETHER, each)))
         return torch.cat([pulled(entry.take(part)) for part in parts])
 
-    def _pull_by_root(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
+    def _pull_by_root(self, entry: LayerJacobian) -> Float[Tensor, "rows columns columns"]:
         # for each output o, z_o = [a; 1]' R_o, so that the middle matrix is z z'
         inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
         outputs = deltas.shape[2]
@@ -246,7 +257,7 @@ class Dense(Precision):
         # more directions than outputs: the outputs' covariance first
         return deltas @ (z @ z.mT) @ deltas.mT
 
-    def _pull_by_pairs(self, entry: Outer) -> Float[Tensor, "rows columns columns"]:
+    def _pull_by_pairs(self, entry: LayerJacobian) -> Float[Tensor, "rows columns columns"]:
         # for each pair of outputs, [a; 1]' S [a; 1] with their block of S = P⁻¹
         inputs, deltas = entry.inputs[:, 0, 0], entry.deltas[:, :, 0, 0]
         (rows, width), outputs = inputs.shape, deltas.shape[2]

@@ -7,7 +7,7 @@ from torch import Tensor
 from counterpoint.gaussian.block import Block
 from counterpoint.gaussian.diagonal import Diagonal, Isotropic
 from counterpoint.gaussian.precision import Precision
-from counterpoint.gaussian.total import aligned
+from counterpoint.gaussian.sum import aligned
 from counterpoint.gaussian.vectors import cholesky, flat, small
 
 __all__ = ["trace"]

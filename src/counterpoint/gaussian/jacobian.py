@@ -16,10 +16,10 @@ from torch import Tensor
 from counterpoint.errors import InputError
 
 __all__ = [
+    "FullJacobian",
     "Jacobian",
-    "Lookup",
-    "Outer",
-    "Rows",
+    "LayerJacobian",
+    "LookupJacobian",
     "add_products",
     "add_squares",
     "chunks",
@@ -38,7 +38,7 @@ _TOGETHER = 25
 
 
 @dataclass(frozen=True, eq=False)
-class Outer:
+class LayerJacobian:
     """``J_k = Σ_t d_kt a_t'`` for the weight of a linear map, ``J_k = Σ_t d_kt`` for its bias.
 
     The weight is read as ``weight.reshape(groups, outputs, inputs)`` and the bias as
@@ -62,12 +62,12 @@ class Outer:
         """The parameters it speaks of."""
         return tuple(name for name in (self.weight, self.bias) if name is not None)
 
-    def keep(self, names: set[str]) -> "Outer":
+    def keep(self, names: set[str]) -> "LayerJacobian":
         """The part about `names`."""
         weight, bias = (name if name in names else None for name in (self.weight, self.bias))
         return replace(self, weight=weight, bias=bias)
 
-    def take(self, rows: slice) -> "Outer":
+    def take(self, rows: slice) -> "LayerJacobian":
         """Some of the rows."""
         return replace(self, inputs=self.inputs[rows], deltas=self.deltas[rows])
 
@@ -128,7 +128,7 @@ class Outer:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
+class LookupJacobian:
     """``J_k[v] = Σ_{t: index_t = v} d_kt``: the rows of a table that were looked up.
 
     Attributes:
@@ -146,7 +146,7 @@ class Lookup:
         """The parameter it speaks of."""
         return (self.weight,)
 
-    def take(self, rows: slice) -> "Lookup":
+    def take(self, rows: slice) -> "LookupJacobian":
         """Some of the rows."""
         return replace(self, index=self.index[rows], deltas=self.deltas[rows])
 
@@ -184,7 +184,7 @@ class Lookup:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class FullJacobian:
     """A Jacobian that is there in full.
 
     Attributes:
@@ -200,7 +200,7 @@ class Rows:
         """The parameter it speaks of."""
         return (self.name,)
 
-    def take(self, rows: slice) -> "Rows":
+    def take(self, rows: slice) -> "FullJacobian":
         """Some of the rows."""
         return replace(self, values=self.values[rows])
 
@@ -218,10 +218,10 @@ class Rows:
         return _gram({self.name: self.values}, weights)
 
 
-Entry: TypeAlias = Outer | Lookup | Rows
+Entry: TypeAlias = LayerJacobian | LookupJacobian | FullJacobian
 """A Jacobian by the parameters of one use of one layer."""
 
-Jacobian: TypeAlias = Sequence[Outer | Lookup | Rows]
+Jacobian: TypeAlias = Sequence[LayerJacobian | LookupJacobian | FullJacobian]
 """A Jacobian by everything: entries of the same name (tied and reused weights) add."""
 
 
@@ -249,7 +249,7 @@ def explicit(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, 
         Name -> ``(rows, columns, *shape)`` for every name of `shapes`, zeros where no entry is.
 
     >>> a, d = torch.tensor([[[[2.0, 3.0]]]]), torch.tensor([[[[[5.0]]]]])
-    >>> explicit([Outer("w", "b", a, d)], {"w": torch.Size([1, 2]), "b": torch.Size([1])})
+    >>> explicit([LayerJacobian("w", "b", a, d)], {"w": torch.Size([1, 2]), "b": torch.Size([1])})
     {'w': tensor([[[[10., 15.]]]]), 'b': tensor([[[5.]]])}
     """
     rows, columns = extent(jacobian)
@@ -268,7 +268,7 @@ def squares(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, T
     """``Σ J²`` over rows and columns for each parameter, in its own shape.
 
     >>> a, d = torch.tensor([[[[2.0]]], [[[3.0]]]]), torch.ones(2, 1, 1, 1, 1)
-    >>> squares([Outer("w", None, a, d)], {"w": torch.Size([1, 1])})  # 2² + 3²
+    >>> squares([LayerJacobian("w", None, a, d)], {"w": torch.Size([1, 1])})  # 2² + 3²
     {'w': tensor([[13.]])}
     """
     extent(jacobian)
@@ -351,7 +351,7 @@ def _gram(full: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
 
 def _kept(jacobian: Jacobian, names: set[str]) -> list[Entry]:
     found = [entry for entry in jacobian if names.intersection(entry.names)]
-    return [entry.keep(names) if isinstance(entry, Outer) else entry for entry in found]
+    return [entry.keep(names) if isinstance(entry, LayerJacobian) else entry for entry in found]
 
 
 def _split(
@@ -369,7 +369,7 @@ def _extent(entry: Entry) -> tuple[int, int]:
 
 
 def _values(entry: Entry) -> Tensor:
-    return entry.values if isinstance(entry, Rows) else entry.deltas
+    return entry.values if isinstance(entry, FullJacobian) else entry.deltas
 
 
 def slices(count: int, each: int) -> list[slice]:

@@ -12,7 +12,7 @@ from counterpoint.errors import InputError
 from counterpoint.gaussian.basis import Basis
 from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal
-from counterpoint.gaussian.jacobian import Jacobian, Outer, chunks, explicit, extent
+from counterpoint.gaussian.jacobian import Jacobian, LayerJacobian, chunks, explicit, extent
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.vectors import (
     Shift,
@@ -179,13 +179,13 @@ class Kronecker(Precision):
         """Inputs and deltas turned into the eigenbasis, then as for a diagonal."""
         rows, columns = extent(jacobian)
         entries = [entry for entry in jacobian if self.shapes.keys() & set(entry.names)]
-        outers = [self._rotated(entry) for entry in entries if isinstance(entry, Outer)]
+        outers = [self._rotated(entry) for entry in entries if isinstance(entry, LayerJacobian)]
         if not entries:
             return self.like.new_zeros(rows, columns, columns)
         if len(outers) == len(entries):
             inputs = torch.cat([inputs for inputs, _ in outers], 2)
             deltas = torch.cat([deltas for _, deltas in outers], 3)
-            return Outer("w", None, inputs, deltas).gram({"w": 1 / self._table})
+            return LayerJacobian("w", None, inputs, deltas).gram({"w": 1 / self._table})
         found: list[Tensor] = []
         for part in chunks(jacobian, self.shapes):
             full = self.factors.join(explicit(part, self.shapes))
@@ -291,7 +291,7 @@ class Kronecker(Precision):
         left, right = self.factors.bases
         return self.factors.part(left.vectors @ turned @ right.vectors.mT)
 
-    def _rotated(self, entry: Outer) -> tuple[Tensor, Tensor]:
+    def _rotated(self, entry: LayerJacobian) -> tuple[Tensor, Tensor]:
         inputs = entry.inputs
         if entry.weight != self.factors.weight:
             inputs = torch.zeros_like(inputs)

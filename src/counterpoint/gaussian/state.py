@@ -12,7 +12,7 @@ from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal, Isotropic
 from counterpoint.gaussian.kronecker import Factors, Kronecker
 from counterpoint.gaussian.precision import Precision
-from counterpoint.gaussian.total import Sum
+from counterpoint.gaussian.sum import Sum
 from counterpoint.storage import JSONValue
 
 __all__ = ["precision_from"]

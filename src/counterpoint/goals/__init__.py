@@ -19,10 +19,10 @@ their errors, `orthogonality` the columns of features.
 
 >>> import torch
 >>> output, target = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [3.0]])
->>> Gaussian(noise=1.0).nll(output, target)  # MSE / 2 + log(2 pi) / 2
+>>> Normal(noise=1.0).nll(output, target)  # MSE / 2 + log(2 pi) / 2
 tensor(1.1689)
 >>> def goals(model, batch):
-...     return {"price": Gaussian().nll(model(batch["x"]), batch["y"])}
+...     return {"price": Normal().nll(model(batch["x"]), batch["y"])}
 >>> sorted(check_goals(goals(torch.nn.Linear(1, 1), {"x": output, "y": target})))
 ['price']
 """
@@ -32,17 +32,17 @@ from counterpoint.goals.categorical import Categorical
 from counterpoint.goals.contract import Goals, check_goals
 from counterpoint.goals.divergence import kl_categorical, kl_normal
 from counterpoint.goals.diversity import diversity, negative_correlation, orthogonality
-from counterpoint.goals.gaussian import Gaussian
 from counterpoint.goals.likelihood import Likelihood
 from counterpoint.goals.moments import moments
+from counterpoint.goals.normal import Normal
 from counterpoint.goals.poisson import Poisson
 
 __all__ = [
     "Bernoulli",
     "Categorical",
-    "Gaussian",
     "Goals",
     "Likelihood",
+    "Normal",
     "Poisson",
     "check_goals",
     "diversity",

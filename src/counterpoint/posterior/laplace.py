@@ -15,15 +15,14 @@ from counterpoint.curvature import (
     Heads,
     Labels,
     Linearised,
-    Local,
+    LinearisedOutput,
     Structure,
     Unpack,
     linearised_fisher,
 )
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
-from counterpoint.goals import Categorical, Likelihood
-from counterpoint.goals import Gaussian as GaussianLikelihood
+from counterpoint.goals import Categorical, Likelihood, Normal
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.links import closed, sampled
 from counterpoint.posterior.marginal import Fit, best
@@ -44,7 +43,7 @@ class Laplace:
     r"""``N(θ*, P⁻¹)`` over the weights of a trained network, ``P = H/s + diag(α)``.
 
     ``H`` is the Fisher information at the optimum ``θ*``, ``α`` the prior's precision, ``s`` the
-    factor by which a Gaussian likelihood's noise variance is scaled (MacKay 1992; Daxberger et al.
+    factor by which a normal likelihood's noise variance is scaled (MacKay 1992; Daxberger et al.
     2021). Predictions linearise the network around ``θ*`` (Khan et al. 2019; Immer, Korzepa & Bauer
     2021), or draw weights.
 
@@ -132,7 +131,7 @@ class Laplace:
             }
         return found if heads.names else found[""]
 
-    def outputs(self, batch: Any) -> Local:
+    def outputs(self, batch: Any) -> LinearisedOutput:
         """The network's outputs, and the joint covariance of all outputs of a row.
 
         Args:
@@ -156,7 +155,7 @@ class Laplace:
 
         Args:
             prior: precision: one number, name -> number, or name -> one a weight; none: its own.
-            noise_scale: factor on a Gaussian likelihood's noise variance; none: its own.
+            noise_scale: factor on a normal likelihood's noise variance; none: its own.
 
         Raises:
             InputError: precisions or a scale that are not positive, or a scale for likelihoods
@@ -180,8 +179,8 @@ class Laplace:
 
         Args:
             each: one precision for the ``"model"``, one a ``"layer"``, or one a ``"weight"``.
-            noise: whether a Gaussian likelihood's noise is scaled, too; none means where all heads
-                are Gaussian.
+            noise: whether a normal likelihood's noise is scaled, too; none means where all heads
+                are normal.
 
         Raises:
             InputError: an unknown `each`, or a noise to scale where there is none.
@@ -292,7 +291,7 @@ class Laplace:
     def _refuse_scale(self, scale: float | Tensor) -> None:
         if (isinstance(scale, Tensor) or scale != 1) and not self.scalable:
             raise InputError(
-                "noise_scale: only Gaussian likelihoods have a noise to be scaled, and not with "
+                "noise_scale: only normal likelihoods have a noise to be scaled, and not with "
                 "labels='empirical'"
             )
 
@@ -327,7 +326,7 @@ def laplace(
         parameters: which weights are uncertain: a glob, a submodule (``model.head`` for the last
             layer), a function; none means all that are trained. The others count as known.
         prior: precision of the weights: one number, name -> number, or one a weight; none means
-            the one number (and, for Gaussian likelihoods, the noise scale) of greatest evidence.
+            the one number (and, for normal likelihoods, the noise scale) of greatest evidence.
         labels: of the curvature.
         generator: source of randomness for sampled labels.
         unpack: reads a batch.
@@ -339,7 +338,7 @@ def laplace(
 
     >>> x = torch.tensor([[1.0], [2.0]])
     >>> line = nn.Linear(1, 1, bias=False)
-    >>> posterior = laplace(line, GaussianLikelihood(), [(x, x)], structure="dense", prior=1.0)
+    >>> posterior = laplace(line, Normal(), [(x, x)], structure="dense", prior=1.0)
     >>> posterior.predict(torch.tensor([[3.0]])).knowledge  # 3² / (1² + 2² + 1)
     tensor([[1.5000]], dtype=torch.float64)
     """
@@ -384,4 +383,4 @@ def laplace(
 
 def _all_gaussian(linearised: Linearised) -> bool:
     heads = linearised.plan.heads.likelihoods.values()
-    return all(isinstance(one, GaussianLikelihood) for one in heads)
+    return all(isinstance(one, Normal) for one in heads)

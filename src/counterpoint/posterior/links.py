@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Gaussian, Likelihood, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Likelihood, Normal, Poisson
 from counterpoint.posterior.categorical import CategoricalPredictive, probit
 from counterpoint.posterior.counts import (
     BernoulliPredictive,
@@ -31,13 +31,13 @@ def closed(
         likelihood: of the target given the output.
         mean: of the output.
         covariance: of the output.
-        noise_scale: what a Gaussian likelihood's noise variance is multiplied by.
+        noise_scale: what a normal likelihood's noise variance is multiplied by.
 
     Raises:
         InputError: a likelihood without a closed form.
     """
     variance = covariance.diagonal(dim1=1, dim2=2)
-    if isinstance(likelihood, Gaussian):
+    if isinstance(likelihood, Normal):
         noise = _noise(likelihood, mean, noise_scale)
         return Predictive(mean.double(), noise, variance.double().clamp_min(0))
     if isinstance(likelihood, Categorical) and likelihood.inputs == "logits":
@@ -60,7 +60,7 @@ def sampled(
     Args:
         likelihood: of the target given the output.
         draws: of the output, at least two.
-        noise_scale: what a Gaussian likelihood's noise variance is multiplied by.
+        noise_scale: what a normal likelihood's noise variance is multiplied by.
 
     Raises:
         InputError: fewer than two draws, or another likelihood.
@@ -68,7 +68,7 @@ def sampled(
     if draws.shape[0] < 2:
         raise InputError(f"samples: at least 2 are needed, found {draws.shape[0]}")
     draws = draws.double()
-    if isinstance(likelihood, Gaussian):
+    if isinstance(likelihood, Normal):
         noise = _noise(likelihood, draws[0], noise_scale)
         return Predictive(draws.mean(0), noise, draws.var(0))
     if isinstance(likelihood, Poisson):
@@ -79,7 +79,7 @@ def sampled(
         probabilities = draws.sigmoid()
     else:
         raise InputError(
-            f"predict: a {type(likelihood).__name__} likelihood is none of Gaussian, Categorical, "
+            f"predict: a {type(likelihood).__name__} likelihood is none of Normal, Categorical, "
             "Bernoulli and Poisson; take the outputs and their covariance from outputs(...)"
         )
     mean, knowledge = probabilities.mean(0), probabilities.var(0, correction=0)
@@ -96,6 +96,6 @@ def _moments(draws: Float[Tensor, "draws rows outputs"]) -> PoissonPredictive:
     return PoissonPredictive(mean.log() - variance / 2, variance)
 
 
-def _noise(likelihood: Gaussian, like: Tensor, scale: float) -> Tensor:
+def _noise(likelihood: Normal, like: Tensor, scale: float) -> Tensor:
     noise = likelihood.noise.detach().to(like).double() * scale
     return noise.expand(like.shape).clone()

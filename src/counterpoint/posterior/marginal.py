@@ -14,7 +14,7 @@ from torch import Tensor
 from counterpoint.curvature import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal, Precision
-from counterpoint.goals import Gaussian, Likelihood
+from counterpoint.goals import Likelihood, Normal
 from counterpoint.posterior.prior import Each, groups
 from counterpoint.posterior.status import Status
 
@@ -64,7 +64,7 @@ class Fit:
             likelihood, target = likelihoods[name], targets[name]
             each = likelihood.nll_each(output, target).detach().double().cpu()
             self.nll += float(weight @ each)
-            if isinstance(likelihood, Gaussian):
+            if isinstance(likelihood, Normal):
                 error = (target.reshape(output.shape).double() - output.double()).square()
                 scaled = (error / likelihood.noise.detach().double()).reshape(batch.rows, -1).cpu()
                 self.residual += float(weight @ scaled.sum(1))

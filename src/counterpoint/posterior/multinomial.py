@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from counterpoint.gaussian import Dense, Factors, Kronecker, Outer
+from counterpoint.gaussian import Dense, Factors, Kronecker, LayerJacobian
 from counterpoint.posterior.rows import blocks
 from counterpoint.seeding import generator
 
@@ -39,10 +39,10 @@ def contrasts(classes: int) -> Float64[Tensor, "classes contrasts"]:
     return result
 
 
-def jacobian(design: Float64[Tensor, "rows width"], classes: int) -> list[Outer]:
+def jacobian(design: Float64[Tensor, "rows width"], classes: int) -> list[LayerJacobian]:
     """Of the logits of all classes by the weights in contrasts: ``B ⊗ φ'`` for each row."""
     deltas = contrasts(classes)[:, None, None].expand(design.shape[0], -1, 1, 1, -1)
-    return [Outer(WEIGHT, None, design[:, None, None], deltas)]
+    return [LayerJacobian(WEIGHT, None, design[:, None, None], deltas)]
 
 
 @dataclass(frozen=True)

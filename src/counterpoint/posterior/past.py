@@ -31,7 +31,7 @@ from counterpoint.posterior.newton import (
 )
 from counterpoint.posterior.tuning import Fitted
 
-__all__ = ["Past"]
+__all__ = ["QuadraticLikelihood"]
 
 _SAMPLE = 4096
 """Most new rows whose own curvature preconditions; of more, as many are drawn."""
@@ -40,7 +40,7 @@ Weights = Float64[Tensor, "width contrasts"]
 
 
 @dataclass(frozen=True)
-class Past(Ridge):
+class QuadraticLikelihood(Ridge):
     """The quadratic of rows that are gone, beside the log prior.
 
     Attributes:
@@ -57,7 +57,7 @@ class Past(Ridge):
     @classmethod
     def of(
         cls, weights: Weights, precision: Precision, prior: float, keep: float, contrasts: int
-    ) -> "Past":
+    ) -> "QuadraticLikelihood":
         """From a posterior.
 
         Args:

@@ -12,7 +12,7 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Precision, precision_from
 from counterpoint.posterior.categorical import CategoricalPredictive, labels_within, probit
 from counterpoint.posterior.multinomial import WEIGHT, Multinomial, contrasts, jacobian
-from counterpoint.posterior.past import Past
+from counterpoint.posterior.past import QuadraticLikelihood
 from counterpoint.posterior.rows import blocks, checked_weight, design, refuse_width
 from counterpoint.posterior.status import Status
 from counterpoint.posterior.tuning import Fitted, Search
@@ -196,9 +196,9 @@ class Softmax:
         gained = self._past(1.0, self.classes).log_likelihood(weights[:, : self.classes - 1])
         return 0.0 - gained
 
-    def _past(self, keep: float, classes: int) -> Past:
+    def _past(self, keep: float, classes: int) -> QuadraticLikelihood:
         weights = self.mean @ contrasts(self.classes)
-        return Past.of(weights, self.precision, self.prior, keep, classes - 1)
+        return QuadraticLikelihood.of(weights, self.precision, self.prior, keep, classes - 1)
 
     @property
     def _log_likelihood(self) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoint.goals import Categorical, Gaussian, Goals
+from counterpoint.goals import Categorical, Goals, Normal
 from counterpoint.table.prepare import Prepared, Target
 from counterpoint.train import Tensors
 
@@ -53,7 +53,7 @@ def make_goals(
     likelihoods = [
         Categorical(validate=False)
         if target.categorical
-        else Gaussian(known.get(target.name) or 1.0, validate=False)
+        else Normal(known.get(target.name) or 1.0, validate=False)
         for target in targets
     ]
     means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]

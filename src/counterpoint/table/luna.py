@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.derivatives import values_and_directional
-from counterpoint.goals import Categorical, Gaussian, Goals, Likelihood, diversity
+from counterpoint.goals import Categorical, Goals, Likelihood, Normal, diversity
 from counterpoint.nn import TableNet
 from counterpoint.table.prepare import Target
 
@@ -49,7 +49,7 @@ def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight
             the goal out.
     """
     likelihoods = [
-        Categorical(validate=False) if target.categorical else Gaussian(1.0, validate=False)
+        Categorical(validate=False) if target.categorical else Normal(1.0, validate=False)
         for target in targets
     ]
     means = [float(target.weight[train].mean()) for target in targets]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.curvature import Batch
-from counterpoint.goals import Categorical, Gaussian, Likelihood
+from counterpoint.goals import Categorical, Likelihood, Normal
 from counterpoint.nn import TableNet
 from counterpoint.table.prepare import Prepared, Target
 
@@ -49,7 +49,7 @@ def likelihoods(noise: Mapping[str, float | None]) -> dict[str, Likelihood]:
         noise: target -> noise variance of a number, standardised; None of a category.
     """
     made = [
-        Categorical(validate=False) if value is None else Gaussian(value, validate=False)
+        Categorical(validate=False) if value is None else Normal(value, validate=False)
         for value in noise.values()
     ]
     return {str(place): likelihood for place, likelihood in enumerate(made)}

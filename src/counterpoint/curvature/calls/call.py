@@ -8,11 +8,11 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.gaussian import Lookup, Outer, Rows
+from counterpoint.gaussian import FullJacobian, LayerJacobian, LookupJacobian
 
 __all__ = ["Arguments", "Call", "Entry", "Layout"]
 
-Entry = Outer | Lookup | Rows
+Entry = LayerJacobian | LookupJacobian | FullJacobian
 """One factored Jacobian."""
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from counterpoint.curvature.calls.call import Arguments, Call, Entry
-from counterpoint.gaussian import Outer
+from counterpoint.gaussian import LayerJacobian
 
 __all__ = ["Convolution"]
 
@@ -91,7 +91,7 @@ class Convolution(Call):
         patches = self._patches(self.inputs[rows].to(deltas.dtype))
         shape = (*deltas.shape[:2], self.groups, deltas.shape[2] // self.groups, -1)
         deltas = deltas.reshape(shape).transpose(3, 4)
-        return [Outer(self.weight, self.bias, patches, deltas)]
+        return [LayerJacobian(self.weight, self.bias, patches, deltas)]
 
     def _patches(
         self, inputs: Float[Tensor, "rows channels ..."]

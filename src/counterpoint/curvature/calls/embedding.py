@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from counterpoint.curvature.calls.call import Arguments, Call, Entry
-from counterpoint.gaussian import Lookup
+from counterpoint.gaussian import LookupJacobian
 
 __all__ = ["Embedding"]
 
@@ -53,4 +53,4 @@ class Embedding(Call):
         """One row of the table a position."""
         index = self.index[rows]
         deltas = deltas.reshape(*deltas.shape[:2], -1, deltas.shape[-1])
-        return [Lookup(self.weight, index.reshape(index.shape[0], -1), deltas)]
+        return [LookupJacobian(self.weight, index.reshape(index.shape[0], -1), deltas)]

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.curvature.calls.call import Arguments, Call, Entry
-from counterpoint.gaussian import Outer
+from counterpoint.gaussian import LayerJacobian
 
 __all__ = ["Linear"]
 
@@ -64,4 +64,4 @@ class Linear(Call):
         inputs = self.inputs[rows]
         inputs = inputs.reshape(inputs.shape[0], 1, -1, inputs.shape[-1])
         deltas = deltas.reshape(*deltas.shape[:2], 1, -1, deltas.shape[-1])
-        return [Outer(self.weight, self.bias, inputs.to(deltas.dtype), deltas)]
+        return [LayerJacobian(self.weight, self.bias, inputs.to(deltas.dtype), deltas)]

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from counterpoint.curvature.calls.call import Arguments, Call, Entry
-from counterpoint.gaussian import Rows
+from counterpoint.gaussian import FullJacobian
 
 __all__ = ["Affine"]
 
@@ -102,9 +102,9 @@ class Affine(Call):
         found = list[Entry]()
         if self.weight is not None:
             scaled = deltas * self.inputs[rows].to(deltas.dtype)[:, None]
-            found.append(Rows(self.weight, self._summed(scaled)))
+            found.append(FullJacobian(self.weight, self._summed(scaled)))
         if self.bias is not None:
-            found.append(Rows(self.bias, self._summed(deltas)))
+            found.append(FullJacobian(self.bias, self._summed(deltas)))
         return found
 
     def _summed(self, values: Float[Tensor, "rows columns ..."]) -> Tensor:

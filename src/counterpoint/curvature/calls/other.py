@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.curvature.calls.call import Arguments, Call, Entry, Layout
-from counterpoint.gaussian import Rows
+from counterpoint.gaussian import FullJacobian
 
 __all__ = ["Other"]
 
@@ -96,7 +96,7 @@ class Other(Call):
             warnings.filterwarnings("ignore", "There is a performance drop")
             found = torch.vmap(pair)(inputs, deltas.flatten(0, 1))
         return [
-            Rows(name, value.unflatten(0, (-1, count)).to(deltas.dtype))
+            FullJacobian(name, value.unflatten(0, (-1, count)).to(deltas.dtype))
             for name, value in found.items()
         ]
 

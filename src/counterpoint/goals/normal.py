@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
+from torch.distributions import Normal as NormalDistribution
 
 from counterpoint.errors import InputError
 from counterpoint.goals.checks import (
@@ -21,10 +22,10 @@ from counterpoint.goals.checks import (
 from counterpoint.goals.likelihood import Likelihood
 from counterpoint.goals.noise import normals
 
-__all__ = ["Gaussian"]
+__all__ = ["Normal"]
 
 
-class Gaussian(Likelihood):
+class Normal(Likelihood):
     r"""A number that scatters normally around the output, with known or learned noise.
 
     .. math::
@@ -44,7 +45,7 @@ class Gaussian(Likelihood):
     Raises:
         InputError: a noise that is not positive and finite, or `outputs` below 1.
 
-    >>> Gaussian(noise=0.21).nll(torch.zeros(1), torch.zeros(1))  # log(2 pi 0.21) / 2
+    >>> Normal(noise=0.21).nll(torch.zeros(1), torch.zeros(1))  # log(2 pi 0.21) / 2
     tensor(0.1386)
     """
 
@@ -57,12 +58,12 @@ class Gaussian(Likelihood):
     ) -> None:
         super().__init__(validate=validate)
         if outputs < 1:
-            raise InputError(f"gaussian likelihood: outputs must be at least 1, found {outputs}")
+            raise InputError(f"normal likelihood: outputs must be at least 1, found {outputs}")
         self.learned = isinstance(noise, str)
         if isinstance(noise, str):
             if noise != "learned":
                 raise InputError(
-                    f"gaussian likelihood: noise must be a variance or 'learned', found {noise!r}"
+                    f"normal likelihood: noise must be a variance or 'learned', found {noise!r}"
                 )
             self.log_noise = nn.Parameter(torch.zeros(outputs))
         elif isinstance(noise, Tensor) and noise.ndim > 0:
@@ -89,15 +90,15 @@ class Gaussian(Likelihood):
         Raises:
             InputError: another shape or type, or a target that is not finite.
         """
-        check_output("gaussian", output)
-        target = check_same_shape("gaussian", output, target)
+        check_output("normal", output)
+        target = check_same_shape("normal", output, target)
         if not target.is_floating_point():
             raise InputError(
-                f"gaussian likelihood: target must be floating point, found {target.dtype}; "
+                f"normal likelihood: target must be floating point, found {target.dtype}; "
                 "convert it (for example .float())"
             )
         if self.validate and readable(target):
-            check_range("gaussian likelihood: target", target)
+            check_range("normal likelihood: target", target)
         log_noise = self._log_noise_for(output)
         # Half precision would lose small residuals; the loss is computed in float32 or better.
         dtype = torch.promote_types(output.dtype, torch.float32)
@@ -116,7 +117,7 @@ class Gaussian(Likelihood):
             InputError: the number of outputs is not that of the noises.
         """
         deviation = (0.5 * self._log_noise_for(output)).exp()
-        return Independent(Normal(output, deviation.expand_as(output)), output.ndim - 1)
+        return Independent(NormalDistribution(output, deviation.expand_as(output)), output.ndim - 1)
 
     def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
         r"""A root of the Fisher information, :math:`1 / \sigma_k`, one column an output.
@@ -128,10 +129,10 @@ class Gaussian(Likelihood):
             InputError: an output that is not floating point or has no rows, or another number of
                 outputs than of noises.
 
-        >>> Gaussian(noise=0.25).root(torch.zeros(1))
+        >>> Normal(noise=0.25).root(torch.zeros(1))
         tensor([[2.]])
         """
-        check_output("gaussian", output)
+        check_output("normal", output)
         output = as_floats(output)
         inverse = (-0.5 * self._log_noise_for(output)).exp().to(output.dtype)
         # Not expanded: about an output that is not finite nothing finite can be said.
@@ -149,7 +150,7 @@ class Gaussian(Likelihood):
         Raises:
             InputError: as `root`.
         """
-        check_output("gaussian", output)
+        check_output("normal", output)
         output = as_floats(output.detach())
         deviation = (0.5 * self._log_noise_for(output).detach()).exp().to(output.dtype)
         return output + deviation * normals(output, generator)
@@ -166,7 +167,7 @@ class Gaussian(Likelihood):
             return self.log_noise.reshape(())
         if output.ndim < 2 or output.shape[-1] != noises:
             raise InputError(
-                f"gaussian likelihood: output must have {noises} columns, one a noise, "
+                f"normal likelihood: output must have {noises} columns, one a noise, "
                 f"found shape {tuple(output.shape)}"
             )
         return self.log_noise
@@ -175,12 +176,12 @@ class Gaussian(Likelihood):
 def _log_variance(variance: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
     if variance.ndim > 1 or variance.numel() == 0:
         raise InputError(
-            "gaussian likelihood: noise must be one variance or one an output, "
+            "normal likelihood: noise must be one variance or one an output, "
             f"found shape {tuple(variance.shape)}"
         )
-    check_range("gaussian likelihood: noise", variance.reshape(-1))
+    check_range("normal likelihood: noise", variance.reshape(-1))
     if (variance <= 0).any():
         raise InputError(
-            f"gaussian likelihood: noise must be positive, found {variance.min().item():g}"
+            f"normal likelihood: noise must be positive, found {variance.min().item():g}"
         )
     return variance.log()
