@@ -17,12 +17,10 @@ CIRCLES = {
 """Import from one file to another of its room that closes a circle -> why it may."""
 
 BELOW_FACES = {
-    "cli -> table.findings": "until findings are a room",
     "continual -> goals.checks": "`one_hot`, an internal step of two rooms",
     "continual -> train.progress": "until scenarios run on train.fit",
     "estimators -> posterior.rows": "`checked_weight`, until it has one home",
     "posterior -> gaussian.state": "reads one structure out of a larger file",
-    "report -> table.findings": "until findings are a room",
     "table -> estimators.checks": "the arguments of scikit-learn's estimators, which both are",
     "table -> recipe.sections": "until there is one Training",
     "train -> balance.saved": "until state has one home",

@@ -14,10 +14,12 @@ PACKAGE = "counterpoint"
 
 FLOORS = {
     # the ground: single modules that every room may use
-    "errors": -1,
+    "errors": -2,
+    "plain": -1,
     "seeding": -1,
     # rooms
     "datasets": 0,
+    "findings": 0,
     "parameters": 0,
     "recipe": 0,
     "storage": 0,
@@ -25,6 +27,7 @@ FLOORS = {
     "nn": 1,
     "gaussian": 1,
     "goals": 2,
+    "report": 2,
     "balance": 3,
     "curvature": 3,
     "train": 4,
@@ -32,9 +35,8 @@ FLOORS = {
     "posterior": 5,
     "estimators": 6,
     "table": 7,
-    "report": 8,
-    "cli": 9,
-    "__main__": 10,
+    "cli": 8,
+    "__main__": 9,
 }
 
 LONGEST_FILE = 400

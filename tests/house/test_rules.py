@@ -52,7 +52,7 @@ def test_an_import_from_the_same_floor_is_found(tree):
 def test_the_ground_may_not_look_up(tree):
     package = tree(errors="from counterpoint.storage import Lock", storage__in____init__="")
     assert rules.imports_upwards(package) == [
-        "errors.py:1: errors (floor -1) imports storage (floor 0)"
+        "errors.py:1: errors (floor -2) imports storage (floor 0)"
     ]
 
 

@@ -23,7 +23,6 @@ SEVERAL_HOMES = {
     "Memory",
     "Plan",
     "Posterior",
-    "Reliability",
     "Rows",
     "Rule",
     "Run",

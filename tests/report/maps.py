@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from counterpoint.table.findings import IgnoranceMap
+from counterpoint.findings import IgnoranceMap
 
 
 def mapped(target: str, scale: float = 1.0, seed: int = 5) -> IgnoranceMap:

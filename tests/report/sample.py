@@ -5,7 +5,7 @@ import random
 from dataclasses import replace
 from statistics import NormalDist, fmean
 
-from counterpoint.table.findings import (
+from counterpoint.findings import (
     Bins,
     ColumnFindings,
     Coverage,
@@ -15,7 +15,7 @@ from counterpoint.table.findings import (
     HeldOut,
     Importance,
     KnownLeast,
-    Reliability,
+    ReliabilityCurve,
     TargetFindings,
 )
 from report.maps import disguised, lined, mapped
@@ -162,7 +162,7 @@ def _category(draw: random.Random, rows: int) -> TargetFindings:
         {"accuracy": accuracy, "log loss": 0.713, "Brier score": 0.341, "AUC": None},
         {"accuracy": 0.39, "log loss": 1.52, "Brier score": 0.742},
         classes=list(_STATES),
-        reliability=Reliability(mean, share, counts, 0.031),
+        reliability=ReliabilityCurve(mean, share, counts, 0.031),
         confusion=confusion,
     )
 

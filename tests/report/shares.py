@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
-from counterpoint.table.findings import AlarmFindings, BalanceFindings
+from counterpoint.findings import AlarmFindings, BalanceFindings
 
 
 def balanced(goals: list[str], steps: int = 240, seed: int = 3) -> BalanceFindings:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from counterpoint.findings import AlarmFindings, BalanceFindings, Findings
+from counterpoint.plain import from_plain, to_plain
 from counterpoint.report import render
 from counterpoint.report.sections.balance import balance
 from counterpoint.report.sections.timeline import Curves
-from counterpoint.table.findings import AlarmFindings, BalanceFindings, Findings
 from report.reading import as_tree, text_of
 from report.sample import empty, rich
 from report.shares import balanced
@@ -160,9 +161,9 @@ def test_unlike_scales_are_drawn_on_a_logarithm():
 
 def test_findings_come_back_from_json():
     found = rich()
-    assert Findings.from_json(found.to_json()) == found
+    assert from_plain(Findings, to_plain(found)) == found
     alone = replace(found, balance=None)
-    assert Findings.from_json(alone.to_json()) == alone
+    assert from_plain(Findings, to_plain(alone)) == alone
 
 
 _MAYBE = st.none() | st.floats(allow_nan=True, allow_infinity=True)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoint.findings import IgnoranceMap
 from counterpoint.report import render
 from counterpoint.report.figures import Field, Figure
 from counterpoint.report.sections.ignorance import ignorance
-from counterpoint.table.findings import IgnoranceMap
 from report.maps import disguised, lined, mapped
 from report.reading import as_tree, outline, text_of
 from report.sample import HOSTILE, empty

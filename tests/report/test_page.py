@@ -11,19 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import counterpoint.report
-from counterpoint.report import render
-from counterpoint.report.markup import Markup
-from counterpoint.report.parts import Section, within
-from counterpoint.table.findings import (
+from counterpoint.findings import (
     Coverage,
     EmbeddingMap,
     EpochRow,
     Findings,
     HeldOut,
     KnownLeast,
-    Reliability,
+    ReliabilityCurve,
     TargetFindings,
 )
+from counterpoint.plain import from_plain, to_plain
+from counterpoint.report import render
+from counterpoint.report.markup import Markup
+from counterpoint.report.parts import Section, within
 from report.reading import as_tree, outline, text_of
 from report.sample import HOSTILE, empty, named, rich
 
@@ -66,7 +67,7 @@ def test_the_rich_page_is_well_formed_and_has_its_sections(page):
 
 def test_rendering_is_a_pure_function(page):
     assert render(rich()) == page
-    assert render(Findings.from_json(rich().to_json())) == page
+    assert render(from_plain(Findings, to_plain(rich()))) == page
 
 
 def test_every_figure_has_a_title_a_description_and_an_explanation(page):
@@ -197,7 +198,7 @@ def test_constant_values_and_zero_deviations():
     ],
 )
 def test_the_calibration_error_is_said_with_chance_taken_off(error, said):
-    found = Reliability([0.7], [0.6], [20], error)
+    found = ReliabilityCurve([0.7], [0.6], [20], error)
     target = TargetFindings("y", "category", {"accuracy": 0.6}, reliability=found)
     text = text_of(as_tree(render(replace(empty(), targets=[target]))))
     # on the tile, beside the figure and in the figure's description
@@ -269,7 +270,7 @@ def _target(held, coverage, bins, matrix, metrics) -> TargetFindings:
         {"RMSE": metrics[2], "accuracy": metrics[3]},
         held_out=HeldOut(list(range(len(held[0]))), *held),
         coverage=Coverage(*coverage),
-        reliability=Reliability(
+        reliability=ReliabilityCurve(
             [b[0] for b in bins], [b[1] for b in bins], [b[2] for b in bins], metrics[0]
         ),
         confusion=matrix,
@@ -332,7 +333,7 @@ def test_sections_that_would_be_too_large_are_left_out_and_said():
 
 
 def test_nothing_in_the_room_imports_torch_or_draws_with_anything_else():
-    allowed = {"counterpoint.errors", "counterpoint.report", "counterpoint.table.findings"}
+    allowed = {"counterpoint.errors", "counterpoint.report", "counterpoint.findings"}
     for path in Path(counterpoint.report.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("counterpoint"):

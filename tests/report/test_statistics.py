@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from counterpoint.findings import Coverage, HeldOut, TargetFindings
 from counterpoint.report.statistics import (
     binomial_band,
     expected_cover,
     standardised,
     wilson,
 )
-from counterpoint.table.findings import Coverage, HeldOut, TargetFindings
 
 
 @settings(deadline=None)

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterpoint.findings import Findings, ShiftFindings, UpdateFindings
+from counterpoint.plain import from_plain, to_plain
 from counterpoint.report import render
 from counterpoint.report.sections import sections
 from counterpoint.report.sections.moved import moved_card
 from counterpoint.report.sections.updates import updates
-from counterpoint.table.findings import Findings, ShiftFindings, UpdateFindings
 from report.reading import as_tree, outline, text_of
 from report.sample import HOSTILE, empty, rich
 from report.updated import condition, disguised_update, several, shifts, target, update
@@ -265,5 +266,5 @@ def test_hundreds_of_wide_updates_stay_below_a_megabyte():
 def test_findings_with_updates_survive_json():
     exact = [replace(item, shifts=item.shifts[:5]) for item in several()]  # NaN equals nothing
     found = replace(rich(20, 2), updates=exact)
-    assert Findings.from_json(json.loads(json.dumps(found.to_json()))) == found
-    assert render(Findings.from_json(found.to_json())) == render(found)
+    assert from_plain(Findings, json.loads(json.dumps(to_plain(found)))) == found
+    assert render(from_plain(Findings, to_plain(found))) == render(found)

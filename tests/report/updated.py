@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from counterpoint.table.findings import ShiftFindings, UpdatedTarget, UpdateFindings
+from counterpoint.findings import ShiftFindings, UpdatedTarget, UpdateFindings
 
 
 def shifts() -> list[ShiftFindings]:

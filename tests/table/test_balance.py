@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from counterpoint.balance.monitor import Alarm, Kind
+from counterpoint.plain import from_plain, to_plain
 from counterpoint.recipe import Recipe
 from counterpoint.table import Context, Findings, TableClassifier, TableRegressor, fit_table
 from counterpoint.table.describe import describe_balance
@@ -36,7 +37,7 @@ def test_the_findings_tell_how_the_targets_shared_the_steps(shared):
     assert first == pytest.approx([0.5, 0.5], abs=1e-6)
     assert len(found.cosines) == len(found.cosine_step) <= 40
     assert np.array(found.cosines[0]).shape == (2, 2)
-    assert Findings.from_json(shared.findings.to_json()) == shared.findings
+    assert from_plain(Findings, to_plain(shared.findings)) == shared.findings
 
 
 def test_without_a_rule_there_is_nothing_to_tell(table):

@@ -1,5 +1,6 @@
 """Fitting, predicting, and keeping a model of a table."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from counterpoint.errors import InputError
+from counterpoint.findings import Findings
+from counterpoint.plain import from_plain, to_plain
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table import CategoryPrediction, NumberPrediction, TableModel, fit_table, to_frame
 from counterpoint.table.importance import measure_importance
@@ -298,12 +301,8 @@ def test_no_held_out_rows_no_claims(table):
 
 
 def test_findings_are_json_without_nan(fitted):
-    import json
-
-    from counterpoint.table import Findings
-
-    text = json.dumps(fitted.findings.to_json(), allow_nan=False)
-    assert Findings.from_json(json.loads(text)) == fitted.findings
+    text = json.dumps(to_plain(fitted.findings), allow_nan=False)
+    assert from_plain(Findings, json.loads(text)) == fitted.findings
 
 
 def test_a_category_is_less_sure_when_the_left_out_rows_say_so():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from counterpoint.plain import from_plain, to_plain
 from counterpoint.table import Findings, fit_table
 from tables import mixed, quick
 
@@ -70,6 +71,6 @@ def test_rows_far_away_are_far_away_and_less_known():
 
 
 def test_it_is_kept_and_read_back(fitted):
-    again = Findings.from_json(fitted.findings.to_json())
+    again = from_plain(Findings, to_plain(fitted.findings))
     assert again.maps == fitted.findings.maps
     assert again.uncertainty == "last-layer"

@@ -19,6 +19,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(told: Namespace) -> None:
     """Write one HTML file that shows the data, the training and the held-out predictions."""
+    from counterpoint.plain import to_plain
     from counterpoint.report import render
     from counterpoint.storage import write_file
     from counterpoint.table import TableModel
@@ -27,7 +28,7 @@ def run(told: Namespace) -> None:
     if findings is None:
         raise InputError(f"{told.model}: holds no evaluation to report")
     if told.json:
-        show_json(findings.to_json())
+        show_json(to_plain(findings))
         return
     file = told.model / "report.html" if told.out is None else told.out
     if not file.parent.is_dir():

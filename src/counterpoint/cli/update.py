@@ -15,8 +15,8 @@ from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 
 if TYPE_CHECKING:
+    from counterpoint.findings import ShiftFindings, UpdateFindings
     from counterpoint.table import TableModel
-    from counterpoint.table.findings import ShiftFindings, UpdateFindings
 
 __all__ = ["add", "run"]
 

@@ -8,7 +8,7 @@ opens offline, makes no request, runs without script, follows light and dark, an
 a sentence how to read it, `page` puts the parts together. Nothing here computes with tensors or
 writes a file.
 
->>> from counterpoint.table.findings import Findings
+>>> from counterpoint.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
 >>> render(empty).splitlines()[0]
 '<!DOCTYPE html>'

@@ -5,13 +5,13 @@ import hashlib
 from importlib.resources import files
 from string import Template
 
+from counterpoint.findings import Findings
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, escape, join, tag
 from counterpoint.report.parts import Section, named, within
 from counterpoint.report.sections import sections
 from counterpoint.report.sections.data import total_rows
 from counterpoint.report.words import ABSENT, amount, duration
-from counterpoint.table.findings import Findings
 
 __all__ = ["render"]
 
@@ -29,7 +29,7 @@ def render(findings: Findings) -> str:
     escaped.
 
     Args:
-        findings: what to show; see `counterpoint.table.findings`.
+        findings: what to show; see `counterpoint.findings`.
 
     Returns:
         The HTML; encode it as UTF-8.

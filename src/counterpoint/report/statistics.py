@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
+from counterpoint.findings import HeldOut, TargetFindings
 from counterpoint.report.figures.scale import finite
-from counterpoint.table.findings import HeldOut, TargetFindings
 
 __all__ = ["Cover", "binomial_band", "expected_cover", "standardised", "wilson"]
 

@@ -18,8 +18,8 @@ scikit-learn's interface.
 (True, True)
 """
 
+from counterpoint.findings import Findings
 from counterpoint.table.estimators import TableClassifier, TableRegressor
-from counterpoint.table.findings import Findings
 from counterpoint.table.fit import Context, Interrupted, fit_table
 from counterpoint.table.model import TableModel
 from counterpoint.table.predictions import (

@@ -9,8 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from counterpoint.nn import TableNet
-from counterpoint.table.findings import (
+from counterpoint.findings import (
     AlarmFindings,
     BalanceFindings,
     Bins,
@@ -18,6 +17,7 @@ from counterpoint.table.findings import (
     EmbeddingMap,
     EpochRow,
 )
+from counterpoint.nn import TableNet
 from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.schema import Column, Schema
 from counterpoint.train import Balance, Row

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from counterpoint.findings import Findings, HeldOut, Importance, KnownLeast, TargetFindings
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import nll
 from counterpoint.table.describe import (
@@ -19,7 +20,6 @@ from counterpoint.table.describe import (
     describe_history,
     finite,
 )
-from counterpoint.table.findings import Findings, HeldOut, Importance, KnownLeast, TargetFindings
 from counterpoint.table.ignorance import map_ignorance
 from counterpoint.table.importance import measure_importance
 from counterpoint.table.measures import (

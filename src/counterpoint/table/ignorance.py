@@ -11,11 +11,11 @@ from scipy.stats import spearmanr
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from counterpoint.findings import IgnoranceMap, Importance
 from counterpoint.nn import TableNet
 from counterpoint.seeding import generator
 from counterpoint.table.describe import finite
 from counterpoint.table.encode import encode_inputs
-from counterpoint.table.findings import IgnoranceMap, Importance
 from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.model import TableModel
 from counterpoint.table.network import compute_encoded

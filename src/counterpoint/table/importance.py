@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from counterpoint.findings import Importance
 from counterpoint.seeding import generator
-from counterpoint.table.findings import Importance
 from counterpoint.table.schema import Schema
 
 __all__ = ["measure_importance"]

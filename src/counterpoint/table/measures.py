@@ -11,10 +11,10 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
+from counterpoint.findings import Coverage, ReliabilityCurve
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import brier, coverage, nll, pit, reliability, top_label
 from counterpoint.table.describe import finite
-from counterpoint.table.findings import Coverage, Reliability
 
 __all__ = ["category_measures", "covered", "number_measures", "reliable"]
 
@@ -71,7 +71,7 @@ def covered(distribution: Predictive, actual: Tensor, weight: Tensor) -> Coverag
     return Coverage(list(_LEVELS), observed[:, 0].tolist(), len(actual))
 
 
-def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> Reliability:
+def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> ReliabilityCurve:
     """Confidence against accuracy in ten bins of equal width, and the debiased calibration error.
 
     The error is None where no bin has two rows.
@@ -79,7 +79,7 @@ def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> Reliabili
     confidence, right = top_label(probabilities, actual)
     found = reliability(confidence, right, weight, bins=_BINS)
     place = (confidence * _BINS).long().clamp_max(_BINS - 1)
-    return Reliability(
+    return ReliabilityCurve(
         confidence=[finite(value) for value in found.confidence.tolist()],
         accuracy=[finite(value) for value in found.accuracy.tolist()],
         count=torch.bincount(place, minlength=_BINS).tolist(),

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from counterpoint.continual import OnlineEWC
 from counterpoint.errors import InputError
+from counterpoint.findings import MODEL_KIND, MODEL_SCHEMA, Findings
 from counterpoint.nn import TableNet
+from counterpoint.plain import from_plain, to_plain
 from counterpoint.recipe import Recipe, build, dump
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.encode import encode_inputs
-from counterpoint.table.findings import Findings
 from counterpoint.table.history import Learnt
 from counterpoint.table.kept import Kept
 from counterpoint.table.kinds import to_levels
@@ -28,9 +29,6 @@ from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS, Belief, Files, Part
 
 __all__ = ["Member", "TableModel"]
-
-_KIND = "table model"
-_SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -142,11 +140,11 @@ class TableModel:
             documents["told"] = asdict(self.told)
         documents["history"] = [learnt.to_json() for learnt in self.history]
         if self.findings is not None:
-            documents["evaluation"] = self.findings.to_json()
+            documents["evaluation"] = to_plain(self.findings)
         write_folder(
             path,
-            kind=_KIND,
-            schema=_SCHEMA,
+            kind=MODEL_KIND,
+            schema=MODEL_SCHEMA,
             tensors=tensors,
             documents=documents,
             texts={"recipe.toml": dump(self.recipe), "log.jsonl": self.log},
@@ -158,7 +156,7 @@ class TableModel:
     def identity(path: Path) -> str | None:
         """The identity that a model folder was saved with; None where there is no sound one."""
         try:
-            data = read_folder(path, kind=_KIND, schema=_SCHEMA).data
+            data = read_folder(path, kind=MODEL_KIND, schema=MODEL_SCHEMA).data
         except InputError:
             return None
         return data.get("identity") if isinstance(data, dict) else None
@@ -170,7 +168,7 @@ class TableModel:
         Raises:
             InputError: it is missing, damaged, of another version, or its parts do not fit.
         """
-        folder = read_folder(path, kind=_KIND, schema=_SCHEMA)
+        folder = read_folder(path, kind=MODEL_KIND, schema=MODEL_SCHEMA)
         try:
             return cls._assemble(folder)
         except InputError:
@@ -196,7 +194,10 @@ class TableModel:
             told=build(folder.document("told")) if folder.has("told.json") else None,
         )
         if folder.has("evaluation.json"):
-            return replace(model, findings=Findings.from_json(folder.document("evaluation")))
+            where = f"{folder.path}: evaluation"
+            return replace(
+                model, findings=from_plain(Findings, folder.document("evaluation"), where)
+            )
         return model
 
 

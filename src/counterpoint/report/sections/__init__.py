@@ -6,12 +6,13 @@ the steps), `targets` (with `number` and `category` for their kinds), `importanc
 map), `known_least`, `embeddings`. A section that has nothing to say is None or says so in a
 sentence. A new section is one file and one line below.
 
->>> from counterpoint.table.findings import Findings
+>>> from counterpoint.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
 >>> [section.title for section in sections(empty)]
 ['Results', 'Training', 'The data']
 """
 
+from counterpoint.findings import Findings
 from counterpoint.report.parts import Section
 from counterpoint.report.sections.balance import balance
 from counterpoint.report.sections.data import data
@@ -23,7 +24,6 @@ from counterpoint.report.sections.overview import overview
 from counterpoint.report.sections.targets import targets
 from counterpoint.report.sections.training import training
 from counterpoint.report.sections.updates import updates
-from counterpoint.table.findings import Findings
 
 __all__ = ["sections"]
 

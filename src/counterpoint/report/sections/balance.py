@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from counterpoint.findings import BalanceFindings, Findings
 from counterpoint.report.figures import Axis, Cells, Figure, Rule, finite
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Heading, Section, card, grid, plain, sized, table
 from counterpoint.report.sections.timeline import Curves, short, timeline
 from counterpoint.report.words import amount, listing, number, percent
-from counterpoint.table.findings import BalanceFindings, Findings
 
 __all__ = ["balance"]
 

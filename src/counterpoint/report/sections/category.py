@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from counterpoint.findings import ReliabilityCurve, TargetFindings
 from counterpoint.report.figures import (
     Axis,
     Cells,
@@ -15,7 +16,6 @@ from counterpoint.report.markup import Markup
 from counterpoint.report.parts import brief, card, plain
 from counterpoint.report.statistics import wilson
 from counterpoint.report.words import amount, number, percent
-from counterpoint.table.findings import Reliability, TargetFindings
 
 __all__ = ["calibration_told", "category_cards"]
 
@@ -32,7 +32,7 @@ def category_cards(target: TargetFindings, anchor: str) -> list[Markup]:
     return cards
 
 
-def _reliability(found: Reliability, anchor: str) -> Markup:
+def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
     bins = _bins(found)
     ends = [wilson(right, count) for _, right, count in bins]
     tips = [
@@ -71,11 +71,11 @@ def _reliability(found: Reliability, anchor: str) -> Markup:
     return card("Are the probabilities honest?", figures, told, reading)
 
 
-def _spans(edges: Sequence[float], found: Reliability) -> list[tuple[float, float, int]]:
+def _spans(edges: Sequence[float], found: ReliabilityCurve) -> list[tuple[float, float, int]]:
     return list(zip(edges, edges[1:], found.count, strict=False))
 
 
-def _bins(found: Reliability) -> list[tuple[float, float, int]]:
+def _bins(found: ReliabilityCurve) -> list[tuple[float, float, int]]:
     bins: list[tuple[float, float, int]] = []
     for sure, right, count in zip(found.confidence, found.accuracy, found.count, strict=False):
         known, share = finite(sure), finite(right)
@@ -85,7 +85,7 @@ def _bins(found: Reliability) -> list[tuple[float, float, int]]:
 
 
 def _told(
-    found: Reliability, bins: list[tuple[float, float, int]], ends: list[tuple[float, float]]
+    found: ReliabilityCurve, bins: list[tuple[float, float, int]], ends: list[tuple[float, float]]
 ) -> str:
     rows = sum(found.count)
     text = f"{amount(rows, 'held-out row')}, grouped by how sure the model was."

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from counterpoint.findings import UpdatedTarget, UpdateFindings
 from counterpoint.report.figures import finite
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import brief, named, plain
 from counterpoint.report.sections.overview import gain, shown
 from counterpoint.report.words import amount, listing, number, percent
-from counterpoint.table.findings import UpdatedTarget, UpdateFindings
 
 __all__ = ["forgotten", "learnt"]
 

@@ -1,11 +1,11 @@
 """What the data are: one line a column."""
 
+from counterpoint.findings import Bins, ColumnFindings, Findings
 from counterpoint.report.figures import finite, sparkline
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Cell, Heading, Section, named, plain, sized, table
 from counterpoint.report.words import ABSENT, amount, date, number, percent
-from counterpoint.table.findings import Bins, ColumnFindings, Findings
 
 __all__ = ["data", "total_rows"]
 

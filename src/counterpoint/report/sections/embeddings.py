@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from counterpoint.findings import EmbeddingMap, Findings
 from counterpoint.report.figures import Axis, Figure, Labels, Points, finite
 from counterpoint.report.markup import Markup
 from counterpoint.report.parts import Section, brief, card, grid, plain
 from counterpoint.report.words import amount, percent
-from counterpoint.table.findings import EmbeddingMap, Findings
 
 __all__ = ["embeddings"]
 

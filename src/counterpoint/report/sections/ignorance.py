@@ -3,11 +3,11 @@
 import math
 from itertools import pairwise
 
+from counterpoint.findings import Findings, IgnoranceMap
 from counterpoint.report.figures import Axis, Field, Figure, Line, Points, every, extent, finite
 from counterpoint.report.markup import Markup, join
 from counterpoint.report.parts import Section, brief, card, grid, plain
 from counterpoint.report.words import amount, knowledge_told, listing, number
-from counterpoint.table.findings import Findings, IgnoranceMap
 
 __all__ = ["ignorance"]
 

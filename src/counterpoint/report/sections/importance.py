@@ -1,10 +1,10 @@
 """Which columns matter: what shuffling each one costs."""
 
+from counterpoint.findings import Findings, Importance
 from counterpoint.report.figures import Axis, Figure, Rows, finite
 from counterpoint.report.markup import Markup, tag
 from counterpoint.report.parts import Section, brief, card, grid, plain
 from counterpoint.report.words import amount, listing, number
-from counterpoint.table.findings import Findings, Importance
 
 __all__ = ["importance", "ranked"]
 

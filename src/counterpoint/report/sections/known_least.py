@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from counterpoint.findings import Findings, KnownLeast
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Cell, Heading, Section, brief, named, plain, sized, table
 from counterpoint.report.sections.importance import ranked
 from counterpoint.report.words import ABSENT, amount, number
-from counterpoint.table.findings import Findings, KnownLeast
 
 __all__ = ["known_least"]
 

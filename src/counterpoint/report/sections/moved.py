@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from counterpoint.findings import ShiftFindings
 from counterpoint.report.figures import Axis, Figure, Rows, finite
 from counterpoint.report.markup import Markup, tag
 from counterpoint.report.parts import Cell, Heading, brief, card, named, plain, sized, table
 from counterpoint.report.words import ABSENT, amount, date, listing, number, percent
-from counterpoint.table.findings import ShiftFindings
 
 __all__ = ["moved_card", "moved_table"]
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import fields
 from statistics import NormalDist, fmean, median, pstdev
 
+from counterpoint.findings import Coverage, HeldOut, TargetFindings
 from counterpoint.report.figures import (
     Area,
     Axis,
@@ -21,7 +22,6 @@ from counterpoint.report.markup import Markup
 from counterpoint.report.parts import card
 from counterpoint.report.statistics import Cover, binomial_band, expected_cover, standardised
 from counterpoint.report.words import amount, number, percent
-from counterpoint.table.findings import Coverage, HeldOut, TargetFindings
 
 __all__ = ["number_cards"]
 

@@ -1,12 +1,12 @@
 """At the top: what was fitted, and how good it is in one look."""
 
+from counterpoint.findings import Findings, TargetFindings
 from counterpoint.report.figures import finite
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Section, grid, named, plain
 from counterpoint.report.sections.category import calibration_told
 from counterpoint.report.statistics import expected_cover
 from counterpoint.report.words import ABSENT, amount, knowledge_told, number, percent
-from counterpoint.table.findings import Findings, TargetFindings
 
 __all__ = ["gain", "overview", "shown"]
 

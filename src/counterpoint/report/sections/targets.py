@@ -1,11 +1,11 @@
 """One section a target, with the figures its kind calls for."""
 
+from counterpoint.findings import Findings, TargetFindings
 from counterpoint.report.markup import Markup, tag
 from counterpoint.report.parts import Section, grid
 from counterpoint.report.sections.category import category_cards
 from counterpoint.report.sections.number import number_cards
 from counterpoint.report.words import amount
-from counterpoint.table.findings import Findings, TargetFindings
 
 __all__ = ["targets"]
 

@@ -1,11 +1,11 @@
 """How training went: the score and each goal, epoch by epoch."""
 
+from counterpoint.findings import EpochRow, Findings
 from counterpoint.report.figures import Axis, Bands, Figure, Line, Points, Rule, finite, thin
 from counterpoint.report.figures.mark import Mark
 from counterpoint.report.markup import Markup, tag
 from counterpoint.report.parts import Section, card, grid, plain
 from counterpoint.report.words import amount, number
-from counterpoint.table.findings import EpochRow, Findings
 
 __all__ = ["training"]
 

@@ -1,5 +1,6 @@
 """What was learnt since the fit: one line an update, and the newest updates in full."""
 
+from counterpoint.findings import Findings, UpdateFindings
 from counterpoint.report.figures import finite
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
@@ -7,7 +8,6 @@ from counterpoint.report.parts import Cell, Heading, Section, grid, named, plain
 from counterpoint.report.sections.changes import forgotten, learnt
 from counterpoint.report.sections.moved import moved_card, moved_table
 from counterpoint.report.words import ABSENT, amount, duration, percent
-from counterpoint.table.findings import Findings, UpdateFindings
 
 __all__ = ["updates"]
 

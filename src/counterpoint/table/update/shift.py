@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2_contingency
 
-from counterpoint.table.findings import ShiftFindings
+from counterpoint.findings import ShiftFindings
 from counterpoint.table.schema import Column, Schema
 from counterpoint.table.tallies import Tallies, Tally
 

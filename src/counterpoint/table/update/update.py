@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
+from counterpoint.findings import UpdatedTarget, UpdateFindings
 from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
-from counterpoint.table.findings import UpdatedTarget, UpdateFindings
 from counterpoint.table.fit import Context, now
 from counterpoint.table.history import Learnt
 from counterpoint.table.kept import Kept

@@ -1,0 +1,44 @@
+"""What a fit and its updates found out, as plain values: a report draws them, `--json` prints them.
+
+`Findings` is all of it: the columns of the table, the training, the held-out predictions of every
+target, what matters, where little is known, and one `UpdateFindings` an update. The table room
+fills these in; `counterpoint.report` draws them; at rest they are the document `evaluation.json`
+of a model folder. Nothing here computes, and nothing here needs torch.
+
+Numbers are in the units of the table, never standardised. Lists are bounded in length by whoever
+fills them. What could not be computed is None, never NaN, so that the JSON is valid everywhere.
+
+>>> from counterpoint.plain import from_plain, to_plain
+>>> row = EpochRow(1, rate=0.01, seconds=0.5, train={"price": 0.25})
+>>> to_plain(row)["train"], from_plain(EpochRow, to_plain(row)) == row
+({'price': 0.25}, True)
+"""
+
+from counterpoint.findings.columns import Bins, ColumnFindings, EmbeddingMap, Importance
+from counterpoint.findings.findings import MODEL_KIND, MODEL_SCHEMA, Findings
+from counterpoint.findings.ignorance import IgnoranceMap, KnownLeast
+from counterpoint.findings.targets import Coverage, HeldOut, ReliabilityCurve, TargetFindings
+from counterpoint.findings.training import AlarmFindings, BalanceFindings, EpochRow
+from counterpoint.findings.updates import ShiftFindings, UpdatedTarget, UpdateFindings
+
+__all__ = [
+    "MODEL_KIND",
+    "MODEL_SCHEMA",
+    "AlarmFindings",
+    "BalanceFindings",
+    "Bins",
+    "ColumnFindings",
+    "Coverage",
+    "EmbeddingMap",
+    "EpochRow",
+    "Findings",
+    "HeldOut",
+    "IgnoranceMap",
+    "Importance",
+    "KnownLeast",
+    "ReliabilityCurve",
+    "ShiftFindings",
+    "TargetFindings",
+    "UpdateFindings",
+    "UpdatedTarget",
+]
