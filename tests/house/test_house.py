@@ -1,11 +1,14 @@
 """The rules of the house, held on this tree."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from counterpoint.findings import MODEL_KIND, MODEL_SCHEMA
+from counterpoint.storage import write_folder
 from house import imports, rules, words
 
 ROOT = Path(__file__).parents[2]
@@ -75,18 +78,48 @@ def test_nothing_names_a_machine_or_a_registry():
     assert not found, listing(found)
 
 
-@pytest.mark.parametrize("argument", [None, "--help", "--version"])
-def test_torch_is_not_imported_to_answer(argument):
-    call = f"sys.argv = ['counterpoint', {argument!r}]\nfrom counterpoint.cli import main\nmain()"
-    code = (
-        "import sys\n"
-        "import counterpoint\n"
-        "try:\n    " + ("pass" if argument is None else call.replace("\n", "\n    ")) + "\n"
+def imported_by(code):
+    """The heavy packages that a fresh interpreter has imported once it has run the code."""
+    ending = (
         "except SystemExit as end:\n    code = end.code or 0\n"
         "else:\n    code = 0\n"
-        "heavy = {'torch', 'pandas', 'sklearn', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'sklearn', 'scipy', 'rich'} & set(sys.modules)\n"
         "sys.exit(f'imported: {sorted(heavy)}' if heavy else code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    lines = "".join(f"    {line}\n" for line in code.splitlines())
+    program = f"import sys\ntry:\n{lines}{ending}"
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+
+def command(*arguments):
+    """Code that runs the command."""
+    return f"from counterpoint.cli import main\nmain({[str(word) for word in arguments]!r})"
+
+
+@pytest.mark.parametrize("room", ["", ".cli", ".findings", ".recipe", ".report", ".storage"])
+def test_torch_is_not_imported_with_a_room_that_needs_none(room):
+    done = imported_by(f"import counterpoint{room}")
     assert done.returncode == 0, done.stderr
-    assert argument is None or done.stdout.strip()
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_torch_is_not_imported_to_answer(argument):
+    done = imported_by(command(argument))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_torch_is_not_imported_to_draw_a_report(tmp_path):
+    document = json.loads((ROOT / "tests" / "findings" / "evaluation.json").read_text("utf-8"))
+    write_folder(
+        tmp_path / "m", kind=MODEL_KIND, schema=MODEL_SCHEMA, documents={"evaluation": document}
+    )
+    done = imported_by(command("report", tmp_path / "m"))
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "m" / "report.html").read_text("utf-8")
+    assert page.count("<svg") > 5
+    done = imported_by(command("report", tmp_path / "m", "--json"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == document

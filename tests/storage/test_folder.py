@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.storage import Layer, Lock, read_folder, sweep, write_file, write_folder
-from counterpoint.storage.layer import temporary
+from counterpoint.storage import FileSystem, Lock, read_folder, sweep, write_file, write_folder
+from counterpoint.storage.filesystem import temporary
 
 OLD = {"w": {"a": torch.arange(4.0)}}
 NEW = {"w": {"a": torch.arange(4.0) + 10.0}}
@@ -142,7 +142,7 @@ def test_a_folder_that_is_not_ours_is_never_overwritten(tmp_path):
     assert (tmp_path / "f" / "thesis.tex").read_text() == "precious"
 
 
-class Failing(Layer):
+class Failing(FileSystem):
     """Fails at the n-th call that changes the disk; `tell` counts the calls."""
 
     def __init__(self, at: int, error: type[BaseException] = OSError) -> None:
@@ -173,10 +173,10 @@ class Failing(Layer):
 def test_a_full_disk_at_any_call_leaves_the_old_folder(tmp_path):
     calls = Failing(at=0)
     write(tmp_path / "f")
-    write(tmp_path / "f", overwrite=True, layer=calls)
+    write(tmp_path / "f", overwrite=True, disk=calls)
     for at in range(1, calls.calls):
         with pytest.raises(InputError, match=r"No space left.*it needs [\d,]+ bytes"):
-            write(tmp_path / "f", NEW, overwrite=True, layer=Failing(at))
+            write(tmp_path / "f", NEW, overwrite=True, disk=Failing(at))
         assert read(tmp_path / "f").tensors("w")["a"][0] in (0, 10)
         assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
@@ -186,13 +186,13 @@ class Killed(BaseException):
 
 
 def test_a_kill_at_any_call_leaves_the_old_folder_or_the_new(tmp_path, monkeypatch):
-    monkeypatch.setattr("counterpoint.storage.layer._alive", lambda process: False)
+    monkeypatch.setattr("counterpoint.storage.filesystem._alive", lambda process: False)
     calls = Failing(at=0)
     write(tmp_path / "f")
-    write(tmp_path / "f", overwrite=True, layer=calls)
+    write(tmp_path / "f", overwrite=True, disk=calls)
     for at in range(1, calls.calls + 1):
         with pytest.raises(Killed):
-            write(tmp_path / "f", NEW, overwrite=True, layer=Failing(at, Killed))
+            write(tmp_path / "f", NEW, overwrite=True, disk=Failing(at, Killed))
         assert read(tmp_path / "f").tensors("w")["a"][0] in (0, 10)
         sweep(tmp_path)
         assert [p.name for p in tmp_path.iterdir()] == ["f"]
@@ -201,7 +201,7 @@ def test_a_kill_at_any_call_leaves_the_old_folder_or_the_new(tmp_path, monkeypat
 def test_sweep_leaves_what_is_not_ours(tmp_path, monkeypatch):
     (tmp_path / ".tmp-1-notes").mkdir()
     (tmp_path / ".counterpoint-tmp-otherhost-1-f").mkdir()
-    monkeypatch.setattr("counterpoint.storage.layer._alive", lambda process: False)
+    monkeypatch.setattr("counterpoint.storage.filesystem._alive", lambda process: False)
     assert sweep(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -214,7 +214,7 @@ def test_sweep_leaves_what_a_living_process_writes(tmp_path):
 def test_a_single_file_is_old_or_new(tmp_path):
     write_file(tmp_path / "a", b"old")
     with pytest.raises(InputError, match="No space left"):
-        write_file(tmp_path / "a", b"new", layer=Failing(at=1))
+        write_file(tmp_path / "a", b"new", disk=Failing(at=1))
     assert (tmp_path / "a").read_bytes() == b"old"
     write_file(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new"

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from counterpoint.storage import DISK, Layer
+from counterpoint.storage import DISK, FileSystem
 from counterpoint.train import Tensors, Training, fit
 
 
-class Stalling(Layer):
+class Stalling(FileSystem):
     """Waits before and after every system call of a save, so that kills land between them."""
 
     def __init__(self, seconds):
@@ -47,7 +47,7 @@ class Stalling(Layer):
         self._stalled(super().remove, path)
 
 
-class Stuck(Layer):
+class Stuck(FileSystem):
     """Stands still for a minute in the save of a later checkpoint."""
 
     def write(self, path, content):
@@ -70,7 +70,7 @@ def goals(model, batch):
     return {"fit": (output - batch["y"]).square().mean(), "size": output.square().mean() * 0.01}
 
 
-def train(folder, epochs, layer=DISK):
+def train(folder, epochs, disk=DISK):
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1))
     x = torch.randn(320, 4)
@@ -78,7 +78,7 @@ def train(folder, epochs, layer=DISK):
     training = Training(epochs=epochs, batch_size=20, rate=1e-2, log_every=3, checkpoint_steps=4)
     result = fit(
         model, goals, source, training,
-        validation=source, callbacks=[Slow()], folder=folder, command="make again", layer=layer,
+        validation=source, callbacks=[Slow()], folder=folder, command="make again", disk=disk,
     )  # fmt: skip
     weights = {name: value.tolist() for name, value in model.state_dict().items()}
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]
@@ -86,7 +86,7 @@ def train(folder, epochs, layer=DISK):
     return result
 
 
-def born(folder, epochs, layer):
+def born(folder, epochs, disk):
     """Fork a child that trains; it exits with 128 + signal when it was interrupted."""
     folder.parent.mkdir(exist_ok=True)
     child = os.fork()
@@ -96,7 +96,7 @@ def born(folder, epochs, layer):
     os.dup2(errors, 2)
     status = 1
     try:
-        result = train(folder, epochs, layer)
+        result = train(folder, epochs, disk)
         status = 128 + result.signal if result.signal else 0
     except KeyboardInterrupt:
         status = 99

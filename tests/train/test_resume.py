@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.storage import DISK, Layer, Lock, read_folder, write_folder
+from counterpoint.storage import DISK, FileSystem, Lock, read_folder, write_folder
 from counterpoint.train import NonFiniteError, Tensors, Training, fit
 from counterpoint.train.folder import RunFolder
 
@@ -272,7 +272,7 @@ def test_a_folder_in_use_and_one_that_is_something_else_are_refused(run, tmp_pat
         run(tmp_path / "file/run", SLOW)
 
 
-class Full(Layer):
+class Full(FileSystem):
     """A disk that is full from the n-th write on."""
 
     def __init__(self, writes):
@@ -290,7 +290,7 @@ class Full(Layer):
 def test_a_full_disk_stops_the_run_and_keeps_the_old_checkpoint(run, same, tmp_path, writes):
     straight, _ = run(tmp_path / "straight", SLOW)
     with pytest.raises(InputError, match=r"No space left on device.*are free"):
-        run(tmp_path / "run", SLOW, layer=Full(writes))
+        run(tmp_path / "run", SLOW, disk=Full(writes))
     assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000000"]
     resumed, _ = run(tmp_path / "run", SLOW)
     assert same(straight, resumed)
@@ -298,7 +298,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_old_checkpoint(run, same, tmp_p
 
 def test_a_disk_that_is_full_at_once_is_found_before_the_first_step(run, tmp_path):
     with pytest.raises(InputError, match="No space left"):
-        run(tmp_path / "run", SLOW, layer=Full(3), callbacks=[CrashAt(1)])
+        run(tmp_path / "run", SLOW, disk=Full(3), callbacks=[CrashAt(1)])
 
 
 def test_a_loss_that_is_not_finite_never_reaches_a_checkpoint(tmp_path, net, source):

@@ -20,13 +20,10 @@ def add(parser: ArgumentParser) -> None:
 def run(told: Namespace) -> None:
     """Write one HTML file that shows the data, the training and the held-out predictions."""
     from counterpoint.plain import to_plain
-    from counterpoint.report import render
+    from counterpoint.report import read_findings, render
     from counterpoint.storage import write_file
-    from counterpoint.table import TableModel
 
-    findings = TableModel.load(told.model).findings
-    if findings is None:
-        raise InputError(f"{told.model}: holds no evaluation to report")
+    findings = read_findings(told.model)
     if told.json:
         show_json(to_plain(findings))
         return

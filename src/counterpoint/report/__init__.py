@@ -1,12 +1,13 @@
 """One HTML page that shows what a fit found out, and the SVG figures it is made of.
 
-`render` takes the `Findings` of a fit and gives the page as a string: results against the
+`read_findings` reads the `Findings` of a model folder, and `render` gives the page as a string:
+results against the
 baseline, what updates taught since, predictions and whether their intervals are honest, columns
 that matter, rows of which least is known, training, data, embeddings. The page is one file: it
 opens offline, makes no request, runs without script, follows light and dark, and stays under 1 MB.
 `figures` draws (`Figure` and its marks, usable alone), `sections` chooses what to draw and says in
-a sentence how to read it, `page` puts the parts together. Nothing here computes with tensors or
-writes a file.
+a sentence how to read it, `page` puts the parts together. Nothing here computes with tensors,
+imports torch or writes a file.
 
 >>> from counterpoint.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
@@ -15,5 +16,6 @@ writes a file.
 """
 
 from counterpoint.report.page import render
+from counterpoint.report.read import read_findings
 
-__all__ = ["render"]
+__all__ = ["read_findings", "render"]

@@ -8,6 +8,7 @@ it is written under a temporary name, flushed file by file, and renamed; the man
 last. `read_folder` checks every byte before it returns any, never unpickles, and never follows a
 name out of the folder. `Lock` admits one writer; `sweep` clears what a killed writer left behind.
 `pack` makes one flat mapping of tensors out of a thing's state, `unpack` and `below` take it apart.
+Torch is imported when a tensor is read or written, and not for documents alone.
 
 >>> import tempfile, torch
 >>> from pathlib import Path
@@ -17,24 +18,23 @@ name out of the folder. `Lock` admits one writer; `sweep` clears what a killed w
 {'x': tensor([1., 1.])}
 """
 
+from counterpoint.storage.filesystem import DISK, FileSystem, sweep, write_file
 from counterpoint.storage.folder import (
     Folder,
-    JSONValue,
     digest_file,
     read_folder,
     refuse_existing,
     write_folder,
-    written_files,
 )
-from counterpoint.storage.layer import DISK, Layer, sweep, write_file
 from counterpoint.storage.lock import Lock
+from counterpoint.storage.manifest import JSONValue, written_files
 from counterpoint.storage.state import below, pack, refuse_other_settings, unpack
 
 __all__ = [
     "DISK",
+    "FileSystem",
     "Folder",
     "JSONValue",
-    "Layer",
     "Lock",
     "below",
     "digest_file",

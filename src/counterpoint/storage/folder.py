@@ -1,38 +1,29 @@
-"""Write and read one verified folder: a manifest, safetensors and JSON documents."""
+"""Write and read one verified folder: safetensors, JSON documents and texts beside a manifest."""
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from counterpoint.errors import InputError
-from counterpoint.storage.layer import DISK, Layer, refuse, sweep, temporary
+from counterpoint.storage.filesystem import DISK, FileSystem, refuse, sweep, temporary
+from counterpoint.storage.manifest import (
+    MANIFEST,
+    JSONValue,
+    from_json,
+    manifest_of,
+    read_manifest,
+    to_json,
+    verified,
+)
 
-__all__ = [
-    "Folder",
-    "JSONValue",
-    "digest_file",
-    "read_folder",
-    "refuse_existing",
-    "write_folder",
-    "written_files",
-]
+if TYPE_CHECKING:
+    # Documents are read without torch, which takes a second to import: a report needs no tensor.
+    # What needs one imports `storage.tensors` when it is called.
+    from torch import Tensor
 
-JSONValue: TypeAlias = Any
-"""What `json` reads and writes: None, bool, int, float, str, list, dict with string keys."""
-
-_MANIFEST = "manifest.json"
-_LIMIT = 64 * 2**20
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
+__all__ = ["Folder", "digest_file", "read_folder", "refuse_existing", "write_folder"]
 
 
 @dataclass(frozen=True)
@@ -49,16 +40,16 @@ class Folder:
     data: JSONValue
     files: Mapping[str, bytes]
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
+    def tensors(self, name: str) -> "dict[str, Tensor]":
         """The tensors of ``<name>.safetensors``.
 
         Raises:
             InputError: there is no such file, or it does not parse.
         """
-        try:
-            return load(self._content(f"{name}.safetensors"))
-        except SafetensorError as error:
-            raise InputError(f"{self.path / name}.safetensors: not readable: {error}") from error
+        from counterpoint.storage.tensors import from_bytes
+
+        file = f"{name}.safetensors"
+        return from_bytes(self._content(file), self.path / file)
 
     def document(self, name: str) -> JSONValue:
         """The value of ``<name>.json``.
@@ -66,7 +57,8 @@ class Folder:
         Raises:
             InputError: there is no such file, or it does not parse.
         """
-        return _parse(self.path / f"{name}.json", self._content(f"{name}.json"))
+        file = f"{name}.json"
+        return from_json(self._content(file), self.path / file)
 
     def text(self, name: str) -> str:
         """The text of the file `name`.
@@ -90,16 +82,16 @@ class Folder:
 
 
 def write_folder(
-    path: Path,
+    path: str | Path,
     *,
     kind: str,
     schema: int,
-    tensors: Mapping[str, Mapping[str, Tensor]] | None = None,
+    tensors: "Mapping[str, Mapping[str, Tensor]] | None" = None,
     documents: Mapping[str, JSONValue] | None = None,
     texts: Mapping[str, str] | None = None,
     data: JSONValue = None,
     overwrite: bool = False,
-    layer: Layer = DISK,
+    disk: FileSystem = DISK,
 ) -> None:
     """Write a folder that afterwards exists whole, or (on any failure) not at all.
 
@@ -112,36 +104,28 @@ def write_folder(
         texts: file name -> text, written as UTF-8.
         data: a JSON value kept in the manifest itself.
         overwrite: replace a folder of ours that is there already.
-        layer: the file system; tests pass one that fails.
+        disk: the file system; tests pass one that fails.
 
     Raises:
         InputError: the folder exists (and `overwrite` is off, or it is not one of ours), or the
             disk refused; what was there before is intact.
     """
+    path = Path(path)
     refuse_existing(path, overwrite=overwrite)
-    files = {f"{name}.safetensors": _pack(group) for name, group in (tensors or {}).items()}
-    files |= {f"{name}.json": _dump(value) for name, value in (documents or {}).items()}
+    files = _tensor_files(tensors or {})
+    files |= {f"{name}.json": to_json(value) for name, value in (documents or {}).items()}
     files |= {name: text.encode() for name, text in (texts or {}).items()}
-    manifest = {
-        "kind": kind,
-        "schema": schema,
-        "counterpoint": version("counterpoint"),
-        "torch": str(torch.__version__),
-        "files": {name: _describe(content) for name, content in sorted(files.items())},
-        "data": data,
-    }
-    manifest["sha256"] = hashlib.sha256(_dump(manifest)).hexdigest()
-    content = {**files, _MANIFEST: _dump(manifest)}
+    content = {**files, MANIFEST: manifest_of(kind, schema, files, data)}
     size = sum(len(part) for part in content.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent, only=path.name, layer=layer)
-        _commit(path, content, layer)
+        sweep(path.parent, only=path.name, disk=disk)
+        _commit(path, content, disk)
     except OSError as error:
         raise refuse(path, size, error) from error
 
 
-def read_folder(path: Path, *, kind: str, schema: int) -> Folder:
+def read_folder(path: str | Path, *, kind: str, schema: int) -> Folder:
     """Read a folder and verify all of it before returning any of it.
 
     Args:
@@ -153,25 +137,13 @@ def read_folder(path: Path, *, kind: str, schema: int) -> Folder:
         InputError: it is missing, of another kind or version, made by hand, truncated or changed;
             the message names the file, what was expected and what was found.
     """
-    manifest = _manifest(path, kind, schema)
-    for name, entry in manifest["files"].items():
-        _refuse_entry(path, name, entry)
-    _refuse_edited(path, manifest)
+    path = Path(path)
+    manifest = read_manifest(path, kind, schema)
     try:
-        files = {name: _verified(path, name, e) for name, e in manifest["files"].items()}
+        files = {name: verified(path, name, e) for name, e in manifest["files"].items()}
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     return Folder(path, manifest.get("data"), files)
-
-
-def written_files(path: Path) -> set[str]:
-    """The names that the manifest of a folder lists; none where there is no manifest to read."""
-    try:
-        found = json.loads((path / _MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return set()
-    files = found.get("files") if isinstance(found, dict) else None
-    return set(files) if isinstance(files, dict) else set()
 
 
 def digest_file(path: Path) -> str:
@@ -186,105 +158,42 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     Raises:
         InputError: it exists and `overwrite` is off, or it is not one of our folders.
     """
+    # a link that leads nowhere does not "exist", and would be replaced all the same
     if not path.exists() and not path.is_symlink():
         return
     if not overwrite:
         raise InputError(f"{path}: exists already; choose another name, or pass --overwrite")
-    if not (path / _MANIFEST).is_file():
+    if not (path / MANIFEST).is_file():
         raise InputError(f"{path}: not a counterpoint folder, so it is not overwritten")
 
 
-def _commit(path: Path, content: Mapping[str, bytes], layer: Layer) -> None:
+def _tensor_files(tensors: "Mapping[str, Mapping[str, Tensor]]") -> dict[str, bytes]:
+    if not tensors:
+        return {}
+    from counterpoint.storage.tensors import to_bytes
+
+    return {f"{name}.safetensors": to_bytes(group) for name, group in tensors.items()}
+
+
+def _commit(path: Path, content: Mapping[str, bytes], disk: FileSystem) -> None:
     beside, aside = temporary(path), temporary(path, "old")
     try:
-        layer.remove(beside)
-        layer.make(beside)
+        disk.remove(beside)
+        disk.make(beside)
         for name, part in content.items():
-            layer.write(beside / name, part)
-        layer.sync(beside)
+            disk.write(beside / name, part)
+        # Files and their names are on the disk before the folder gets its own name: after a power
+        # cut a reader finds it whole or not at all.
+        disk.sync(beside)
+        # A folder that is not empty cannot be renamed over (POSIX rename), so the old one goes
+        # aside first; killed between the two renames, `sweep` puts it back.
         if path.exists():
-            layer.rename(path, aside)
-        layer.rename(beside, path)
-        layer.sync(path.parent)
+            disk.rename(path, aside)
+        disk.rename(beside, path)
+        disk.sync(path.parent)
     except OSError:
         if aside.exists() and not path.exists():
-            layer.rename(aside, path)
-        layer.remove(beside)
+            disk.rename(aside, path)
+        disk.remove(beside)
         raise
-    layer.remove(aside)
-
-
-def _pack(group: Mapping[str, Tensor]) -> bytes:
-    # a copy each: safetensors refuses tensors that share memory
-    return save(
-        {key: value.detach().to("cpu", copy=True).contiguous() for key, value in group.items()}
-    )
-
-
-def _dump(value: JSONValue) -> bytes:
-    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
-def _describe(content: bytes) -> dict[str, JSONValue]:
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _parse(path: Path, content: bytes) -> JSONValue:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON: {error}") from error
-
-
-def _manifest(path: Path, kind: str, schema: int) -> dict[str, Any]:
-    file = path / _MANIFEST
-    if not path.exists():
-        # a writer that was killed between two renames has set the folder aside
-        sweep(path.parent, only=path.name)
-    if not path.exists():
-        raise InputError(f"{path}: no such folder")
-    if not file.is_file():
-        raise InputError(f"{path}: no {_MANIFEST} inside, so it is not a finished {kind} folder")
-    if file.stat().st_size > _LIMIT:
-        raise InputError(f"{file}: larger than {_LIMIT:,} bytes, so it is not one of ours")
-    found = _parse(file, file.read_bytes())
-    if not isinstance(found, dict) or not isinstance(found.get("files"), dict):
-        raise InputError(f"{file}: not a manifest: expected an object with 'files'")
-    if found.get("kind") != kind:
-        raise InputError(f"{path}: expected a {kind} folder, found {found.get('kind')!r}")
-    if found.get("schema") != schema:
-        raise InputError(
-            f"{path}: its layout has version {found.get('schema')!r} (written by counterpoint"
-            f" {found.get('counterpoint')!r}); this counterpoint reads version {schema}"
-        )
-    return found
-
-
-def _refuse_edited(path: Path, manifest: dict[str, Any]) -> None:
-    rest = {key: value for key, value in manifest.items() if key != "sha256"}
-    if hashlib.sha256(_dump(rest)).hexdigest() != manifest.get("sha256"):
-        raise InputError(f"{path / _MANIFEST}: damaged: it does not agree with its own sha256")
-
-
-def _refuse_entry(path: Path, name: str, entry: object) -> None:
-    if not _NAME.fullmatch(name):
-        raise InputError(f"{path / _MANIFEST}: refuses the file name {name!r}: not a plain name")
-    if not isinstance(entry, dict) or not isinstance(entry.get("size"), int):
-        raise InputError(f"{path / _MANIFEST}: no size and sha256 for {name!r}")
-
-
-def _verified(path: Path, name: str, entry: Mapping[str, Any]) -> bytes:
-    file = path / name
-    if file.is_symlink() or not file.is_file():
-        raise InputError(f"{file}: missing, though the manifest names it")
-    size = file.stat().st_size
-    if size != entry["size"]:
-        raise InputError(f"{file}: expected {entry['size']:,} bytes, found {size:,}; damaged")
-    content = file.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != entry.get("sha256"):
-        raise InputError(
-            f"{file}: damaged: expected sha256 {str(entry.get('sha256'))[:12]}…,"
-            f" found {digest[:12]}…"
-        )
-    return content
+    disk.remove(aside)

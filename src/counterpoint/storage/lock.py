@@ -4,7 +4,6 @@ import fcntl
 import os
 import socket
 from pathlib import Path
-from types import TracebackType
 
 from counterpoint.errors import InputError
 
@@ -27,6 +26,7 @@ class Lock:
     def __enter__(self) -> "Lock":
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
+            # the kernel's lock, not the file's being there: it ends with the process
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
@@ -43,12 +43,7 @@ class Lock:
         self._handle = handle
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from counterpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["below", "pack", "refuse_other_settings", "unpack"]
 
@@ -15,20 +15,25 @@ _PLAIN = "plain"
 
 
 def pack(
-    values: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]] | None = None
-) -> dict[str, Tensor]:
+    values: Mapping[str, Any], tensors: "Mapping[str, Mapping[str, Tensor]] | None" = None
+) -> "dict[str, Tensor]":
     """One flat mapping of tensors on the CPU.
 
     Args:
         values: plain values, as JSON holds them; a tensor among them is kept as one.
         tensors: groups of named tensors; each enters as ``group.name``.
 
+    >>> import torch
     >>> state = pack({"step": 3, "mean": torch.ones(2)}, {"rule": {"age": torch.zeros(1)}})
     >>> sorted(state)
     ['mean', 'plain', 'rule.age']
     >>> unpack(state)["step"], below(state, "rule")
     (3, {'age': tensor([0.])})
     """
+    # inside: whoever reads documents alone imports this room without torch
+    import torch
+    from torch import Tensor
+
     top = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     rest = {name: value for name, value in values.items() if name not in top}
     for group, named in (tensors or {}).items():
@@ -38,7 +43,7 @@ def pack(
     return {_PLAIN: text, **{n: v.detach().to("cpu", copy=True) for n, v in top.items()}}
 
 
-def unpack(state: Mapping[str, Tensor], what: str = "state") -> dict[str, Any]:
+def unpack(state: "Mapping[str, Tensor]", what: str = "state") -> dict[str, Any]:
     """The plain values that `pack` was given, and every tensor under the name that it has.
 
     Args:
@@ -54,7 +59,7 @@ def unpack(state: Mapping[str, Tensor], what: str = "state") -> dict[str, Any]:
     return {**{name: value for name, value in state.items() if name != _PLAIN}, **values}
 
 
-def below(state: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+def below(state: "Mapping[str, Tensor]", group: str) -> "dict[str, Tensor]":
     """The tensors of a group, by their own names."""
     head = f"{group}."
     return {

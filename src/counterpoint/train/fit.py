@@ -12,7 +12,7 @@ from torch import nn
 from counterpoint.balance import Balancer
 from counterpoint.goals import Goals
 from counterpoint.seeding import seeded
-from counterpoint.storage import DISK, JSONValue, Layer
+from counterpoint.storage import DISK, FileSystem, JSONValue
 from counterpoint.train.callbacks import Callback
 from counterpoint.train.compiled import CompiledStep
 from counterpoint.train.evaluate import modes_kept
@@ -50,7 +50,7 @@ def fit(
     recipe: JSONValue = None,
     command: str | None = None,
     progress: bool | str = True,
-    layer: Layer = DISK,
+    disk: FileSystem = DISK,
 ) -> Fit:
     """Train a model in place toward its goals: their mean, or what a balancer makes of them.
 
@@ -78,7 +78,7 @@ def fit(
         command: what to type to go on, shown when the run is interrupted.
         progress: a bar on a terminal, plain lines elsewhere, both on standard error; a text says
             what is being trained.
-        layer: the file system; tests pass one that fails.
+        disk: the file system; tests pass one that fails.
 
     Raises:
         InputError: bad settings, a folder with another recipe, a disk that is full.
@@ -91,7 +91,7 @@ def fit(
             whole = _describe(model, source, training, validation, split, recipe)
             if balancer is not None:
                 whole["balancer"] = balancer.describe()
-            place = stack.enter_context(RunFolder(folder, whole, layer))
+            place = stack.enter_context(RunFolder(folder, whole, disk))
         steps = -(-source.rows // training.batch_size) * training.epochs
         report = stack.enter_context(_Notes(reporter(progress, training.epochs, steps)))
         stack.enter_context(modes_kept(model))

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.storage import (
+    FileSystem,
     Folder,
     JSONValue,
-    Layer,
     Lock,
     read_folder,
     sweep,
@@ -40,16 +40,16 @@ class RunFolder:
     Args:
         path: the folder; made when missing.
         recipe: everything that decides the result; compared key by key with what is stored.
-        layer: the file system.
+        disk: the file system.
 
     Raises:
         InputError: the folder is in use, holds another recipe (names the first key that differs),
             holds something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, JSONValue], layer: Layer) -> None:
+    def __init__(self, path: Path, recipe: Mapping[str, JSONValue], disk: FileSystem) -> None:
         self.path = path
-        self._layer = layer
+        self._disk = disk
         self._recipe = json.loads(json.dumps(recipe))
         self.digest = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).hexdigest()
         self._checkpoints = path / "checkpoints"
@@ -63,8 +63,8 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         self._lock.__enter__()
         try:
-            sweep(self.path, layer=self._layer)
-            sweep(self._checkpoints, layer=self._layer)
+            sweep(self.path, disk=self._disk)
+            sweep(self._checkpoints, disk=self._disk)
             self._agree()
             self._log = Log(self.path / "log.jsonl")
         except BaseException:
@@ -105,10 +105,10 @@ class RunFolder:
             documents={"state": state},
             data={"run": self.digest},
             overwrite=True,
-            layer=self._layer,
+            disk=self._disk,
         )
         for old in self._list()[:-_KEPT]:
-            self._layer.remove(old)
+            self._disk.remove(old)
 
     def latest(self) -> tuple[Folder | None, list[str]]:
         """The newest checkpoint that is whole, and what was wrong with newer ones.
@@ -129,7 +129,7 @@ class RunFolder:
                 damaged.append(path)
                 continue
             for old in damaged:
-                self._layer.remove(old)
+                self._disk.remove(old)
             return found, [f"{note}; going back to {path.name}" for note in notes]
         if notes:
             raise InputError(
@@ -155,7 +155,7 @@ class RunFolder:
         if not path.exists():
             if self._list():
                 raise InputError(f"{self.path}: has checkpoints but no run.json; not a run folder")
-            write_file(path, json.dumps(self._recipe, indent=1).encode() + b"\n", layer=self._layer)
+            write_file(path, json.dumps(self._recipe, indent=1).encode() + b"\n", disk=self._disk)
             return
         try:
             stored = json.loads(path.read_bytes())

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from counterpoint.errors import InputError
 
-__all__ = ["DISK", "Layer", "refuse", "sweep", "temporary", "write_file"]
+__all__ = ["DISK", "FileSystem", "refuse", "sweep", "temporary", "write_file"]
 
 _LEFTOVER = re.compile(r"\.counterpoint-(tmp|old)-([^/]*)-(\d+)-(.+)")
 
 
-class Layer:
-    """What a save asks of the file system; a test passes a subclass that fails on purpose."""
+class FileSystem:
+    """What a save asks of the file system; a test passes one that fails on purpose."""
 
     def make(self, path: Path) -> None:
         """Create an empty folder."""
@@ -22,9 +22,10 @@ class Layer:
 
     def write(self, path: Path, content: bytes) -> None:
         """Write one new file and flush it to the disk."""
+        # x: never into a file that is there, so never through a link either
         with path.open("xb") as file:
             file.write(content)
-            file.flush()
+            file.flush()  # from Python's buffer to the system; fsync sees no further than that
             os.fsync(file.fileno())
 
     def sync(self, folder: Path) -> None:
@@ -47,12 +48,13 @@ class Layer:
             path.unlink(missing_ok=True)
 
 
-DISK = Layer()
+DISK = FileSystem()
 """The real file system."""
 
 
 def temporary(path: Path, purpose: str = "tmp") -> Path:
     """The name beside `path` under which this process prepares it."""
+    # host and process: on a disk that machines share, nobody sweeps what another still writes
     name = f".counterpoint-{purpose}-{_host()}-{os.getpid()}-{path.name}"
     return path.with_name(name)
 
@@ -70,7 +72,7 @@ def refuse(path: Path, size: int, error: OSError) -> InputError:
     )
 
 
-def write_file(path: Path, content: bytes, *, layer: Layer = DISK) -> None:
+def write_file(path: Path, content: bytes, *, disk: FileSystem = DISK) -> None:
     """Write one file so that a reader sees the old content or the new, never a part.
 
     Raises:
@@ -78,22 +80,22 @@ def write_file(path: Path, content: bytes, *, layer: Layer = DISK) -> None:
     """
     beside = temporary(path)
     try:
-        layer.remove(beside)
-        layer.write(beside, content)
-        layer.rename(beside, path)
-        layer.sync(path.parent)
+        disk.remove(beside)
+        disk.write(beside, content)
+        disk.rename(beside, path)
+        disk.sync(path.parent)
     except OSError as error:
-        layer.remove(beside)
+        disk.remove(beside)
         raise refuse(path, len(content), error) from error
 
 
-def sweep(parent: Path, *, only: str = "", layer: Layer = DISK) -> list[str]:
+def sweep(parent: Path, *, only: str = "", disk: FileSystem = DISK) -> list[str]:
     """Clear what killed writers of this machine left; an old version set aside is put back.
 
     Args:
         parent: the folder to look into.
         only: the name whose leftovers are meant; empty: all of them.
-        layer: the file system.
+        disk: the file system.
 
     Returns:
         The names that were removed or restored.
@@ -107,9 +109,9 @@ def sweep(parent: Path, *, only: str = "", layer: Layer = DISK) -> list[str]:
             continue
         target = path.with_name(match[4])
         if match[1] == "old" and not target.exists():
-            layer.rename(path, target)
+            disk.rename(path, target)
         else:
-            layer.remove(path)
+            disk.remove(path)
         swept.append(path.name)
     return swept
 
@@ -120,9 +122,9 @@ def _host() -> str:
 
 def _alive(process: int) -> bool:
     try:
-        os.kill(process, 0)
+        os.kill(process, 0)  # signal 0 only asks
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        return True  # it lives, and is somebody else's
     return True
