@@ -3,12 +3,11 @@
 import os
 import shlex
 from argparse import ArgumentParser, Namespace
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.cli.claim import claimed, refuse_foreign
-from counterpoint.cli.say import aligned, note, number, show, show_json
+from counterpoint.cli.say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe, build, dump, load
 
@@ -102,8 +101,8 @@ def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str])
 
 
 def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
-    from counterpoint.storage import digest_file, refuse_existing
-    from counterpoint.table import Context, Interrupted, TableModel, fit_table, read_table
+    from counterpoint.storage import digest_file
+    from counterpoint.table import Context, TableModel, fit_table, jobs, read_table
 
     path = Path(told.data.table)
     frame = read_table(
@@ -113,34 +112,28 @@ def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) 
         missing=told.data.missing,
         decimal=told.data.decimal,
     )
-    fingerprint = digest_file(path)
-    identity = sha256(f"{dump(told)}{fingerprint}".encode()).hexdigest()
+    context = Context(
+        name=path.name,
+        command=command,
+        progress=True,
+        announce=None if json else _announce,
+        fingerprint=digest_file(path),
+    )
     out = Path(os.path.normpath(out))
     if not out.name or out.name == "..":
         raise InputError(f"--out {out}: expected the name of a new folder")
-    if out.with_name(f"{out.name}.run").exists() and TableModel.identity(out) == identity:
-        # an earlier process wrote this very model and was killed before it tidied up
-        with claimed(out, identity, overwrite=overwrite):
-            note(f"{out}: this fit has ended already")
+    identity = jobs.identity_of(dump(told), context.fingerprint)
+    if jobs.finished(out) == identity:
+        note(f"{out}: this fit has ended already")
         _tell(TableModel.load(out), out, json=json)
         return
-    refuse_existing(out, overwrite=overwrite)
-    if out.is_dir():
-        refuse_foreign(out)
-    with claimed(out, identity, overwrite=overwrite) as run:
-        where = Context(
-            name=path.name,
-            folder=run,
-            command=command,
-            progress=True,
-            announce=None if json else _announce,
-            fingerprint=fingerprint,
+    with stoppable():
+        model = jobs.run_once(
+            out,
+            identity,
+            lambda run: fit_table(frame, told, replace(context, folder=run)),
+            overwrite=overwrite,
         )
-        try:
-            model = fit_table(frame, told, where)
-        except Interrupted as stop:
-            raise SystemExit(128 + stop.signal) from None
-        model.save(out, overwrite=overwrite, identity=identity)
     _tell(model, out, json=json)
 
 

@@ -1,10 +1,11 @@
 """What the verbs print: aligned text for people, one JSON value for programs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["aligned", "note", "number", "show", "show_json"]
+__all__ = ["aligned", "note", "number", "show", "show_json", "stoppable"]
 
 
 def show(text: str) -> None:
@@ -47,3 +48,14 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+@contextmanager
+def stoppable() -> Generator[None]:
+    """End with the status that a shell expects where the work inside was asked to stop."""
+    from counterpoint.table import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        raise SystemExit(128 + stop.signal) from None

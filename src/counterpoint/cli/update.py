@@ -5,13 +5,12 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
 from datetime import date, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.cli.claim import claimed, refuse_foreign
-from counterpoint.cli.say import aligned, note, number, show, show_json
+from counterpoint.cli.say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
+from counterpoint.plain import to_plain
 from counterpoint.recipe import Update
 
 if TYPE_CHECKING:
@@ -62,24 +61,26 @@ def run(told: Namespace) -> None:
     out = source if told.out is None else Path(os.path.realpath(told.out))
     if source in out.parents:
         raise InputError(f"--out {told.out}: is inside the model folder; choose another place")
-    from counterpoint.storage import refuse_existing
-    from counterpoint.table import Context, Interrupted, TableModel, read_table, update_table
+    from counterpoint.table import Context, TableModel, jobs, read_table, update_table
     from counterpoint.table.update import refuse_update
 
-    here = out == source
     before = _digest(source / "manifest.json")
     model = TableModel.load(source)
-    content = _digest(told.table)
-    if _tidy(out, TableModel.identity(out)):
+    context = Context(
+        told.table.name,
+        command=shlex.join(["counterpoint", *told.typed]),
+        progress=True,
+        fingerprint=_digest(told.table),
+    )
+    # in place the source is already what was made of it, so that the identity cannot be made again
+    if jobs.finished(out):
         ended = TableModel.load(out)
-        if ended.history[-1].sha256 == content:
+        if ended.history[-1].sha256 == context.fingerprint:
             note(f"{out}: this update has ended already")
             _tell(ended, out, json=told.json)
             return
-    refuse_existing(out, overwrite=here or told.overwrite)
-    if out.is_dir():
-        refuse_foreign(out)
-    context = Context(told.table.name, fingerprint=content)
+    here = out == source
+    jobs.refuse_taken(out, overwrite=here or told.overwrite)
     refuse_update(model, how, context)
     frame = read_table(
         told.table,
@@ -88,21 +89,15 @@ def run(told: Namespace) -> None:
         missing=model.recipe.data.missing,
         decimal=model.recipe.data.decimal,
     )
-    identity = sha256(f"{before}{context.fingerprint}{asdict(how)}".encode()).hexdigest()
-    with claimed(out, identity, overwrite=told.overwrite) as folder:
+
+    def make(run: Path) -> "TableModel":
         if _digest(source / "manifest.json") != before:
             raise InputError(f"{told.model}: was changed by another process meanwhile; begin again")
-        where = replace(
-            context,
-            folder=folder,
-            command=shlex.join(["counterpoint", *told.typed]),
-            progress=True,
-        )
-        try:
-            after = update_table(model, frame, how, where)
-        except Interrupted as stop:
-            raise SystemExit(128 + stop.signal) from None
-        after.save(out, overwrite=here or told.overwrite, identity=identity)
+        return update_table(model, frame, how, replace(context, folder=run))
+
+    identity = jobs.identity_of(before, context.fingerprint, str(asdict(how)))
+    with stoppable():
+        after = jobs.run_once(out, identity, make, overwrite=told.overwrite, here=here)
     _tell(after, out, json=told.json)
 
 
@@ -113,21 +108,12 @@ def _digest(file: Path) -> str:
     return digest_file(file) if file.is_file() else ""
 
 
-def _tidy(out: Path, identity: str | None) -> bool:
-    """Remove what is left of an update that was killed after it had written its model."""
-    mark = out.with_name(f"{out.name}.run") / "identity"
-    if identity and mark.is_file() and mark.read_text("utf-8") == identity:
-        with claimed(out, identity, overwrite=False):
-            return True
-    return False
-
-
 def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
     if model.findings is None:
         return
     found = model.findings.updates[-1]
     if json:
-        show_json({"model": str(out), **asdict(found)})
+        show_json({"model": str(out), **to_plain(found)})
         return
     show(aligned([["column", "distance", "before", "after", "new levels"], *_moved(found)]))
     show("")

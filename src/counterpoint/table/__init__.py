@@ -5,7 +5,8 @@
 networks and puts an exact Gaussian on the last layer of each target. Out comes a `TableModel`,
 which predicts any frame with the same columns and is kept as one verified folder; its `findings`
 are what the report draws. `update_table` teaches it the rows of a new table without the old ones
-(`counterpoint.recipe.Update` says how). `TableRegressor` and `TableClassifier` are the same with
+(`counterpoint.recipe.Update` says how). `jobs` does either once, whatever is killed on the way.
+`TableRegressor` and `TableClassifier` are the same with
 scikit-learn's interface.
 
 >>> import numpy as np, pandas as pd
@@ -19,6 +20,7 @@ scikit-learn's interface.
 """
 
 from counterpoint.findings import Findings
+from counterpoint.table import jobs
 from counterpoint.table.estimators import TableClassifier, TableRegressor
 from counterpoint.table.fit import Context, Interrupted, fit_table
 from counterpoint.table.model import TableModel
@@ -45,6 +47,7 @@ __all__ = [
     "TableModel",
     "TableRegressor",
     "fit_table",
+    "jobs",
     "read_table",
     "to_frame",
     "update_table",
