@@ -22,7 +22,7 @@ from counterpoint.curvature import fisher, ggn, hessian
 from counterpoint.gaussian import Precision
 from counterpoint.goals import Categorical
 from counterpoint.parameters import flatten
-from counterpoint.report.figures import Axis, Cells, Figure, Line, Rule, sheet
+from counterpoint.report.figures import Axis, Cells, Figure, Guide, Line, sheet
 
 PRIOR = 1.0
 HIDDEN = 16
@@ -219,7 +219,7 @@ def curves(curvatures: Curvatures) -> Figure:
         lines.append(Line(share, ratio.tolist(), label=name, tone=tone))
     return Figure(
         "true variance over that of each structure",
-        [Rule(y=1.0), *lines],
+        [Guide(y=1.0), *lines],
         Axis("share of the weights", kind="percent"),
         Axis("true variance / the structure's own", log=True),
         width=380,

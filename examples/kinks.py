@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from counterpoint.derivatives import Fixed, ForwardDifference, Scheme, gradients, scheme
 from counterpoint.goals import diversity
 from counterpoint.parameters import flatten, named, unflatten
-from counterpoint.report.figures import Axis, Figure, Line, Rule, sheet
+from counterpoint.report.figures import Axis, Figure, Guide, Line, sheet
 from counterpoint.seeding import generator, seeded
 
 STEPS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -149,12 +149,12 @@ def show(name: str, found: Mapping[str, Found]) -> None:
 
 def figure(studies: Mapping[str, Mapping[str, Found]]) -> Figure:
     """Error and noise by step; levels are those of exact gradients."""
-    marks = list[Line | Rule]()
+    marks = list[Line | Guide]()
     for (name, found), tone in zip(studies.items(), ("one", "two"), strict=True):
         each: Sequence[Found] = [found[f"step {step:g}"] for step in STEPS]
         errors, noises = [one.error for one in each], [one.noise for one in each]
         marks += [
-            Rule(y=found["exact"].error, text=f"{name}, exact gradients: error"),
+            Guide(y=found["exact"].error, text=f"{name}, exact gradients: error"),
             Line(STEPS, errors, label=f"{name}: error", tone=tone),
             Line(STEPS, noises, label=f"{name}: noise of {BATCH} points", tone=tone, dashed=True),
         ]

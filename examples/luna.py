@@ -40,10 +40,10 @@ from counterpoint.report.figures import (
     Area,
     Axis,
     Figure,
+    Guide,
     Line,
     Mark,
     Points,
-    Rule,
     Tone,
     extent,
     sheet,
@@ -341,11 +341,11 @@ def by_penalty(grid: Rows) -> list[Figure]:
         return Line(along, [row[key] for row in rows], label=label, tone=tone)
 
     sds = [
-        Rule(y=none["sd in gap"], text="in the gap, γ = 0"),
+        Guide(y=none["sd in gap"], text="in the gap, γ = 0"),
         line("sd in gap", "in the gap", "one"),
         line("sd in data", "on new rows", "two"),
     ]
-    likelihoods = [Rule(y=none["test LL"], text="γ = 0"), line("test LL", "", "three")]
+    likelihoods = [Guide(y=none["test LL"], text="γ = 0"), line("test LL", "", "three")]
     axis = Axis("γ", log=True)
     return [
         Figure(

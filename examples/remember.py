@@ -39,7 +39,7 @@ from counterpoint.continual import (
 )
 from counterpoint.datasets import mnist
 from counterpoint.errors import InputError
-from counterpoint.report.figures import Axis, Figure, Points, Rule, sheet
+from counterpoint.report.figures import Axis, Figure, Guide, Points, sheet
 from counterpoint.seeding import seeded
 
 Rows = tuple[torch.Tensor, torch.Tensor]
@@ -163,7 +163,7 @@ def panel(title: str, found: Mapping[str, Accuracy]) -> Figure:
         Points([pair[task] for pair in found.values()], places, label=label, tone=tone, radius=4.0)
         for task, (label, tone) in enumerate((("0/1", "one"), ("2/3", "two")))
     ]
-    naive = Rule(x=mean(found["none"]), text="none, mean")
+    naive = Guide(x=mean(found["none"]), text="none, mean")
     names = Axis(names=list(found))
     axis = Axis("accuracy after both tasks", low=-0.02, high=1.02, kind="percent")
     return Figure(title, [naive, *marks], axis, names, width=430, height=250)

@@ -13,7 +13,6 @@ from house.rules import parse, python_files
 SEVERAL_HOMES = {
     "Batch",
     "Ending",
-    "Entry",
     "Finding",
     "Fit",
     "Kept",
@@ -24,7 +23,6 @@ SEVERAL_HOMES = {
     "Plan",
     "Posterior",
     "Rows",
-    "Rule",
     "Run",
     "Source",
     "State",

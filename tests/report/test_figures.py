@@ -11,12 +11,12 @@ from counterpoint.report.figures import (
     Bands,
     Cells,
     Figure,
+    Guide,
     Histogram,
     Labels,
     Line,
     Points,
-    Rows,
-    Rule,
+    RowBars,
     sparkline,
 )
 from counterpoint.report.figures.text import text_width
@@ -60,7 +60,7 @@ def test_any_values_give_a_well_formed_figure_inside_its_frame(pairs, log_x, log
 def test_any_names_are_text_only(title, name):
     cells = Cells([[0.5]], [[name]], [[name]])
     axis = Axis(name, names=[name])
-    marks = [cells, Rule(x=0.0, text=name), Labels([0.0], [0.0], [name]), Line([0], [0], name)]
+    marks = [cells, Guide(x=0.0, text=name), Labels([0.0], [0.0], [name]), Line([0], [0], name)]
     svg = read(Figure(title, marks, axis, axis, description=name))
     assert {e.tag for e in svg.iter()} <= {"svg", "title", "desc", "text", "rect", "line", "path"}
 
@@ -105,7 +105,7 @@ def test_a_histogram_begins_at_zero_and_heights_are_in_proportion():
 
 
 def test_lying_bars_have_the_first_on_top_and_whiskers():
-    rows = Rows([0.5, -0.25, None], [0.1, 0.1, 0.1], ["a", "b", "c"])
+    rows = RowBars([0.5, -0.25, None], [0.1, 0.1, 0.1], ["a", "b", "c"])
     svg = read(Figure("t", [rows], y=Axis(names=["a", "b", "c"])))
     first, second = of_class(svg, "bar")
     assert float(first.get("y")) < float(second.get("y"))
@@ -117,7 +117,7 @@ def test_lying_bars_have_the_first_on_top_and_whiskers():
 
 
 def test_a_lying_axis_is_below_the_bars():
-    svg = read(Figure("t", [Rows([1.0, 2.0])], Axis("x"), Axis(names=["a", "b"])))
+    svg = read(Figure("t", [RowBars([1.0, 2.0])], Axis("x"), Axis(names=["a", "b"])))
     axis = of_class(svg, "axis")[0]
     assert all(float(axis.get("y1")) > float(bar.get("y")) for bar in of_class(svg, "bar"))
 

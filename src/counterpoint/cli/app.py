@@ -12,6 +12,7 @@ from counterpoint.errors import InputError, nearest
 
 __all__ = ["main", "rewrite"]
 
+# Any key of a recipe is an option without being declared: recipes grow, and help stays short.
 _OVERRIDE = re.compile(r"--([a-z_]+\.[a-z_]+)(?:=(.*))?", re.DOTALL)
 _ABOUT = "One network, several goals, and a model that knows what it knows."
 _VERBS = {"fit": fit, "predict": predict, "update": update, "report": report}
@@ -75,16 +76,22 @@ def _run(typed: list[str]) -> None:
     for name, module in _VERBS.items():
         text = module.run.__doc__ or ""
         parsers[name] = verbs.add_parser(
-            name, help=text.split("\n")[0], description=text, allow_abbrev=False
+            # no abbreviations: what is short for one option today would be ambiguous with the next
+            # one
+            name,
+            help=text.split("\n")[0],
+            description=text,
+            allow_abbrev=False,
         )
         module.add(parsers[name])
-    told, unknown = parser.parse_known_args(rewrite(typed))
-    if told.verb is None:
+    arguments, unknown = parser.parse_known_args(rewrite(typed))
+    if arguments.verb is None:
         parser.print_help()
         return
     if unknown:
-        known = [sign for action in parsers[told.verb]._actions for sign in action.option_strings]
+        actions = parsers[arguments.verb]._actions
+        known = [sign for action in actions for sign in action.option_strings]
         close = nearest(unknown[0], known) if unknown[0].startswith("-") else ""
-        raise InputError(f"{told.verb}: cannot use {unknown[0]!r}{close}")
-    told.typed = typed
-    _VERBS[told.verb].run(told)
+        raise InputError(f"{arguments.verb}: cannot use {unknown[0]!r}{close}")
+    arguments.typed = typed
+    _VERBS[arguments.verb].run(arguments)

@@ -64,22 +64,22 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON value")
 
 
-def run(told: Namespace) -> None:
+def run(arguments: Namespace) -> None:
     """Fit a table and write a model folder.
 
     A fit that was stopped or killed goes on when the same command is given again.
     """
-    data = {name: getattr(told, name) for name in (*_LISTS, *_SINGLE)}
-    data["keep_sample"] = told.keep_sample
-    data["table"] = None if told.table is None else str(told.table)
+    data = {name: getattr(arguments, name) for name in (*_LISTS, *_SINGLE)}
+    data["keep_sample"] = arguments.keep_sample
+    data["table"] = None if arguments.table is None else str(arguments.table)
     flags = {
         "data": data,
-        "training": {"seed": told.seed, "balance": told.balance},
-        "posterior": {"interval": told.interval, "uncertainty": told.uncertainty},
+        "training": {"seed": arguments.seed, "balance": arguments.balance},
+        "posterior": {"interval": arguments.interval, "uncertainty": arguments.uncertainty},
     }
-    recipe = _recipe(told.recipe, flags, dict(_pair(key) for key in told.set or []))
-    command = shlex.join(["counterpoint", *told.typed])
-    _fit(recipe, told.out, overwrite=told.overwrite, json=told.json, command=command)
+    recipe = _recipe(arguments.recipe, flags, dict(_pair(key) for key in arguments.set or []))
+    command = shlex.join(["counterpoint", *arguments.typed])
+    _fit(recipe, arguments.out, overwrite=arguments.overwrite, json=arguments.json, command=command)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -92,25 +92,26 @@ def _pair(text: str) -> tuple[str, str]:
 def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str]) -> Recipe:
     values = {} if file is None else load(file)
     for section, content in flags.items():
+        # an option that was not given leaves what the file says
         chosen = {key: value for key, value in content.items() if value not in (None, [])}
         values[section] = {**values.get(section, {}), **chosen}
-    told = build(values, overrides=overrides)
-    if not told.data.table:
+    recipe = build(values, overrides=overrides)
+    if not recipe.data.table:
         raise InputError("name a table to fit: counterpoint fit TABLE --target COLUMN")
-    return told
+    return recipe
 
 
-def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
+def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
     from counterpoint.storage import digest_file
     from counterpoint.table import Context, TableModel, fit_table, jobs, read_table
 
-    path = Path(told.data.table)
+    path = Path(recipe.data.table)
     frame = read_table(
         path,
-        encoding=told.data.encoding,
-        separator=told.data.separator,
-        missing=told.data.missing,
-        decimal=told.data.decimal,
+        encoding=recipe.data.encoding,
+        separator=recipe.data.separator,
+        missing=recipe.data.missing,
+        decimal=recipe.data.decimal,
     )
     context = Context(
         name=path.name,
@@ -119,10 +120,11 @@ def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) 
         announce=None if json else _announce,
         fingerprint=digest_file(path),
     )
+    # "model/" has no name of its own, and the run folder is beside it by name
     out = Path(os.path.normpath(out))
     if not out.name or out.name == "..":
         raise InputError(f"--out {out}: expected the name of a new folder")
-    identity = jobs.identity_of(dump(told), context.fingerprint)
+    identity = jobs.identity_of(dump(recipe), context.fingerprint)
     if jobs.finished(out) == identity:
         note(f"{out}: this fit has ended already")
         _tell(TableModel.load(out), out, json=json)
@@ -131,7 +133,7 @@ def _fit(told: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) 
         model = jobs.run_once(
             out,
             identity,
-            lambda run: fit_table(frame, told, replace(context, folder=run)),
+            lambda run: fit_table(frame, recipe, replace(context, folder=run)),
             overwrite=overwrite,
         )
     _tell(model, out, json=json)

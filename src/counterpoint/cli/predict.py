@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint.cli.files import add_text_format, read_rows, refuse_file
 from counterpoint.cli.say import note, show
 from counterpoint.errors import InputError, nearest
 
@@ -23,54 +24,46 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, help=f"file to write, {' '.join(_FORMATS)}; without it: to print"
     )
-    parser.add_argument("--encoding", default="utf-8", metavar="TEXT", help="of a text file")
-    parser.add_argument("--separator", default="", metavar="TEXT", help="between its cells")
+    add_text_format(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(told: Namespace) -> None:
+def run(arguments: Namespace) -> None:
     """Predict every row of a table, in its order.
 
     A number gets its mean, an interval and standard deviations (noise: what stays unsure;
     knowledge: what more rows would tell); a category gets its classes' probabilities.
     """
-    if told.interval is not None and not 0.0 < told.interval < 1.0:
-        raise InputError(f"--interval: expected a share between 0 and 1, found {told.interval:g}")
-    if told.out is not None:
-        _refuse(told.out, told.overwrite)
+    level = arguments.interval
+    if level is not None and not 0.0 < level < 1.0:
+        raise InputError(f"--interval: expected a share between 0 and 1, found {level:g}")
+    if arguments.out is not None:
+        # before the model is read and the rows are predicted: not after minutes of work
+        _refuse(arguments.out, arguments.overwrite)
     from counterpoint.storage import write_file
-    from counterpoint.table import TableModel, read_table, to_frame
+    from counterpoint.table import TableModel, to_frame
 
-    fitted = TableModel.load(told.model)
-    frame = read_table(
-        told.table,
-        encoding=told.encoding,
-        separator=told.separator,
-        missing=fitted.recipe.data.missing,
-        decimal=fitted.recipe.data.decimal,
-    )
+    fitted = TableModel.load(arguments.model)
+    frame = read_rows(arguments, fitted.recipe)
     for remark in fitted.remarks(frame):
-        note(f"{told.table}: {remark}")
-    level = fitted.recipe.posterior.interval if told.interval is None else told.interval
-    found = to_frame(fitted.predict(frame, str(told.table)), level)
-    printed = ".json" if told.json else ".csv"
-    content = _render(found, printed if told.out is None else told.out.name)
-    if told.out is None:
+        note(f"{arguments.table}: {remark}")
+    level = fitted.recipe.posterior.interval if level is None else level
+    rows = to_frame(fitted.predict(frame, str(arguments.table)), level)
+    printed = ".json" if arguments.json else ".csv"
+    content = _render(rows, printed if arguments.out is None else arguments.out.name)
+    if arguments.out is None:
         show(content.decode().rstrip("\n"))
         return
-    write_file(told.out, content)
-    note(f"{len(found):,} predictions: {told.out}")
+    write_file(arguments.out, content)
+    note(f"{len(rows):,} predictions: {arguments.out}")
 
 
 def _refuse(out: Path, overwrite: bool) -> None:
     if not out.name.lower().endswith(_FORMATS):
         found = out.suffix or out.name
         raise InputError(f"--out {out}: cannot write {found!r} files{nearest(found, _FORMATS)}")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: exists already; choose another name, or pass --overwrite")
-    if not out.parent.is_dir():
-        raise InputError(f"{out}: there is no folder {str(out.parent)!r}")
+    refuse_file(out, overwrite=overwrite)
 
 
 def _render(frame: "pd.DataFrame", name: str) -> bytes:
@@ -86,4 +79,5 @@ def _render(frame: "pd.DataFrame", name: str) -> bytes:
         return (frame.to_json(orient="records", indent=1, double_precision=15) + "\n").encode()
     separator = "\t" if suffix.endswith((".tsv", ".tsv.gz")) else ","
     text = frame.to_csv(index=False, sep=separator).encode()
+    # without the time, so that the same predictions are the same file
     return gzip.compress(text, mtime=0) if suffix.endswith(".gz") else text

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from counterpoint.cli.files import refuse_file
 from counterpoint.cli.say import show, show_json
 from counterpoint.errors import InputError
 
@@ -17,26 +18,25 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print what the report draws")
 
 
-def run(told: Namespace) -> None:
+def run(arguments: Namespace) -> None:
     """Write one HTML file that shows the data, the training and the held-out predictions."""
     from counterpoint.plain import to_plain
     from counterpoint.report import read_findings, render
     from counterpoint.storage import write_file
 
-    findings = read_findings(told.model)
-    if told.json:
+    findings = read_findings(arguments.model)
+    if arguments.json:
         show_json(to_plain(findings))
         return
-    file = told.model / "report.html" if told.out is None else told.out
-    if not file.parent.is_dir():
-        raise InputError(f"{file}: there is no folder {str(file.parent)!r}")
-    if told.out is not None and file.exists() and not told.overwrite:
-        raise InputError(f"{file}: exists already; choose another name, or pass --overwrite")
+    file = arguments.model / "report.html" if arguments.out is None else arguments.out
+    # the report in the model's own folder is ours, and may be drawn again
+    refuse_file(file, overwrite=arguments.overwrite or arguments.out is None)
     try:
         page = render(findings)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{told.model}: its evaluation cannot be drawn; was it written by hand? ({error!s:.80})"
+            f"{arguments.model}: its evaluation cannot be drawn; was it written by hand?"
+            f" ({error!s:.80})"
         ) from error
     write_file(file, page.encode())
     show(str(file))

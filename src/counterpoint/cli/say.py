@@ -11,6 +11,7 @@ __all__ = ["aligned", "note", "number", "show", "show_json", "stoppable"]
 def show(text: str) -> None:
     """Print to standard output."""
     sys.stdout.write(f"{text}\n")
+    # progress is on the other stream: without this they come in another order than written
     sys.stdout.flush()
 
 
@@ -18,6 +19,7 @@ def show_json(value: Any) -> None:
     """Print one JSON value to standard output."""
     import json
 
+    # NaN is no JSON: whoever reads the output would fail at it, far from the cause
     show(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
 
 
@@ -42,7 +44,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     name   kind
     price  number
     """
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in rows

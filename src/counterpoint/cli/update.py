@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint.cli.files import add_text_format, read_rows
 from counterpoint.cli.say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
 from counterpoint.plain import to_plain
@@ -42,63 +43,60 @@ def add(parser: ArgumentParser) -> None:
         help="rows that stay in the folder, encoded, to see what is forgotten (as many as so far)",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder to write; without it the model's own")
-    parser.add_argument("--encoding", default="utf-8", metavar="TEXT", help="of a text file")
-    parser.add_argument("--separator", default="", metavar="TEXT", help="between its cells")
+    add_text_format(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a model that is there")
     parser.add_argument("--json", action="store_true", help="print one JSON value")
 
 
-def run(told: Namespace) -> None:
+def run(arguments: Namespace) -> None:
     """Learn the rows of a new table; those of the earlier ones are not needed.
 
     The heads learn exactly as if all rows were there, on the trunk as it is; with --deep the whole
     network learns. New levels and classes are added, old scales stay. What moved, was learnt and
     was forgotten is told, and drawn by the report. A table is not learnt twice unless asked for.
     """
-    how = Update(told.forget, told.deep, told.again, told.keep_sample)
+    # before torch is imported: a share of 1.5 is refused at once
+    how = Update(arguments.forget, arguments.deep, arguments.again, arguments.keep_sample)
     # a link to a model is that model: it is not replaced by a folder
-    source = Path(os.path.realpath(told.model))
-    out = source if told.out is None else Path(os.path.realpath(told.out))
+    source = Path(os.path.realpath(arguments.model))
+    out = source if arguments.out is None else Path(os.path.realpath(arguments.out))
     if source in out.parents:
-        raise InputError(f"--out {told.out}: is inside the model folder; choose another place")
-    from counterpoint.table import Context, TableModel, jobs, read_table, update_table
+        raise InputError(f"--out {arguments.out}: is inside the model folder; choose another place")
+    from counterpoint.table import Context, TableModel, jobs, update_table
     from counterpoint.table.update import refuse_update
 
     before = _digest(source / "manifest.json")
     model = TableModel.load(source)
     context = Context(
-        told.table.name,
-        command=shlex.join(["counterpoint", *told.typed]),
+        arguments.table.name,
+        command=shlex.join(["counterpoint", *arguments.typed]),
         progress=True,
-        fingerprint=_digest(told.table),
+        fingerprint=_digest(arguments.table),
     )
     # in place the source is already what was made of it, so that the identity cannot be made again
     if jobs.finished(out):
         ended = TableModel.load(out)
         if ended.history[-1].sha256 == context.fingerprint:
             note(f"{out}: this update has ended already")
-            _tell(ended, out, json=told.json)
+            _tell(ended, out, json=arguments.json)
             return
     here = out == source
-    jobs.refuse_taken(out, overwrite=here or told.overwrite)
+    jobs.refuse_taken(out, overwrite=here or arguments.overwrite)
     refuse_update(model, how, context)
-    frame = read_table(
-        told.table,
-        encoding=told.encoding,
-        separator=told.separator,
-        missing=model.recipe.data.missing,
-        decimal=model.recipe.data.decimal,
-    )
+    frame = read_rows(arguments, model.recipe)
 
     def make(run: Path) -> "TableModel":
+        # now that the run folder is ours: what was read above may be an earlier model by now
         if _digest(source / "manifest.json") != before:
-            raise InputError(f"{told.model}: was changed by another process meanwhile; begin again")
+            raise InputError(
+                f"{arguments.model}: was changed by another process meanwhile; begin again"
+            )
         return update_table(model, frame, how, replace(context, folder=run))
 
     identity = jobs.identity_of(before, context.fingerprint, str(asdict(how)))
     with stoppable():
-        after = jobs.run_once(out, identity, make, overwrite=told.overwrite, here=here)
-    _tell(after, out, json=told.json)
+        after = jobs.run_once(out, identity, make, overwrite=arguments.overwrite, here=here)
+    _tell(after, out, json=arguments.json)
 
 
 def _digest(file: Path) -> str:
@@ -111,21 +109,21 @@ def _digest(file: Path) -> str:
 def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
     if model.findings is None:
         return
-    found = model.findings.updates[-1]
+    update = model.findings.updates[-1]
     if json:
-        show_json({"model": str(out), **to_plain(found)})
+        show_json({"model": str(out), **to_plain(update)})
         return
-    show(aligned([["column", "distance", "before", "after", "new levels"], *_moved(found)]))
+    show(aligned([["column", "distance", "before", "after", "new levels"], *_moved(update)]))
     show("")
-    show(aligned([["target", "rows", "measure", "before", "after"], *_measured(found)]))
-    for remark in found.notes:
+    show(aligned([["target", "rows", "measure", "before", "after"], *_measured(update)]))
+    for remark in update.notes:
         note(remark)
     show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
 
 
-def _moved(found: "UpdateFindings") -> list[list[str]]:
+def _moved(update: "UpdateFindings") -> list[list[str]]:
     """The columns that moved; without any, the one that moved most."""
-    moved = [shift for shift in found.shifts if shift.moved or shift.new]
+    moved = [shift for shift in update.shifts if shift.moved or shift.new]
     rows = [
         [
             shift.column[:40] + ("" if shift.moved else " (no shift)"),
@@ -150,9 +148,9 @@ def _shown(value: float | None, shift: "ShiftFindings") -> str:
     return number(value) if shift.level is None else f"{value:.1%} {shift.level[:20]!r}"
 
 
-def _measured(found: "UpdateFindings") -> list[list[str]]:
+def _measured(update: "UpdateFindings") -> list[list[str]]:
     rows = list[list[str]]()
-    for target in found.targets:
+    for target in update.targets:
         parts = {
             f"{target.new_rows:,} new": target.new,
             f"{target.earlier_rows:,} earlier, by {target.source}": target.earlier,

@@ -10,6 +10,7 @@ class Bins:
     """How a column's values are spread: counts by bin (numbers) or by label (categories)."""
 
     counts: list[int]
+    # one more than counts
     edges: list[float] | None = None
     labels: list[str] | None = None
 

@@ -61,6 +61,7 @@ class Findings:
     embeddings: list[EmbeddingMap]
     known_least: list[KnownLeast]
     notes: list[str] = field(default_factory=list[str])
+    # What is below came later; the defaults read folders that were written before.
     balance: BalanceFindings | None = None
     uncertainty: str = "last-layer"
     maps: list[IgnoranceMap] = field(default_factory=list[IgnoranceMap])

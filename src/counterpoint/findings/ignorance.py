@@ -14,6 +14,7 @@ class KnownLeast:
     knowledge: list[float]
     prediction: list[str]
     actual: list[str]
+    # as the table wrote them: a date or a category is read as such
     values: list[dict[str, str]]
 
 

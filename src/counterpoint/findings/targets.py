@@ -35,6 +35,7 @@ class ReliabilityCurve:
     adds to it (`counterpoint.posterior.calibration.debiased_ece`).
     """
 
+    # None where a bin has no row: zero would be drawn as a claim
     confidence: list[float | None]
     accuracy: list[float | None]
     count: list[int]
@@ -51,6 +52,7 @@ class TargetFindings:
 
     name: str
     kind: str
+    # by name, not by field: a new measure is no new version of the folder
     metrics: dict[str, float | None]
     baseline: dict[str, float | None] = field(default_factory=dict[str, float | None])
     interval: float = 0.9

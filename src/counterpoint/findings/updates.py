@@ -44,6 +44,7 @@ class UpdatedTarget:
     kind: str
     source: str
     earlier_rows: int
+    # pairs (before, after), not two dicts: neither can lack a measure that the other has
     earlier: dict[str, tuple[float | None, float | None]]
     new_rows: int
     new: dict[str, tuple[float | None, float | None]]

@@ -9,6 +9,7 @@ __all__ = ["Attributes", "Markup", "escape", "join", "tag"]
 
 Attributes: TypeAlias = Mapping[str, "str | float | None"]
 
+# Elements that HTML and SVG close by themselves.
 _CHILDLESS = frozenset({"meta", "br", "hr", "path", "circle", "rect", "line"})
 _NONCHARACTERS = "".join(
     chr(0x10000 * plane + end) for plane in range(17) for end in (65534, 65535)
@@ -62,6 +63,8 @@ def tag(name: str, attributes: Attributes | None = None, *children: str) -> Mark
         if isinstance(value, str):
             opening.append(f'{key}="{escape(value)}"')
         elif value is not None:
+            # a tenth of a CSS pixel is below what a screen shows; -0 is what rounding leaves of
+            # -0.04
             opening.append(f'{key}="{value:.1f}"'.replace('.0"', '"').replace('"-0"', '"0"'))
     if not children and name in _CHILDLESS:
         return Markup(f"<{' '.join(opening)}/>")

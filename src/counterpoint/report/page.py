@@ -8,14 +8,16 @@ from string import Template
 from counterpoint.findings import Findings
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, escape, join, tag
-from counterpoint.report.parts import Section, named, within
+from counterpoint.report.parts import Section, named, note_box, within
 from counterpoint.report.sections import sections
 from counterpoint.report.sections.data import total_rows
-from counterpoint.report.words import ABSENT, amount, duration
+from counterpoint.report.words import ABSENT, duration
 
 __all__ = ["render"]
 
 _MOST_NOTES = 20
+_LONGEST_NOTE = 600
+# The promise is 1 MB; the rest is for navigation and footer, which are measured with no section.
 _MOST_BYTES = 970_000
 
 
@@ -34,10 +36,12 @@ def render(findings: Findings) -> str:
     Returns:
         The HTML; encode it as UTF-8.
     """
+    # inlined, not linked: a page that is sent by mail has to open alone
     style = _asset("figure.css") + _asset("page.css")
     script = _asset("page.js")
     header = _header(findings)
     around = len((style + script + header).encode())
+    # what does not fit is cut by whole sections, so that what is shown is never half a list
     parts = within(sections(findings), _MOST_BYTES - around)
     return Template(_asset("page.html")).substitute(
         title=escape(f"{shorten(findings.name, 120)} · counterpoint"),
@@ -79,7 +83,7 @@ def _header(findings: Findings) -> Markup:
         tag("pre", {"class": "command", "tabindex": "0"}, findings.command[:4000])
         if findings.command
         else "",
-        _notes(findings.notes),
+        note_box(findings.notes, "Notes", _MOST_NOTES, _LONGEST_NOTE),
     )
 
 
@@ -97,15 +101,6 @@ def _facts(findings: Findings) -> Markup:
     }
     pairs = [tag("div", None, tag("dt", None, k), tag("dd", None, v)) for k, v in facts.items()]
     return tag("dl", {"class": "facts"}, *pairs)
-
-
-def _notes(notes: list[str]) -> Markup:
-    if not notes:
-        return Markup("")
-    items = [tag("li", None, note[:600]) for note in notes[:_MOST_NOTES]]
-    if len(notes) > _MOST_NOTES:
-        items.append(tag("li", None, amount(len(notes) - _MOST_NOTES, "more note")))
-    return tag("aside", {"class": "note-box", "aria-label": "Notes"}, tag("ul", None, *items))
 
 
 def _navigation(parts: list[Section]) -> Markup:

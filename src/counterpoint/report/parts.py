@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from counterpoint.report.figures import Figure, finite
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
+from counterpoint.report.words import amount
 
 __all__ = [
     "Cell",
@@ -14,12 +15,15 @@ __all__ = [
     "Section",
     "brief",
     "card",
+    "figures_table",
     "grid",
     "named",
+    "note_box",
     "paragraph",
     "plain",
     "sized",
     "table",
+    "text_card",
 ]
 
 _LONGEST_NAME = 90
@@ -51,6 +55,7 @@ def within(sections: Sequence[Section], most: int) -> list[Section]:
     """The sections as long as they fit in so many bytes; of the others the headings alone."""
     size, fitting = 0, list[Section]()
     for section in sections:
+        # bytes, not characters: a name in Chinese takes three each
         length = len(section.html().encode())
         if size + length > most:
             text = "Left out, because the page would be too large."
@@ -63,6 +68,7 @@ def within(sections: Sequence[Section], most: int) -> list[Section]:
 
 def named(text: str) -> Markup:
     """A name from the table: cut when very long, isolated so that its direction stays its own."""
+    # without bdi a Hebrew name would turn the words after it around
     return tag("bdi", None, plain(text))
 
 
@@ -99,6 +105,35 @@ def card(
         *(figure.svg(identifier) for identifier, figure in figures),
         tag("figcaption", None, paragraph(*sentences)),
         below,
+    )
+
+
+def text_card(title: str, *contents: str) -> Markup:
+    """A titled card without a figure."""
+    return tag("div", {"class": "card"}, tag("h3", None, title), *contents)
+
+
+def note_box(notes: Sequence[str], label: str, most: int, longest: int) -> Markup:
+    """Remarks in a box of their own, the first ones; nothing without any."""
+    if not notes:
+        return Markup("")
+    items = [tag("li", None, note[:longest]) for note in notes[:most]]
+    if len(notes) > most:
+        items.append(tag("li", None, amount(len(notes) - most, "more note")))
+    return tag("aside", {"class": "note-box", "aria-label": label}, tag("ul", None, *items))
+
+
+def figures_table(headings: Sequence[str], rows: Sequence[Markup], below: str = "") -> Markup:
+    """A small table of numbers inside a card: names first, then amounts, and a remark below."""
+    styles = [None, *["amount"] * (len(headings) - 1)]
+    head = [
+        tag("th", {"scope": "col", "class": style}, text)
+        for text, style in zip(headings, styles, strict=True)
+    ]
+    body = [tag("tbody", None, *rows)] if rows else []
+    inside = tag("thead", None, tag("tr", None, *head))
+    return join(
+        [tag("table", {"class": "mini"}, inside, *body), tag("p", None, below) if below else ""]
     )
 
 

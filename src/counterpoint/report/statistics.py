@@ -31,12 +31,14 @@ def binomial_band(rows: int, share: float, level: float = 0.95) -> tuple[float, 
     if rows > 1_000_000:
         normal = NormalDist(mean, deviation)
         return normal.inv_cdf((1 - level) / 2) / rows, normal.inv_cdf((1 + level) / 2) / rows
+    # beyond 12 deviations next to nothing is left, and exp of the logarithm would underflow at 0
     start = max(0, math.floor(mean - 12 * deviation - 12))
     last = min(rows, math.ceil(mean + 12 * deviation + 12))
     total, low, odds = 0.0, start, share / (1 - share)
     chance = math.exp(_log_binomial(rows, start, share))
     for count in range(start, last + 1):
         total += chance
+        # P(k + 1) = P(k) (n - k) / (k + 1) p / (1 - p): no binomial coefficient is ever formed
         chance *= (rows - count) / (count + 1) * odds
         if total < (1 - level) / 2:
             low = count + 1
@@ -46,6 +48,7 @@ def binomial_band(rows: int, share: float, level: float = 0.95) -> tuple[float, 
 
 
 def _log_binomial(rows: int, count: int, share: float) -> float:
+    # log n! by the gamma function: the coefficient itself overflows from 1,030 rows on
     ways = math.lgamma(rows + 1) - math.lgamma(count + 1) - math.lgamma(rows - count + 1)
     return ways + count * math.log(share) + (rows - count) * math.log1p(-share)
 
@@ -61,6 +64,7 @@ def wilson(share: float, rows: int, level: float = 0.95) -> tuple[float, float]:
     z = NormalDist().inv_cdf((1 + level) / 2)
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     inside = share * (1 - share) / rows + z * z / (4 * rows * rows)
+    # max: at a share of exactly 1 rounding may leave -1e-17 under the root
     half = z * math.sqrt(max(inside, 0.0)) / (1 + z * z / rows)
     return max(0.0, middle - half), min(1.0, middle + half)
 
@@ -124,6 +128,7 @@ def standardised(held: HeldOut) -> list[float]:
     found: list[float] = []
     rows = zip(held.actual, held.mean, held.noise, held.knowledge, strict=False)
     for actual, mean, noise, knowledge in rows:
+        # hypot: the squares alone may overflow
         deviation = math.hypot(noise, knowledge)
         ratio = (actual - mean) / deviation if deviation > 0 else math.nan
         if math.isfinite(ratio):

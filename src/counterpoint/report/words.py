@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from counterpoint.report.figures.scale import finite
 from counterpoint.report.figures.text import power_of_ten
 
-__all__ = ["ABSENT", "amount", "date", "duration", "knowledge_told", "listing", "number", "percent"]
+__all__ = [
+    "ABSENT",
+    "amount",
+    "date",
+    "duration",
+    "first_of",
+    "knowledge_sentence",
+    "left_out",
+    "listing",
+    "number",
+    "percent",
+    "sentences",
+]
 
 ABSENT = "–"
 
@@ -32,6 +44,7 @@ def number(value: float | None, digits: int = 4) -> str:
     if known == 0:
         return "0"
     size = math.floor(math.log10(abs(known)))
+    # as people write numbers; beyond that powers of ten are shorter
     if -4 <= size < 9:
         rounded = round(known, digits - 1 - size)
         decimals = max(0, digits - 1 - size)
@@ -81,6 +94,31 @@ def listing(names: Sequence[str], most: int = 8) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def left_out(count: int, one: str, verb: str = "shown") -> str:
+    """That so many things are not shown; nothing where none is left out.
+
+    >>> left_out(1, "more target"), left_out(1200, "column", "listed"), left_out(0, "row")
+    ('1 more target is not shown.', '1,200 columns are not listed.', '')
+    """
+    if count < 1:
+        return ""
+    return f"{amount(count, one)} {'is' if count == 1 else 'are'} not {verb}."
+
+
+def first_of(shown: int, total: int, many: str, verb: str = "drawn") -> str:
+    """That only the first of many things are drawn; nothing where all are.
+
+    >>> first_of(8, 1200, "goals"), first_of(8, 8, "goals")
+    ('The first 8 of 1,200 goals are drawn.', '')
+    """
+    return f"The first {shown:,} of {total:,} {many} are {verb}." if shown < total else ""
+
+
+def sentences(*parts: str) -> str:
+    """Sentences one after the other, the empty ones left out."""
+    return " ".join(part for part in parts if part)
+
+
 def duration(seconds: float) -> str:
     """A time span.
 
@@ -90,6 +128,7 @@ def duration(seconds: float) -> str:
     known = finite(seconds)
     if known is None:
         return ABSENT
+    # 59.6 s would be rounded to "60 s"
     if known < 59.5:
         return f"{number(known, 2)} s"
     minutes, rest = divmod(round(known), 60)
@@ -105,15 +144,16 @@ def date(days: float) -> str:
     '2024-02-29'
     """
     try:
+        # floor: an instant belongs to the day that it is in, also before 1970
         return (datetime.date(1970, 1, 1) + datetime.timedelta(days=math.floor(days))).isoformat()
     except (OverflowError, ValueError):
         return number(days)
 
 
-def knowledge_told(kind: str) -> str:
+def knowledge_sentence(kind: str) -> str:
     """Where a model's knowledge comes from; nothing of a kind that is not known.
 
-    >>> knowledge_told("laplace"), knowledge_told("")
+    >>> knowledge_sentence("laplace"), knowledge_sentence("")
     ('Knowledge comes from a Gaussian over all weights (laplace).', '')
     """
     source = _SOURCES.get(kind)

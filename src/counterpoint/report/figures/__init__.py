@@ -1,29 +1,29 @@
 """Figures as SVG, written by hand: small, tested as text, light and dark, no dependency.
 
 A `Figure` is a title, a list of marks and two axes. Marks are frozen values: `Line`, `Area`,
-`Points`, `Histogram`, `Rows` (lying bars), `Cells` (a matrix), `Field` (a map), `Rule`, `Labels`,
-`Bands` (strips that show a value under the pointer); a mark of your own needs the three methods of
-`Mark`. Absent values are None (or NaN) and are drawn as gaps. In come plain lists; out comes an
-`<svg>` element for a page (`svg`) or a whole file (`document`; `sheet` for several, each under its
-title). Every text is escaped.
+`Points`, `Histogram`, `RowBars` (lying), `Cells` (a matrix), `Field` (a map), `Guide` (a line at
+one value), `Labels`, `Bands` (strips that show a value under the pointer); a mark of your own needs
+the three methods of `Mark`. Absent values are None (or NaN) and are drawn as gaps. In come plain
+lists; out comes an `<svg>` element for a page (`svg`) or a whole file (`document`; `sheet` for
+several, each under its title). Every text is escaped.
 
 >>> loss = Line([1, 2, 3], [0.9, None, 0.4], label="validation", tone="two")
->>> figure = Figure("training", [loss, Rule(x=3, text="best")], Axis("epoch", kind="whole"))
+>>> figure = Figure("training", [loss, Guide(x=3, text="best")], Axis("epoch", kind="whole"))
 >>> "<script" in figure.svg("training"), figure.document().startswith("<svg xmlns=")
 (False, True)
 """
 
 from counterpoint.report.figures.axis import Axis
 from counterpoint.report.figures.bands import Bands
-from counterpoint.report.figures.bars import Histogram, Rows
+from counterpoint.report.figures.bars import Histogram, RowBars
 from counterpoint.report.figures.cells import Cells
 from counterpoint.report.figures.field import Field
 from counterpoint.report.figures.figure import Figure
+from counterpoint.report.figures.guide import Guide
 from counterpoint.report.figures.labels import Labels
 from counterpoint.report.figures.line import Area, Line
 from counterpoint.report.figures.mark import Frame, Mark, Tone
 from counterpoint.report.figures.points import Points
-from counterpoint.report.figures.rule import Rule
 from counterpoint.report.figures.scale import Scale, extent, finite
 from counterpoint.report.figures.sheet import sheet
 from counterpoint.report.figures.spark import sparkline
@@ -37,13 +37,13 @@ __all__ = [
     "Field",
     "Figure",
     "Frame",
+    "Guide",
     "Histogram",
     "Labels",
     "Line",
     "Mark",
     "Points",
-    "Rows",
-    "Rule",
+    "RowBars",
     "Scale",
     "Tone",
     "every",

@@ -37,6 +37,7 @@ class Axis:
     def range(self, found: tuple[float, float], margin: float) -> tuple[float, float]:
         """Where the axis begins and ends, given the marks' lowest and highest value."""
         if self.names is not None:
+            # half a place on either side, so that bars and cells are whole
             return -0.5, max(len(self.names), 1) - 0.5
         low, high = found
         if self.log:
@@ -55,6 +56,7 @@ def across(axis: Axis, frame: Frame) -> list[Tick]:
         return []
     if axis.names is not None:
         return [(float(index), name) for index, name in enumerate(axis.names)]
+    # a number of seven digits is about 56 units wide
     return _numbered(axis, frame.x.ticks(max(2, round((frame.x.end - frame.x.start) / 56))))
 
 
@@ -69,6 +71,7 @@ def upward(axis: Axis, ticks: Sequence[float]) -> list[Tick]:
 
 def _numbered(axis: Axis, ticks: Sequence[float]) -> list[Tick]:
     if axis.kind == "whole":
+        # there is no epoch 2.5
         ticks = [tick for tick in ticks if float(tick).is_integer()]
     return list(zip(ticks, tick_texts(ticks, axis.kind), strict=True))
 

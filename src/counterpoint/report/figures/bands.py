@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from counterpoint.report.figures.mark import Entry, Frame, hover
+from counterpoint.report.figures.mark import Frame, LegendEntry, hover
 from counterpoint.report.figures.scale import finite
 from counterpoint.report.markup import Markup, join, tag
 
@@ -22,7 +22,7 @@ class Bands:
         """The values of x."""
         return self.x, ()
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """Nothing."""
         return []
 

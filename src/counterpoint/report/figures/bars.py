@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Tone, Values, hover, polyline
+from counterpoint.report.figures.mark import Frame, LegendEntry, Tone, Values, hover, polyline
 from counterpoint.report.markup import Markup, join, tag
 
-__all__ = ["Histogram", "Rows"]
+__all__ = ["Histogram", "RowBars"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Histogram:
         """The edges; the heights and zero."""
         return self.edges, [0.0, *self.y]
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """The label."""
         return [(self.label, self.tone, "bar")] if self.label else []
 
@@ -53,7 +53,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowBars:
     """Lying bars from zero to each value, the first at the top, with whiskers of `± spread`.
 
     The figure's y axis needs `names` (one a bar): bar number i lies at y = i. A `label` is for the
@@ -70,7 +70,7 @@ class Rows:
         """Zero, the values and the ends of the whiskers."""
         return [0.0, *self.values, *self._ends()], ()
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """The label; the axis names the bars."""
         return [(self.label, self.tone, "bar")] if self.label else []
 
@@ -100,6 +100,7 @@ class Rows:
         zero, end, middle = frame.x.nearest(0), frame.x(self.values[index]), frame.y(float(index))
         if end is None or middle is None:
             return Markup("")
+        # a bar of no length would not be seen, and not be found by the pointer
         box = {"x": min(zero, end), "width": max(abs(end - zero), 0.8)}
         box |= {"y": middle - thick / 2, "height": thick}
         tip = hover(self.tips[index] if self.tips else None)

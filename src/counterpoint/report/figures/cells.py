@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Tone, Values, hover
+from counterpoint.report.figures.mark import Frame, LegendEntry, Tone, Values, hover
 from counterpoint.report.figures.text import SIZE, text_width
 from counterpoint.report.markup import Markup, join, tag
 
@@ -37,7 +37,7 @@ class Cells:
         """Nothing: the axes' names give the room."""
         return (), ()
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """Nothing: values are written in the cells."""
         return []
 

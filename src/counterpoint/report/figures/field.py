@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Tone, Values, hover
+from counterpoint.report.figures.mark import Frame, LegendEntry, Tone, Values, hover
 from counterpoint.report.figures.scale import finite
 from counterpoint.report.markup import Markup, join, tag
 
@@ -36,7 +36,7 @@ class Field:
         """The outer edges of the rectangles."""
         return _edges(self.x), _edges(self.y)
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """Nothing: shades are explained by a scale of their own."""
         return []
 
@@ -72,6 +72,7 @@ class Field:
         return min(below, max(len(self.steps) - 2, 0))
 
     def _path(self, shade: int, path: str) -> Markup:
+        # the lightest shade is still a shade: white is where nothing is known
         strength = f"{0.06 + 0.9 * shade / max(len(self.steps) - 2, 1):.2f}"
         style = {"class": f"cell sharp {self.tone}", "fill-opacity": strength, "d": path}
         return tag("path", style, hover(self.tips[shade] if self.tips else None))

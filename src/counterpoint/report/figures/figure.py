@@ -12,7 +12,7 @@ from counterpoint.report.figures.axis import (
     turns,
     upward,
 )
-from counterpoint.report.figures.mark import Entry, Frame, Mark
+from counterpoint.report.figures.mark import Frame, LegendEntry, Mark
 from counterpoint.report.figures.scale import Scale, extent
 from counterpoint.report.figures.styles import styles
 from counterpoint.report.figures.text import fit, text_width
@@ -85,11 +85,12 @@ class Figure:
     def document(self) -> str:
         """The figure as an SVG file of its own, light and dark, its styles inside."""
         inside = self.svg("figure")
+        # outside a page the element needs its namespace, or no viewer draws it
         opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:g}" '
         body = inside.replace("<svg ", opening, 1)
         return body.replace("</desc>", f"</desc>{styles()}", 1) + "\n"
 
-    def _frame(self, entries: Sequence[Entry]) -> tuple[Frame, list[Tick]]:
+    def _frame(self, entries: Sequence[LegendEntry]) -> tuple[Frame, list[Tick]]:
         """The scales, and the ticks of the y axis, whose texts decide where the plot begins."""
         reach = [mark.reach() for mark in self.marks]
         x = self.x.range(_extent((part[0] for part in reach), self.x), self.margin)
@@ -99,15 +100,17 @@ class Figure:
         below = 24.0 + (18 if self.x.label else 0) - (18 if self.x.hidden else 0)
         below += 42 if self.x.names is not None and turns(self.x, flat) else 0
         bottom = self.height - below
+        # SVG counts downwards: the low end of the axis is at the larger position
         up = Scale(y[0], y[1], bottom, top, self.y.log)
         if self.y.names is not None:
             up = Scale(y[0], y[1], top, bottom)
         ticks = upward(self.y, up.ticks(max(2, round((bottom - top) / 38))))
         ticks = [(value, fit(text, _WIDEST_NAME)) for value, text in ticks]
+        # the widest tick text decides, so that none is cut
         left = max(self.left, 10 + max((text_width(text) for _, text in ticks), default=-4.0))
         return Frame(Scale(x[0], x[1], left, self.width - 14, self.x.log), up), ticks
 
-    def _labels(self, frame: Frame, entries: Sequence[Entry]) -> Markup:
+    def _labels(self, frame: Frame, entries: Sequence[LegendEntry]) -> Markup:
         middle = (frame.x.start + frame.x.end) / 2
         shown = fit(self.x.label, self.width - 20), fit(self.y.label, self.width - 20)
         above = 18 * _legend_rows(entries, self.width) + 15
@@ -125,9 +128,9 @@ def _extent(parts: Iterable[Iterable[float | None]], axis: Axis) -> tuple[float,
     return extent((value for part in parts for value in part), log=axis.log)
 
 
-def _rows(entries: Sequence[Entry], width: float) -> list[tuple[float, int, Entry]]:
+def _rows(entries: Sequence[LegendEntry], width: float) -> list[tuple[float, int, LegendEntry]]:
     """Where each entry of the legend stands: its left end and its line."""
-    placed: list[tuple[float, int, Entry]] = []
+    placed: list[tuple[float, int, LegendEntry]] = []
     left, line = 4.0, 0
     for label, tone, shape in entries:
         label = fit(label, width - 40)
@@ -139,11 +142,11 @@ def _rows(entries: Sequence[Entry], width: float) -> list[tuple[float, int, Entr
     return placed
 
 
-def _legend_rows(entries: Sequence[Entry], width: float) -> int:
+def _legend_rows(entries: Sequence[LegendEntry], width: float) -> int:
     return max((line + 1 for _, line, _ in _rows(entries, width)), default=0)
 
 
-def _legend(entries: Sequence[Entry], width: float) -> Markup:
+def _legend(entries: Sequence[LegendEntry], width: float) -> Markup:
     parts: list[Markup] = []
     for left, line, (label, tone, shape) in _rows(entries, width):
         middle = 10.0 + 18 * line

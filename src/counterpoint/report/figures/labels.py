@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Values
+from counterpoint.report.figures.mark import Frame, LegendEntry, Values
 from counterpoint.report.figures.text import fit, text_width
 from counterpoint.report.markup import Markup, join, tag
 
@@ -37,7 +37,7 @@ class Labels:
         """The points."""
         return self.x, self.y
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """Nothing."""
         return []
 
@@ -45,6 +45,7 @@ class Labels:
         """Greedy placement: right, left, above, below, then the corners; first fit stays."""
         spots = [(frame.x(x), frame.y(y)) for x, y in zip(self.x, self.y, strict=True)]
         sizes = [self.radius] * len(spots) if isinstance(self.radius, int | float) else self.radius
+        # no name may lie over a point, also not over one that stays without a name
         taken: list[Box] = [
             (x - size, y - size, x + size, y + size)
             for (x, y), size in zip(spots, sizes, strict=True)

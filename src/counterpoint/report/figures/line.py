@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Tone, Values, polyline
+from counterpoint.report.figures.mark import Frame, LegendEntry, Tone, Values, polyline
 from counterpoint.report.markup import Markup, join, tag
 
 __all__ = ["Area", "Line"]
@@ -23,7 +23,7 @@ class Line:
         """All values."""
         return self.x, self.y
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """The label."""
         return [(self.label, self.tone, "dash" if self.dashed else "line")] if self.label else []
 
@@ -48,7 +48,7 @@ class Area:
         """All values."""
         return self.x, [*self.low, *self.high]
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """The label."""
         return [(self.label, self.tone, "area")] if self.label else []
 

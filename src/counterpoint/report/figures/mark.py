@@ -8,12 +8,13 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from counterpoint.report.figures.scale import Scale
 from counterpoint.report.markup import Markup, tag
 
-__all__ = ["Entry", "Frame", "Mark", "Tone", "Values", "hover", "polyline"]
+__all__ = ["Frame", "LegendEntry", "Mark", "Tone", "Values", "hover", "polyline"]
 
 Tone: TypeAlias = Literal["one", "two", "three", "four", "five", "six", "soft"]
 Values: TypeAlias = Sequence["float | None"]
-Entry: TypeAlias = tuple[str, Tone, str]
+LegendEntry: TypeAlias = tuple[str, Tone, str]
 
+# A page holds thousands of coordinates, and has to stay small: "12.0" is written as "12".
 _WHOLE = re.compile(r"\.0(?!\d)")
 
 
@@ -43,7 +44,7 @@ class Mark(Protocol):
         """The x and the y values that the axes must include."""
         ...
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """Each entry's label, tone and shape: line, dash, area, bar or dot."""
         ...
 
@@ -69,6 +70,7 @@ def polyline(points: Iterable[tuple[float | None, float | None]]) -> str:
         if x is not None and y is not None:
             run.append(f"{x:.1f} {y:.1f}")
         elif run:
+            # a path of one point has no length and is not drawn; h0 with a round cap is a dot
             pieces.append(f"M{'L'.join(run)}{'h0' * (len(run) == 1)}")
             run = []
     return _WHOLE.sub("", "".join(pieces))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Tone, Values, hover, polyline
+from counterpoint.report.figures.mark import Frame, LegendEntry, Tone, Values, hover, polyline
 from counterpoint.report.markup import Markup, join, tag
 
 __all__ = ["Points"]
@@ -37,7 +37,7 @@ class Points:
         """All values and the ends of the bars."""
         return self.x, [*self.y, *self.low, *self.high]
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """The label."""
         return [(self.label, self.tone, "dot")] if self.label else []
 

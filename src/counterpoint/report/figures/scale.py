@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 __all__ = ["Scale", "extent", "finite"]
 
+# Squares and differences of what is drawn stay below the largest float, 1.8e308.
 _LARGEST = 1e150
+# Its ratio to the largest is still a normal float: smaller ones lose digits.
 _SMALLEST = 1e-140
 
 
@@ -30,6 +32,7 @@ def extent(values: Iterable[float | None], *, log: bool = False) -> tuple[float,
     if not known:
         return (1.0, 10.0) if log else (0.0, 1.0)
     low, high = float(min(known)), float(max(known))
+    # closer together than this, neighbouring ticks would be the same number as written
     if high - low > max(1e-9 * max(abs(low), abs(high)), _SMALLEST):
         return low, high
     if log:
@@ -64,6 +67,7 @@ class Scale:
             share = (math.log(value) - bottom) / (math.log(self.high) - bottom)
         else:
             share = (value - self.low) / (self.high - self.low)
+        # what is just outside by rounding is drawn at the edge; what is farther out is a gap
         if not -1e-6 <= share <= 1 + 1e-6:
             return None
         return self.start + share * (self.end - self.start)
@@ -83,16 +87,20 @@ class Scale:
         """
         most = max(most, 1)
         if self.log:
+            # on less than a decade there may be no two powers of ten; then steps are linear
             powers = self._powers(most)
             if len(powers) >= 2:
                 return powers
         step = _round_step((self.high - self.low) / most)
+        # whole multiples of the step, not sums of it: 0.1 + 0.2 would be written
+        # 0.30000000000000004
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, min(last, first + 4 * most) + 1)]
 
     def _powers(self, most: int) -> list[float]:
         bottom, top = math.log10(self.low), math.log10(self.high)
         every = max(1, math.ceil((top - bottom) / most))
+        # over little more than two decades the powers of ten alone are too few marks
         factors = (1.0, 2.0, 5.0) if top - bottom < 2.2 else (1.0,)
         exponents = range(math.floor(bottom), math.floor(top) + 1)
         marks = [

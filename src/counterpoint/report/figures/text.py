@@ -13,6 +13,7 @@ TickKind: TypeAlias = Literal["number", "whole", "percent"]
 SIZE = 12.0
 """Of the figures' texts, in user units; the same as in `assets/figure.css`."""
 
+# Advance widths by rough classes: no font is known here, and a page must not load one to measure.
 _NARROW = frozenset("iljtfrI.,:;'|!()[]- ")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -41,6 +42,7 @@ def shorten(text: str, most: int) -> str:
     """
     if len(text) <= most:
         return text
+    # three fifths for the beginning, which is what people read first
     tail = (most - 1) * 2 // 5
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
@@ -59,6 +61,7 @@ def fit(text: str, width: float, size: float = SIZE) -> str:
     text = text[:400]
     if text_width(text, size) <= width:
         return text
+    # no text of more than width / (0.3 size) letters fits, since none is narrower than 0.38
     for most in range(min(len(text) - 1, int(width / (0.3 * size)) + 1), 1, -1):
         short = shorten(text, most)
         if text_width(short, size) <= width:
@@ -74,6 +77,7 @@ def tick_texts(ticks: Sequence[float], kind: TickKind = "number") -> list[str]:
     """
     if kind == "percent":
         return [text + " %" for text in _plain([100 * tick for tick in ticks])]
+    # one unit for the whole axis: 500 beside 1.5k would be read as larger
     largest = max((abs(tick) for tick in ticks), default=0.0)
     if largest >= 1e12 or 0 < largest < 1e-4:
         return [_power(tick) for tick in ticks]

@@ -33,10 +33,12 @@ def thin(curves: Sequence[Values], most: int) -> list[int]:
     length = len(curves[0]) if curves else 0
     if length <= most:
         return list(range(length))
+    # each stretch keeps its two ends, and about one more of each curve
     size = -(-length // max(1, most // (2 + len(curves))))
     kept: set[int] = set()
     for start in range(0, length, size):
         stretch = range(start, min(start + size, length))
+        # extremes, not every n-th: a spike of one epoch is what somebody looks for
         kept |= {stretch[0], stretch[-1]}
         for curve in curves:
             kept |= _telling(curve, stretch)

@@ -5,12 +5,20 @@ from itertools import combinations
 from statistics import fmean
 
 from counterpoint.findings import BalanceFindings, Findings
-from counterpoint.report.figures import Axis, Cells, Figure, Rule, finite
+from counterpoint.report.figures import Axis, Cells, Figure, Guide, finite
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Heading, Section, card, grid, plain, sized, table
 from counterpoint.report.sections.timeline import Curves, short, timeline
-from counterpoint.report.words import amount, listing, number, percent
+from counterpoint.report.words import (
+    amount,
+    first_of,
+    left_out,
+    listing,
+    number,
+    percent,
+    sentences,
+)
 
 __all__ = ["balance"]
 
@@ -41,9 +49,7 @@ def _lead(found: BalanceFindings) -> str:
     )
     text += f" (gradients: {plain(found.source)})." if found.source else "."
     text += f" {amount(len(found.step), 'step')} of {max(found.step):,} are recorded."
-    if len(found.goals) > _MOST_GOALS:
-        text += f" The first {_MOST_GOALS} of {len(found.goals):,} goals are drawn."
-    return text
+    return sentences(text, first_of(_MOST_GOALS, len(found.goals), "goals"))
 
 
 def _curves(found: BalanceFindings, values: Mapping[str, Sequence[float | None]]) -> Curves:
@@ -64,24 +70,24 @@ def _losses(found: BalanceFindings) -> Markup | None:
         f"{short(name)} went from {number(values[0], 3)} to {number(values[-1], 3)}"
         for name, values in curves.known().items()
     ]
-    told = f"Each goal on the batches of its steps, noisy as batches are: {listing(ends, 4)}."
+    summary = f"Each goal on the batches of its steps, noisy as batches are: {listing(ends, 4)}."
     axis = Axis("loss", log=curves.spans)
-    return timeline("balance-losses", "Losses", curves, axis, told, events=_events(found))
+    return timeline("balance-losses", "Losses", curves, axis, summary, events=_events(found))
 
 
 def _weights(found: BalanceFindings) -> Markup | None:
     curves = _curves(found, found.weights)
     means = [f"{short(name)} {number(mean, 3)}" for name, mean in _means(curves).items()]
-    told = f"How much each goal counted, on average: {listing(means, 4)}."
+    summary = f"How much each goal counted, on average: {listing(means, 4)}."
     reading = "At the dotted line a goal counts as in the plain mean, above it more."
     return timeline(
         "balance-weights",
         "Weights",
         curves,
         Axis("weight", log=curves.spans),
-        told,
+        summary,
         reading,
-        marks=[Rule(y=1.0)],
+        marks=[Guide(y=1.0)],
         events=_events(found),
     )
 
@@ -90,7 +96,7 @@ def _control(found: BalanceFindings) -> Markup | None:
     curves = _curves(found, found.control)
     means = _means(curves)
     leader = max(means, key=lambda name: means[name], default="")
-    told = (
+    summary = (
         "The share of each goal in the step: the length of its weighted gradient over the sum of"
         f" all. {plain(leader)} had most, {percent(means.get(leader))} on average."
     )
@@ -99,9 +105,9 @@ def _control(found: BalanceFindings) -> Markup | None:
         "Control",
         curves,
         Axis("share of the step", 0.0, 1.0, kind="percent"),
-        told,
+        summary,
         "The dotted line is an equal share.",
-        marks=[Rule(y=1 / len(found.goals))],
+        marks=[Guide(y=1 / len(found.goals))],
         events=_events(found),
         text=percent,
     )
@@ -115,18 +121,19 @@ def _pairs(found: BalanceFindings) -> Markup | None:
     means = {pair: mean for pair in pairs if (mean := _mean(values[pair])) is not None}
     if not means:
         return None
+    # the most opposed first: that two goals agree is no news
     order = sorted(means, key=lambda pair: means[pair])
     worst = order[0]
     names = [plain(found.goals[place]) for place in worst]
     known = [value for value in values[worst] if value is not None]
-    told = (
+    summary = (
         f"The cosine between two goals' gradients. Most opposed: {names[0]} and {names[1]},"
         f" {number(means[worst], 2)} on average, below zero in"
         f" {percent(sum(value < 0 for value in known) / len(known))} of the records."
     )
     reading = "At 1 two goals pull the same way, at −1 against each other."
     rest = len(order) - _MOST_PAIRS
-    more = f"{amount(rest, 'less opposed pair')} are not drawn." if rest > 0 else ""
+    more = left_out(rest, "less opposed pair", "drawn")
     halves = [shorten(name, _HALF_NAME) for name in found.goals]
     drawn = {f"{halves[i]}, {halves[j]}": values[i, j] for i, j in order[:_MOST_PAIRS]}
     return timeline(
@@ -134,10 +141,10 @@ def _pairs(found: BalanceFindings) -> Markup | None:
         "Who pulls with whom",
         Curves.of(found.cosine_step[: len(matrices)], drawn),
         Axis("cosine", -1.0, 1.0),
-        told,
+        summary,
         reading,
         more,
-        marks=[Rule(y=0.0)],
+        marks=[Guide(y=0.0)],
         events=_events(found),
     )
 
@@ -169,9 +176,9 @@ def _matrices(found: BalanceFindings) -> Markup | None:
     chosen = chosen[-max(_MOST_CELLS // size**2, 1) :]
     figures = [(f"balance-cosines-{place}", _matrix(found, place, size)) for place in chosen]
     steps = listing([f"{found.cosine_step[place]:,}" for place in chosen])
-    told = f"The cosines between all goals' gradients at step {steps}."
+    summary = f"The cosines between all goals' gradients at step {steps}."
     reading = "A stronger colour is further from 0; the second colour is below 0."
-    return card("All goals against all", figures, told, reading)
+    return card("All goals against all", figures, summary, reading)
 
 
 def _matrix(found: BalanceFindings, place: int, size: int) -> Figure:
@@ -209,7 +216,7 @@ def _alarms(found: BalanceFindings) -> Markup:
         ]
         for alarm in found.alarms[:_MOST_ALARMS]
     ]
-    told = f"{amount(len(found.alarms), 'alarm')} of the monitor, marked in the figures."
+    summary = f"{amount(len(found.alarms), 'alarm')} of the monitor, marked in the figures."
     if len(found.alarms) > _MOST_ALARMS:
-        told += f" The first {_MOST_ALARMS} are listed."
-    return table(told, headings, rows)
+        summary += f" The first {_MOST_ALARMS} are listed."
+    return table(summary, headings, rows)

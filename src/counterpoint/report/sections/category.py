@@ -17,7 +17,7 @@ from counterpoint.report.parts import brief, card, plain
 from counterpoint.report.statistics import wilson
 from counterpoint.report.words import amount, number, percent
 
-__all__ = ["calibration_told", "category_cards"]
+__all__ = ["calibration_sentence", "category_cards"]
 
 _MOST_CLASSES = 12
 
@@ -34,12 +34,13 @@ def category_cards(target: TargetFindings, anchor: str) -> list[Markup]:
 
 def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
     bins = _bins(found)
+    # Wilson: the normal interval of 5 out of 5 has no width
     ends = [wilson(right, count) for _, right, count in bins]
     tips = [
         f"confidence {percent(sure)}\nright {percent(right)}\n{amount(count, 'row')}"
         for sure, right, count in bins
     ]
-    told = _told(found, bins, ends)
+    summary = _summary(found, bins, ends)
     sure, right = [row[0] for row in bins], [row[1] for row in bins]
     line = Line([0.0, 1.0], [0.0, 1.0], "exact", "soft", dashed=True)
     low, high = [end[0] for end in ends], [end[1] for end in ends]
@@ -49,7 +50,7 @@ def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
         [line, points],
         Axis("", 0.0, 1.0, kind="percent"),
         Axis("share that was right", 0.0, 1.0, kind="percent"),
-        description=told,
+        description=summary,
         height=225,
         left=52,
     )
@@ -68,7 +69,7 @@ def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
     )
     figures = [(f"{anchor}-reliability", above), (f"{anchor}-confidence", below)]
     reading = "Below the dashed line the model is surer than it should be, above it less sure."
-    return card("Are the probabilities honest?", figures, told, reading)
+    return card("Are the probabilities honest?", figures, summary, reading)
 
 
 def _spans(edges: Sequence[float], found: ReliabilityCurve) -> list[tuple[float, float, int]]:
@@ -84,14 +85,14 @@ def _bins(found: ReliabilityCurve) -> list[tuple[float, float, int]]:
     return bins[:100]
 
 
-def _told(
+def _summary(
     found: ReliabilityCurve, bins: list[tuple[float, float, int]], ends: list[tuple[float, float]]
 ) -> str:
     rows = sum(found.count)
     text = f"{amount(rows, 'held-out row')}, grouped by how sure the model was."
     error = finite(found.error)
     if error is not None:
-        text += f" {calibration_told(error)}"
+        text += f" {calibration_sentence(error)}"
     missed = sum(
         not low <= sure <= high for (sure, _, _), (low, high) in zip(bins, ends, strict=True)
     )
@@ -102,7 +103,7 @@ def _told(
     return text
 
 
-def calibration_told(error: float) -> str:
+def calibration_sentence(error: float) -> str:
     """The debiased calibration error in words."""
     if error <= 0:
         return "Confidence and share right differ no more than chance alone would make them."
@@ -124,13 +125,13 @@ def _confusion(matrix: list[list[int]], classes: list[str], anchor: str) -> Mark
         for i, row in enumerate(matrix)
     ]
     texts = [[f"{count:,}" for count in row] for row in matrix]
-    told = f"{percent(_share(right, total))} of {amount(total, 'row')} are on the diagonal."
+    summary = f"{percent(_share(right, total))} of {amount(total, 'row')} are on the diagonal."
     figure = Figure(
         "Confusion matrix",
         [Cells(shade, texts, tips)],
         Axis("predicted", names=names),
         Axis("actual", names=names),
-        description=told,
+        description=summary,
         height=150 + min(24 * len(names), 200) if len(names) > 4 else 260,
     )
     reading = (
@@ -142,7 +143,7 @@ def _confusion(matrix: list[list[int]], classes: list[str], anchor: str) -> Mark
         "What is taken for what",
         cards,
         reading,
-        told,
+        summary,
         _mixed(matrix, names),
         rest if grouped else "",
     )

@@ -6,9 +6,9 @@ from typing import TypeAlias
 from counterpoint.findings import UpdatedTarget, UpdateFindings
 from counterpoint.report.figures import finite
 from counterpoint.report.markup import Markup, join, tag
-from counterpoint.report.parts import brief, named, plain
+from counterpoint.report.parts import brief, figures_table, named, plain, text_card
 from counterpoint.report.sections.overview import gain, shown
-from counterpoint.report.words import amount, listing, number, percent
+from counterpoint.report.words import amount, left_out, listing, number, percent
 
 __all__ = ["forgotten", "learnt"]
 
@@ -43,15 +43,15 @@ def _card(
     reading: str,
 ) -> Markup:
     parts = [part for target in targets[:_MOST_TARGETS] for part in draw(target)]
-    left = len(targets) - _MOST_TARGETS
-    if left > 0:
-        parts.append(tag("p", None, f"{amount(left, 'more target')} are not shown."))
-    said = reading if targets else "No target was measured."
-    return tag("div", {"class": "card"}, tag("h3", None, title), *parts, tag("p", None, said))
+    if more := left_out(len(targets) - _MOST_TARGETS, "more target"):
+        parts.append(tag("p", None, more))
+    return text_card(
+        title, *parts, tag("p", None, reading if targets else "No target was measured.")
+    )
 
 
 def _learnt(target: UpdatedTarget) -> list[Markup]:
-    sentence = [_learnt_told(target), *([_classes(target)] if target.classes else [])]
+    sentence = [_learnt_sentence(target), *([_classes(target)] if target.classes else [])]
     return [
         _heading(target.name, target.new_rows, "new row"),
         tag("p", None, join(sentence, between=" ")),
@@ -65,7 +65,7 @@ def _forgotten(target: UpdatedTarget) -> list[Markup]:
         measures = {name: _added(name, pair) for name, pair in measures.items()}
     return [
         _heading(target.name, target.earlier_rows, "earlier row"),
-        tag("p", None, _source(target), " ", _forgotten_told(target, measures)),
+        tag("p", None, _source(target), " ", _forgotten_sentence(target, measures)),
         _measures(measures),
     ]
 
@@ -87,6 +87,7 @@ def _verdict(name: str, pair: _Pair) -> str:
     before, after = finite(pair[0]), finite(pair[1])
     if before is None or after is None:
         return ""
+    # a difference that the reader cannot see is none
     if shown(name, before) == shown(name, after):
         return _SAME
     better = gain(name, after, before)
@@ -101,15 +102,9 @@ def _strong(verdict: str) -> Markup:
 def _measures(measures: Mapping[str, _Pair]) -> Markup:
     if not measures:
         return Markup("")
-    heads = (("measure", None), ("before", "amount"), ("after", "amount"), ("", "amount"))
-    head = [tag("th", {"scope": "col", "class": style}, text) for text, style in heads]
     rows = [_measure(name, pair) for name, pair in list(measures.items())[:_MOST_MEASURES]]
-    body = tag("tbody", None, *rows)
-    left = len(measures) - len(rows)
-    more = tag("p", None, f"{amount(left, 'more measure')} are not shown.") if left else Markup("")
-    return join(
-        [tag("table", {"class": "mini"}, tag("thead", None, tag("tr", None, *head)), body), more]
-    )
+    more = left_out(len(measures) - len(rows), "more measure")
+    return figures_table(("measure", "before", "after", ""), rows, more)
 
 
 def _measure(name: str, pair: _Pair) -> Markup:
@@ -138,7 +133,7 @@ def _tail(name: str, pair: _Pair) -> Markup:
     return join([", which is ", _strong(verdict), "."])
 
 
-def _learnt_told(target: UpdatedTarget) -> Markup:
+def _learnt_sentence(target: UpdatedTarget) -> Markup:
     found = _first(target.new)
     if found is None:
         return join(["No measure of these rows is known both before and after."])
@@ -173,22 +168,25 @@ def _classes(target: UpdatedTarget) -> str:
 
 def _source(target: UpdatedTarget) -> str:
     rows = amount(target.earlier_rows, "row")
-    told = {
+    sources = {
         "kept rows": f"Measured on {rows} kept from earlier tables.",
         "sufficient statistics": f"From exact sums over all {rows} learnt from earlier (the mean"
         " of the members).",
         "Gaussian": "Estimated from a Gaussian: the loss added on earlier rows, in nats a row.",
     }
-    return told.get(target.source) or (f"Source: {plain(target.source)}." if target.source else "")
+    return sources.get(target.source) or (
+        f"Source: {plain(target.source)}." if target.source else ""
+    )
 
 
-def _forgotten_told(target: UpdatedTarget, measures: Mapping[str, _Pair]) -> Markup:
+def _forgotten_sentence(target: UpdatedTarget, measures: Mapping[str, _Pair]) -> Markup:
     found = _first(measures)
     if found is None:
         return join(["How well earlier rows are still predicted is not known."])
     name, pair = found
     before, after = pair[0] or 0.0, pair[1] or 0.0
     if target.source == "Gaussian":
+        # of a likelihood a fall is the loss that was added
         rise = before - after if gain(name, 1.0, 0.0) else after - before
         verb = "rose" if rise >= 0 else "fell"
         return join([f"By this estimate it {verb} by {number(abs(rise), 3)}", _tail(name, pair)])

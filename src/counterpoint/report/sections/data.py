@@ -5,7 +5,7 @@ from counterpoint.report.figures import finite, sparkline
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Cell, Heading, Section, named, plain, sized, table
-from counterpoint.report.words import ABSENT, amount, date, number, percent
+from counterpoint.report.words import ABSENT, amount, date, first_of, number, percent
 
 __all__ = ["data", "total_rows"]
 
@@ -30,7 +30,7 @@ def data(findings: Findings) -> Section:
     caption = "Spread: how often each range of values, from low to high, or each category occurs."
     body = table(caption, headings, [_row(column, rows) for column in columns[:_MOST]])
     if len(columns) > _MOST:
-        more = f"The first {_MOST} of {amount(len(columns), 'column')} are listed."
+        more = first_of(_MOST, len(columns), "columns", "listed")
         body = join([body, tag("p", {"class": "lead"}, more)])
     return Section("data", "The data", body, _lead(columns, rows))
 

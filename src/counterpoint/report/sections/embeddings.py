@@ -6,7 +6,7 @@ from counterpoint.findings import EmbeddingMap, Findings
 from counterpoint.report.figures import Axis, Figure, Labels, Points, finite
 from counterpoint.report.markup import Markup
 from counterpoint.report.parts import Section, brief, card, grid, plain
-from counterpoint.report.words import amount, percent
+from counterpoint.report.words import amount, first_of, percent, sentences
 
 __all__ = ["embeddings"]
 
@@ -27,8 +27,7 @@ def embeddings(findings: Findings) -> Section | None:
         "Levels that the network treats alike lie close together. A larger dot is a level with more"
         " rows; of levels with few rows little was learnt, and their place says little."
     )
-    if len(maps) > len(drawn):
-        lead += f" The first {len(drawn)} of {len(maps):,} columns are drawn."
+    lead = sentences(lead, first_of(len(drawn), len(maps), "columns"))
     return Section("embeddings", "How categories relate", grid(cards), lead)
 
 
@@ -48,12 +47,12 @@ def _card(found: EmbeddingMap, index: int, most: int) -> Markup:
         ],
         Axis(_axis("first", found.explained, 0), hidden=True),
         Axis(_axis("second", found.explained, 1), hidden=True),
-        description=_told(found, len(order)),
+        description=_summary(found, len(order)),
         height=290,
         margin=0.12,
     )
     return card(
-        f"Map of {plain(found.column)}", [(f"map-{index}", figure)], _told(found, len(order))
+        f"Map of {plain(found.column)}", [(f"map-{index}", figure)], _summary(found, len(order))
     )
 
 
@@ -64,7 +63,7 @@ def _axis(which: str, explained: Sequence[float], position: int) -> str:
     )
 
 
-def _told(found: EmbeddingMap, drawn: int) -> str:
+def _summary(found: EmbeddingMap, drawn: int) -> str:
     levels = len(found.labels)
     text = f"{amount(levels, 'level')}; point at a dot for its name and number of rows."
     if drawn < levels:

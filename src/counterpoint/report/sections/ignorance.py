@@ -7,7 +7,7 @@ from counterpoint.findings import Findings, IgnoranceMap
 from counterpoint.report.figures import Axis, Field, Figure, Line, Points, every, extent, finite
 from counterpoint.report.markup import Markup, join
 from counterpoint.report.parts import Section, brief, card, grid, plain
-from counterpoint.report.words import amount, knowledge_told, listing, number
+from counterpoint.report.words import amount, knowledge_sentence, listing, number
 
 __all__ = ["ignorance"]
 
@@ -31,7 +31,7 @@ def ignorance(findings: Findings) -> Section | None:
         "Missing knowledge is a standard deviation in the target's unit (for a category: of the"
         " probability of the class predicted): what more rows would remove. It should be small"
         " among the rows that were learnt from and grow away from them."
-        f" {knowledge_told(findings.uncertainty)}"
+        f" {knowledge_sentence(findings.uncertainty)}"
     )
     return Section("ignorance", "Map of ignorance", join(grids), lead)
 
@@ -43,22 +43,22 @@ def _map(found: IgnoranceMap, index: int) -> Markup | None:
         return None
     title = f"Missing knowledge of {plain(found.target)}"
     held = _held(found)
-    told = f"From {number(min(known), 3)} to {number(max(known), 3)}."
+    summary = f"From {number(min(known), 3)} to {number(max(known), 3)}."
     if found.rows is None:
-        figure = _line(found, title, told)
+        figure = _line(found, title, summary)
         reading = "The dots at the foot are rows that were learnt from."
-        return card(title, [(f"ignorance-{index}", figure)], told, reading, held)
+        return card(title, [(f"ignorance-{index}", figure)], summary, reading, held)
     low, high = extent(known)
     steps = [low + (high - low) * place / _SHADES for place in range(_SHADES + 1)]
     figures = [
-        (f"ignorance-{index}", _surface(found, title, told, steps)),
+        (f"ignorance-{index}", _surface(found, title, summary, steps)),
         (f"ignorance-scale-{index}", _scale(steps)),
     ]
     reading = (
         "The stronger the colour, the less is known. Faint among the dots and strong away from them"
         " is as it should be; faint far from all dots is a reason to doubt."
     )
-    return card(title, figures, told, reading, held)
+    return card(title, figures, summary, reading, held)
 
 
 def _held(found: IgnoranceMap) -> str:
@@ -68,7 +68,7 @@ def _held(found: IgnoranceMap) -> str:
     return f"Other inputs stay at their median or commonest value: {listing(pairs, 6)}."
 
 
-def _surface(found: IgnoranceMap, title: str, told: str, steps: list[float]) -> Figure:
+def _surface(found: IgnoranceMap, title: str, summary: str, steps: list[float]) -> Figure:
     x, y = found.x[:_MOST_CELLS], found.y[:_MOST_CELLS]
     value = [row[: len(x)] for row in found.knowledge[: len(y)]]
     chosen = every(min(len(found.point_x), len(found.point_y)), _MOST_POINTS)
@@ -85,7 +85,7 @@ def _surface(found: IgnoranceMap, title: str, told: str, steps: list[float]) -> 
         [Field(x, y, value, steps, _tips(steps)), dots],
         Axis(plain(found.columns or "")),
         Axis(plain(found.rows or "")),
-        description=told,
+        description=summary,
         height=320,
         margin=0.0,
     )
@@ -114,7 +114,7 @@ def _scale(steps: list[float]) -> Figure:
     )
 
 
-def _line(found: IgnoranceMap, title: str, told: str) -> Figure:
+def _line(found: IgnoranceMap, title: str, summary: str) -> Figure:
     x = found.x[:_MOST_LINE]
     chosen = [i for i in every(len(found.point_x), _MOST_POINTS) if _between(found.point_x[i], x)]
     dots = Points(
@@ -130,7 +130,7 @@ def _line(found: IgnoranceMap, title: str, told: str) -> Figure:
         [curve, dots],
         Axis(plain(found.columns or "")),
         Axis("standard deviation", low=0.0),
-        description=told,
+        description=summary,
         height=290,
     )
 
@@ -141,14 +141,15 @@ def _distance(found: IgnoranceMap, index: int) -> Markup | None:
     known = [(x, y) for x, y in pairs if x is not None and y is not None and x > 0]
     if not known:
         return None
-    told = _told(found)
+    summary = _summary(found)
+    # distances are ratios, so a few far rows would press all others to the edge
     spread = max(x for x, _ in known) / min(x for x, _ in known)
     figure = Figure(
         f"Missing knowledge of {plain(found.target)} against distance",
         [Points([x for x, _ in known], [y for _, y in known], radius=2.2, tone="one")],
         Axis("distance to the nearest rows that were learnt from", log=spread > 20),
         Axis("missing knowledge", low=0.0),
-        description=told,
+        description=summary,
         height=290,
     )
     reading = (
@@ -156,16 +157,17 @@ def _distance(found: IgnoranceMap, index: int) -> Markup | None:
         " from the five nearest rows that were learnt from as those usually lie from theirs."
     )
     title = f"Does {plain(found.target)} grow unsure far from known rows?"
-    return card(title, [(f"ignorance-distance-{index}", figure)], told, reading)
+    return card(title, [(f"ignorance-distance-{index}", figure)], summary, reading)
 
 
-def _told(found: IgnoranceMap) -> str:
+def _summary(found: IgnoranceMap) -> str:
     near, far, rank = finite(found.near), finite(found.far), finite(found.agreement)
     if near is None or far is None:
         return "There are too few held-out rows to say."
     if rank is None:
         return f"It is {number(near, 3)} near and {number(far, 3)} far."
     times = far / near if near > 0 else math.inf
+    # both: a rank says that it grows, the ratio that it grows by enough to matter
     grows = 2 if rank > 0.3 and times > 1.2 else int(rank > 0.1 and times > 1.05)
     verdict = ("Hardly:", "Somewhat:", "Yes:")[grows]
     text = (

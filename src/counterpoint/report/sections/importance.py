@@ -1,10 +1,10 @@
 """Which columns matter: what shuffling each one costs."""
 
 from counterpoint.findings import Findings, Importance
-from counterpoint.report.figures import Axis, Figure, Rows, finite
+from counterpoint.report.figures import Axis, Figure, RowBars, finite
 from counterpoint.report.markup import Markup, tag
-from counterpoint.report.parts import Section, brief, card, grid, plain
-from counterpoint.report.words import amount, listing, number
+from counterpoint.report.parts import Section, brief, card, grid, plain, text_card
+from counterpoint.report.words import amount, left_out, listing, number
 
 __all__ = ["importance", "ranked"]
 
@@ -38,26 +38,25 @@ def _card(findings: Findings, target: str, index: int) -> Markup:
     drawn = items[:_MOST_COLUMNS]
     title = f"For {plain(target)}"
     if not drawn:
-        text = tag("p", None, "No importance could be computed.")
-        return tag("div", {"class": "card"}, tag("h3", None, title), text)
+        return text_card(title, tag("p", None, "No importance could be computed."))
     tips = [
         f"{brief(item.column)}\n{number(item.mean, 3)} ± {number(item.spread, 2)}" for item in drawn
     ]
     figure = Figure(
         f"Importance of columns for {plain(target)}",
-        [Rows([item.mean for item in drawn], [item.spread for item in drawn], tips)],
+        [RowBars([item.mean for item in drawn], [item.spread for item in drawn], tips)],
         Axis("rise of the loss when shuffled"),
         Axis(names=[item.column for item in drawn]),
-        description=_told(items),
+        description=_summary(items),
         height=52 + 21 * len(drawn),
     )
-    rest = len(items) - len(drawn)
-    more = f"{amount(rest, 'column')} with smaller values are not drawn." if rest else ""
+    more = left_out(len(items) - len(drawn), "less important column", "drawn")
     reading = "The whisker is one standard deviation over repeated shuffles."
-    return card(title, [(f"importance-{index}", figure)], _told(items), reading, more)
+    return card(title, [(f"importance-{index}", figure)], _summary(items), reading, more)
 
 
-def _told(items: list[Importance]) -> str:
+def _summary(items: list[Importance]) -> str:
+    # two spreads of repeated shuffles: within that a column may as well be noise
     clear = [item for item in items if item.mean > 2 * (finite(item.spread) or 0.0)]
     unclear = len(items) - len(clear)
     if not clear:

@@ -6,7 +6,7 @@ from counterpoint.findings import Findings, KnownLeast
 from counterpoint.report.markup import Markup, join, tag
 from counterpoint.report.parts import Cell, Heading, Section, brief, named, plain, sized, table
 from counterpoint.report.sections.importance import ranked
-from counterpoint.report.words import ABSENT, amount, number
+from counterpoint.report.words import ABSENT, amount, left_out, number, sentences
 
 __all__ = ["known_least"]
 
@@ -41,8 +41,7 @@ def _table(findings: Findings, found: KnownLeast) -> Markup:
     size = min(len(found.row), _MOST_ROWS)
     rows = [_row(found, index, columns) for index in range(size)]
     caption = f"{plain(found.target)}: the {amount(size, 'row')} of which least is known."
-    if left:
-        caption += f" {amount(left, 'more column')} of these rows are not shown."
+    caption = sentences(caption, left_out(left, "more column"))
     heading = tag("h3", {"class": "table-title"}, named(found.target))
     return join([heading, table(caption, headings, rows)])
 
@@ -66,6 +65,7 @@ def _text(texts: Sequence[str], index: int) -> str:
 def _columns(findings: Findings, found: KnownLeast) -> tuple[list[str], int]:
     """The columns to show, those that matter most for the target first; how many are left out."""
     present = list(dict.fromkeys(column for values in found.values for column in values))
+    # a row has too many values to show; those that the target hangs on say why it is strange
     order = {item.column: place for place, item in enumerate(ranked(findings, found.target))}
     present.sort(key=lambda column: order.get(column, len(order)))
     return present[:_MOST_VALUES], max(len(present) - _MOST_VALUES, 0)

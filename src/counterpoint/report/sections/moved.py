@@ -3,16 +3,27 @@
 from collections.abc import Sequence
 
 from counterpoint.findings import ShiftFindings
-from counterpoint.report.figures import Axis, Figure, Rows, finite
+from counterpoint.report.figures import Axis, Figure, RowBars, finite
 from counterpoint.report.markup import Markup, tag
-from counterpoint.report.parts import Cell, Heading, brief, card, named, plain, sized, table
-from counterpoint.report.words import ABSENT, amount, date, listing, number, percent
+from counterpoint.report.parts import (
+    Cell,
+    Heading,
+    brief,
+    card,
+    named,
+    plain,
+    sized,
+    table,
+    text_card,
+)
+from counterpoint.report.words import ABSENT, amount, date, left_out, listing, number, percent
 
 __all__ = ["moved_card", "moved_table"]
 
 _MOST_COLUMNS = 20
 _MOST_NAMED = 3
 _MOST_LEVELS = 4
+# Smaller p values are rounding of the distribution function, not evidence.
 _TINY = 1e-16
 
 
@@ -21,15 +32,14 @@ def moved_card(shifts: Sequence[ShiftFindings], identifier: str) -> Markup:
     title = "What moved"
     drawn = _ranked(shifts)[:_MOST_COLUMNS]
     if not drawn:
-        text = tag("p", None, "No column was compared with earlier rows.")
-        return tag("div", {"class": "card"}, tag("h3", None, title), text)
-    told = _told(shifts)
+        return text_card(title, tag("p", None, "No column was compared with earlier rows."))
+    summary = _summary(shifts)
     figure = Figure(
         "How far each column moved",
         _bars(drawn),
         Axis("total variation distance", 0.0, 1.0),
         Axis(names=[shift.column for shift in drawn]),
-        description=told,
+        description=summary,
         height=70 + 21 * len(drawn),
     )
     reading = (
@@ -37,7 +47,7 @@ def moved_card(shifts: Sequence[ShiftFindings], identifier: str) -> Markup:
         " have nothing in common. A column moved when it differs by more than chance, and not by"
         " a tiny amount."
     )
-    return card(title, [(identifier, figure)], told, reading, _rest(shifts, "drawn"))
+    return card(title, [(identifier, figure)], summary, reading, _rest(shifts, "drawn"))
 
 
 def moved_table(shifts: Sequence[ShiftFindings], update: str) -> Markup:
@@ -65,6 +75,7 @@ def moved_table(shifts: Sequence[ShiftFindings], update: str) -> Markup:
 
 def _ranked(shifts: Sequence[ShiftFindings]) -> list[ShiftFindings]:
     """The moved columns first, then by distance; where none is known last."""
+    # a small shift that is certain comes before a large one that may be chance
     return sorted(shifts, key=_order)
 
 
@@ -78,16 +89,16 @@ def _distance(shift: ShiftFindings) -> float | None:
     return None if value is None else min(max(value, 0.0), 1.0)
 
 
-def _bars(drawn: Sequence[ShiftFindings]) -> list[Rows]:
+def _bars(drawn: Sequence[ShiftFindings]) -> list[RowBars]:
     """Two layers of the same bars: those that moved, and the others."""
     tips = [_tip(shift) for shift in drawn]
     moved = [_distance(shift) if shift.moved else None for shift in drawn]
     others = [None if shift.moved else _distance(shift) for shift in drawn]
-    layers: list[Rows] = []
+    layers: list[RowBars] = []
     if any(shift.moved for shift in drawn):
-        layers.append(Rows(moved, tips=tips, label="moved", tone="two"))
+        layers.append(RowBars(moved, tips=tips, label="moved", tone="two"))
     if not all(shift.moved for shift in drawn):
-        layers.append(Rows(others, tips=tips, label="no more than chance, or tiny", tone="one"))
+        layers.append(RowBars(others, tips=tips, label="no more than chance, or tiny", tone="one"))
     return layers
 
 
@@ -104,7 +115,7 @@ def _chance(value: float) -> str:
     return number(known, 2)
 
 
-def _told(shifts: Sequence[ShiftFindings]) -> str:
+def _summary(shifts: Sequence[ShiftFindings]) -> str:
     moved = [plain(shift.column) for shift in _ranked(shifts) if shift.moved]
     compared = amount(len(shifts), "column")
     if not moved:
@@ -113,8 +124,7 @@ def _told(shifts: Sequence[ShiftFindings]) -> str:
 
 
 def _rest(shifts: Sequence[ShiftFindings], verb: str) -> str:
-    left = len(shifts) - _MOST_COLUMNS
-    return f"{amount(left, 'more column')} are not {verb}." if left > 0 else ""
+    return left_out(len(shifts) - _MOST_COLUMNS, "more column", verb)
 
 
 def _row(shift: ShiftFindings) -> list[Cell]:

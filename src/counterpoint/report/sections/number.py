@@ -9,10 +9,10 @@ from counterpoint.report.figures import (
     Area,
     Axis,
     Figure,
+    Guide,
     Histogram,
     Line,
     Points,
-    Rule,
     Tone,
     every,
     extent,
@@ -58,6 +58,7 @@ def _some(held: HeldOut) -> HeldOut:
 
 
 def _predicted(target: TargetFindings, held: HeldOut, anchor: str, points: int) -> Markup:
+    # evenly by position, not at random: the same findings are the same page to the byte
     chosen = every(len(held.actual), points)
     inside = [index for index in chosen if _covered(held, index)]
     outside = [index for index in chosen if not _covered(held, index)]
@@ -68,13 +69,13 @@ def _predicted(target: TargetFindings, held: HeldOut, anchor: str, points: int) 
         _layer(held, inside, f"inside its {level} interval", "one"),
         _layer(held, outside, "outside", "two"),
     ]
-    told = _told(target, len(chosen))
+    summary = _summary(target, len(chosen))
     figure = Figure(
         "Predicted against actual",
         [mark for mark in marks if isinstance(mark, Line) or mark.x],
         Axis("actual"),
         Axis("predicted"),
-        description=told,
+        description=summary,
         height=290,
     )
     reading = (
@@ -82,7 +83,11 @@ def _predicted(target: TargetFindings, held: HeldOut, anchor: str, points: int) 
         " the true value."
     )
     return card(
-        "Predicted against actual", [(f"{anchor}-predicted", figure)], reading, told, _doubt(held)
+        "Predicted against actual",
+        [(f"{anchor}-predicted", figure)],
+        reading,
+        summary,
+        _doubt(held),
     )
 
 
@@ -109,7 +114,7 @@ def _tip(held: HeldOut, index: int) -> str:
     return f"{actual}\npredicted {number(held.mean[index])} ({span})"
 
 
-def _told(target: TargetFindings, drawn: int) -> str:
+def _summary(target: TargetFindings, drawn: int) -> str:
     cover = expected_cover(target) if target.coverage is None else None
     text = _sentence(cover) if cover is not None else ""
     rows = 0 if target.held_out is None else len(target.held_out.actual)
@@ -144,10 +149,11 @@ def _coverage(target: TargetFindings, coverage: Coverage, anchor: str) -> Markup
     ]
     pairs = sorted((a, b) for a, b in pairs if a is not None and b is not None)[:200]
     levels = [index / 50 for index in range(51)]
+    # what chance alone does to a model that is right, so that nobody corrects noise
     bands = [binomial_band(coverage.rows, level) for level in levels]
     tips = [f"nominal {percent(level)}\nobserved {percent(seen)}" for level, seen in pairs]
     cover = expected_cover(target)
-    told = _sentence(cover) if cover is not None else ""
+    summary = _sentence(cover) if cover is not None else ""
     figure = Figure(
         "Coverage against nominal level",
         [
@@ -162,12 +168,14 @@ def _coverage(target: TargetFindings, coverage: Coverage, anchor: str) -> Markup
         ],
         Axis("nominal level of the interval", 0.0, 1.0, kind="percent"),
         Axis("held-out rows inside", 0.0, 1.0, kind="percent"),
-        description=told,
+        description=summary,
         height=290,
     )
     reading = "Below the dashed line intervals are too narrow (overconfident), above it too wide."
     band = "The band holds 95 % of the outcomes of a perfectly calibrated model, level by level."
-    return card("Are the intervals honest?", [(f"{anchor}-coverage", figure)], told, reading, band)
+    return card(
+        "Are the intervals honest?", [(f"{anchor}-coverage", figure)], summary, reading, band
+    )
 
 
 def _residuals(residuals: list[float], anchor: str) -> Markup:
@@ -179,21 +187,21 @@ def _residuals(residuals: list[float], anchor: str) -> Markup:
     grid = [-4.5 + 0.1 * index for index in range(91)]
     normal = NormalDist()
     expected = [len(residuals) * 0.5 * normal.pdf(value) for value in grid]
-    told = _shape(residuals)
+    summary = _shape(residuals)
     figure = Figure(
         "Standardised residuals",
         [
             Histogram(_EDGES, counts, tips, "held-out rows", "one"),
             Line(grid, expected, "normal", "two"),
-            Rule(x=0.0),
+            Guide(x=0.0),
         ],
         Axis("(actual − predicted) / predicted standard deviation", -4.5, 4.5),
         Axis("rows", low=0.0, kind="whole"),
-        description=told,
+        description=summary,
         height=290,
     )
     reading = "Errors in units of what the model expected; the outermost bars hold all rows beyond."
-    return card("How large are the errors?", [(f"{anchor}-residuals", figure)], reading, told)
+    return card("How large are the errors?", [(f"{anchor}-residuals", figure)], reading, summary)
 
 
 def _range(index: int) -> str:

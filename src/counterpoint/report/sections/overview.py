@@ -3,10 +3,17 @@
 from counterpoint.findings import Findings, TargetFindings
 from counterpoint.report.figures import finite
 from counterpoint.report.markup import Markup, join, tag
-from counterpoint.report.parts import Section, grid, named, plain
-from counterpoint.report.sections.category import calibration_told
+from counterpoint.report.parts import Section, figures_table, grid, named, plain
+from counterpoint.report.sections.category import calibration_sentence
 from counterpoint.report.statistics import expected_cover
-from counterpoint.report.words import ABSENT, amount, knowledge_told, number, percent
+from counterpoint.report.words import (
+    ABSENT,
+    knowledge_sentence,
+    left_out,
+    number,
+    percent,
+    sentences,
+)
 
 __all__ = ["gain", "overview", "shown"]
 
@@ -29,9 +36,8 @@ def overview(findings: Findings) -> Section:
         "On rows that were held out of training. The baseline predicts the mean, or the commonest"
         " class, of the training rows for every row; a model that learnt something beats it."
     )
-    lead += f" {knowledge_told(findings.uncertainty)}"
-    left = len(findings.targets) - len(targets)
-    lead += f" {amount(left, 'more target')} are not shown." if left else ""
+    more = left_out(len(findings.targets) - len(targets), "more target")
+    lead = sentences(lead, knowledge_sentence(findings.uncertainty), more)
     return Section("overview", "Results", grid([_tile(target) for target in targets]), lead)
 
 
@@ -82,6 +88,7 @@ def _tile(target: TargetFindings) -> Markup:
 def _meter(value: float | None, base: float, name: str) -> Markup:
     """Two bars on one scale: the model above the baseline."""
     largest = max(abs(value or 0.0), abs(base))
+    # lengths from zero say nothing where a measure may be negative, as a log likelihood
     if largest == 0 or (value or 0.0) < 0 or base < 0:
         return Markup("")
     text = f"{plain(name)}: model {shown(name, value)}, baseline {shown(name, base)}"
@@ -133,28 +140,15 @@ def _calibration(target: TargetFindings) -> str:
     error = None if target.reliability is None else finite(target.reliability.error)
     if error is None:
         return ""
-    return calibration_told(error)
+    return calibration_sentence(error)
 
 
 def _measures(target: TargetFindings) -> Markup:
     """All metrics beside the baseline's, in a small table."""
     names = [*target.metrics, *(name for name in target.baseline if name not in target.metrics)]
-    heads = (("metric", None), ("model", "amount"), ("baseline", "amount"))
-    head = [tag("th", {"scope": "col", "class": style}, text) for text, style in heads]
     rows = [_measure(target, name) for name in names[:_MOST_METRICS]]
-    left = len(names) - len(rows)
-    return join(
-        [
-            tag(
-                "table", {"class": "mini"}, tag("thead", None, tag("tr", None, *head)), *_body(rows)
-            ),
-            tag("p", None, f"{amount(left, 'more metric')} are not shown.") if left else "",
-        ]
-    )
-
-
-def _body(rows: list[Markup]) -> list[Markup]:
-    return [tag("tbody", None, *rows)] if rows else []
+    more = left_out(len(names) - len(rows), "more metric")
+    return figures_table(("metric", "model", "baseline"), rows, more)
 
 
 def _measure(target: TargetFindings, name: str) -> Markup:

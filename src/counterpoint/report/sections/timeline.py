@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures import Axis, Bands, Figure, Line, Rule, every, finite
+from counterpoint.report.figures import Axis, Bands, Figure, Guide, Line, every, finite
 from counterpoint.report.figures.mark import Mark, Tone
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup
@@ -66,7 +66,7 @@ def timeline(
     curves: Curves,
     axis: Axis,
     *sentences: str,
-    marks: Sequence[Rule] = (),
+    marks: Sequence[Guide] = (),
     events: Sequence[tuple[int, str]] = (),
     text: Callable[[float | None], str] = number,
 ) -> Markup | None:
@@ -116,13 +116,14 @@ def _tips(curves: Curves, text: Callable[[float | None], str]) -> Bands:
     return Bands([curves.step[place] for place in places], tips)
 
 
-def _rules(curves: Curves, events: Sequence[tuple[int, str]]) -> list[Rule]:
+def _rules(curves: Curves, events: Sequence[tuple[int, str]]) -> list[Guide]:
     """An upright line an event; its name where the one before is far enough away."""
+    # names of two events would otherwise lie over each other
     apart = 0.3 * (max(curves.step) - min(curves.step))
-    rules: list[Rule] = []
+    rules: list[Guide] = []
     last: float | None = None
     for step, kind in sorted(set(events))[:_MOST_MARKS]:
         named = last is None or step - last > apart
-        rules.append(Rule(x=float(step), text=short(kind) if named else "", tone="six"))
+        rules.append(Guide(x=float(step), text=short(kind) if named else "", tone="six"))
         last = step if named else last
     return rules

@@ -1,11 +1,11 @@
 """How training went: the score and each goal, epoch by epoch."""
 
 from counterpoint.findings import EpochRow, Findings
-from counterpoint.report.figures import Axis, Bands, Figure, Line, Points, Rule, finite, thin
+from counterpoint.report.figures import Axis, Bands, Figure, Guide, Line, Points, finite, thin
 from counterpoint.report.figures.mark import Mark
 from counterpoint.report.markup import Markup, tag
 from counterpoint.report.parts import Section, card, grid, plain
-from counterpoint.report.words import amount, number
+from counterpoint.report.words import amount, first_of, number, sentences
 
 __all__ = ["training"]
 
@@ -23,6 +23,7 @@ def training(findings: Findings) -> Section:
         return Section("training", "Training", body)
     goals = [name for name in _names(history) if name != SCORE]
     names = [SCORE, *goals] if SCORE in _names(history) else goals
+    # of one goal the score is that goal
     if len(goals) == 1 and SCORE in names:
         names = [SCORE]
     most = min(_MOST_EPOCHS, _POINTS // len(names[:_MOST_GOALS])) if names else _MOST_EPOCHS
@@ -41,9 +42,7 @@ def _lead(findings: Findings, names: list[str]) -> str:
             " The weights of the epoch with the best validation score were kept: epoch"
             f" {findings.best_epoch:,} (of several networks each kept its own; this is the middle)."
         )
-    if len(names) > _MOST_GOALS:
-        text += f" The first {_MOST_GOALS} of {len(names):,} curves are drawn."
-    return text
+    return sentences(text, first_of(_MOST_GOALS, len(names), "curves"))
 
 
 def _curve(findings: Findings, name: str, index: int, most: int) -> Markup:
@@ -58,7 +57,7 @@ def _curve(findings: Findings, name: str, index: int, most: int) -> Markup:
         marks.append(Line(epochs, few[1], "validation", "two"))
     best = _best(findings, held)
     if best is not None:
-        marks += [Rule(x=best[0], text=f"best: epoch {best[0]:,.0f}"), *_dot(best)]
+        marks += [Guide(x=best[0], text=f"best: epoch {best[0]:,.0f}"), *_dot(best)]
     tips = [
         f"epoch {epoch:,.0f}\ntraining {number(a)}\nvalidation {number(b)}"
         for epoch, a, b in zip(epochs, *few, strict=True)
@@ -69,10 +68,10 @@ def _curve(findings: Findings, name: str, index: int, most: int) -> Markup:
         [Bands(epochs, tips), *marks],
         Axis("epoch", kind="whole"),
         Axis("score" if name == SCORE else "loss", log=log),
-        description=_told(train, held, best),
+        description=_summary(train, held, best),
     )
     scale = "The vertical axis is logarithmic." if log else ""
-    return card(_title(name), [(f"training-{index}", figure)], _told(train, held, best), scale)
+    return card(_title(name), [(f"training-{index}", figure)], _summary(train, held, best), scale)
 
 
 def _title(name: str) -> str:
@@ -96,7 +95,7 @@ def _spans(values: list[float | None]) -> bool:
     return bool(known) and min(known) > 1e-140 and max(known) / min(known) > 20
 
 
-def _told(
+def _summary(
     train: list[float | None],
     held: list[float | None],
     best: tuple[float, float | None] | None,

@@ -4,10 +4,20 @@ from counterpoint.findings import Findings, UpdateFindings
 from counterpoint.report.figures import finite
 from counterpoint.report.figures.text import shorten
 from counterpoint.report.markup import Markup, join, tag
-from counterpoint.report.parts import Cell, Heading, Section, grid, named, plain, sized, table
+from counterpoint.report.parts import (
+    Cell,
+    Heading,
+    Section,
+    grid,
+    named,
+    note_box,
+    plain,
+    sized,
+    table,
+)
 from counterpoint.report.sections.changes import forgotten, learnt
 from counterpoint.report.sections.moved import moved_card, moved_table
-from counterpoint.report.words import ABSENT, amount, duration, percent
+from counterpoint.report.words import ABSENT, amount, duration, left_out, percent, sentences
 
 __all__ = ["updates"]
 
@@ -23,7 +33,7 @@ def updates(findings: Findings) -> Section | None:
     newest = list(enumerate(findings.updates, start=1))[::-1]
     if not newest:
         return None
-    parts = [_summary(newest), *(_update(*pair) for pair in newest[:_MOST_IN_FULL])]
+    parts = [_listed(newest), *(_update(*pair) for pair in newest[:_MOST_IN_FULL])]
     return Section("updates", "What was learnt since", join(parts), _lead(findings.updates))
 
 
@@ -39,7 +49,7 @@ def _lead(found: list[UpdateFindings]) -> str:
     return text
 
 
-def _summary(newest: list[tuple[int, UpdateFindings]]) -> Markup:
+def _listed(newest: list[tuple[int, UpdateFindings]]) -> Markup:
     headings = [
         Heading("update", "amount"),
         Heading("when", "value-cell"),
@@ -54,7 +64,7 @@ def _summary(newest: list[tuple[int, UpdateFindings]]) -> Markup:
         " where its values differ from those of earlier rows by more than chance."
     )
     left = len(newest) - _MOST_LISTED
-    caption += f" {amount(left, 'older update')} are not listed." if left > 0 else ""
+    caption = sentences(caption, left_out(left, "older update", "listed"))
     return table(caption, headings, [_line(*pair) for pair in newest[:_MOST_LISTED]])
 
 
@@ -82,15 +92,15 @@ def _update(place: int, found: UpdateFindings) -> Markup:
     return join(
         [
             tag("h3", {"class": "part"}, *heading),
-            tag("p", {"class": "lead"}, _told(found)),
+            tag("p", {"class": "lead"}, _summary(found)),
             grid(cards),
             moved_table(found.shifts, plain(found.name) or f"update {place:,}"),
-            _notes(found.notes, place),
+            note_box(found.notes, f"Notes of update {place:,}", _MOST_NOTES, _LONGEST_NOTE),
         ]
     )
 
 
-def _told(found: UpdateFindings) -> str:
+def _summary(found: UpdateFindings) -> str:
     trained = "the whole network" if found.deep else "the last layer alone"
     verb = "was" if found.rows == 1 else "were"
     text = f"{amount(found.rows, 'row')} {verb} learnt by {trained}"
@@ -101,13 +111,3 @@ def _told(found: UpdateFindings) -> str:
     if forget:
         return f"{text} {percent(forget)} of what earlier rows say was forgotten on purpose."
     return text if forget is None else f"{text} Nothing was forgotten on purpose."
-
-
-def _notes(notes: list[str], place: int) -> Markup:
-    if not notes:
-        return Markup("")
-    items = [tag("li", None, note[:_LONGEST_NOTE]) for note in notes[:_MOST_NOTES]]
-    if len(notes) > _MOST_NOTES:
-        items.append(tag("li", None, amount(len(notes) - _MOST_NOTES, "more note")))
-    label = f"Notes of update {place:,}"
-    return tag("aside", {"class": "note-box", "aria-label": label}, tag("ul", None, *items))

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from counterpoint.report.figures.mark import Entry, Frame, Tone, hover
+from counterpoint.report.figures.mark import Frame, LegendEntry, Tone, hover
 from counterpoint.report.figures.text import text_width
 from counterpoint.report.markup import Attributes, Markup, join, tag
 
-__all__ = ["Rule"]
+__all__ = ["Guide"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Guide:
     """A line at one value, upright when `x` is given, lying when `y` is, with a short text."""
 
     x: float | None = None
@@ -23,7 +23,7 @@ class Rule:
         """The value."""
         return [self.x], [self.y]
 
-    def legend(self) -> Sequence[Entry]:
+    def legend(self) -> Sequence[LegendEntry]:
         """Nothing: the text stands beside the line."""
         return []
 
