@@ -96,6 +96,7 @@ def ours(data: Batches, *, adamw: bool, compiled: bool = False, folder: bool = F
         batch_size=SIZE,
         schedule="constant",
         momentum=0.9 if adamw else 0.0,
+        weight_decay=0.01 if adamw else 0.0,  # torch's own defaults, as the peers have them
         compile=compiled,
         **kind,
     )

@@ -172,8 +172,11 @@ def test_the_uncertainty_is_kept_and_the_report_tells_of_it(run, table, tmp_path
     [
         (["--uncertainty", "lunar"], "no kind is called 'lunar'; did you mean 'luna'?"),
         (["--uncertainty", "ensemble", "--network.members", "1"], "at least 2, found 1"),
-        (["--posterior.heads", "1"], "posterior.heads: expected a value from 2 to 1000, found 1"),
-        (["--posterior.diversity", "-1"], "posterior.diversity: expected a value from 0 to"),
+        (
+            ["--posterior.heads", "1"],
+            "posterior.heads: expected a whole number from 2 to 1000, found 1",
+        ),
+        (["--posterior.diversity", "-1"], "posterior.diversity: expected a number from 0 to"),
     ],
 )
 def test_a_wrong_uncertainty_is_one_line_before_anything_is_read(run, tmp_path, words, message):
@@ -254,7 +257,7 @@ BAD = {
     "no name": (edited(lambda f: f), ["--out", "."], "expected the name of a new folder"),
     "a separator of two signs": (edited(lambda f: f), ["--separator", "§"], "one ASCII sign"),
     "unknown key": (edited(lambda f: f), ["--training.rat", "1"], "did you mean 'training.rate'"),
-    "bad value": (edited(lambda f: f), ["--training.rate", "-1"], "training.rate: expected a val"),
+    "bad value": (edited(lambda f: f), ["--training.rate", "-1"], "training.rate: expected a num"),
     "no value": (edited(lambda f: f), ["--training.rate"], "expected a value after it"),
     "bad share": (edited(lambda f: f), ["--split", "3"], "expected a share from 0 to 0.9"),
 }  # fmt: skip

@@ -104,7 +104,7 @@ def main():
         "adamw": gap(weight_decay=0.1, clip=0.5),
         "adam": gap(optimiser="adam", weight_decay=0.1, schedule="cosine"),
         "sgd": gap(optimiser="sgd", weight_decay=0.1),
-        "plain sgd": gap(optimiser="sgd", momentum=0.0, schedule="constant"),
+        "plain sgd": gap(optimiser="sgd", momentum=0.0, schedule="constant", weight_decay=0.0),
         "resumes": resumes(),
         "many": many(12),
         "refusal": refusal(),

@@ -22,7 +22,7 @@ def _net():
         {"weight_decay": 0.1, "clip": 0.5},
         {"optimiser": "adam", "weight_decay": 0.1, "schedule": "cosine"},
         {"optimiser": "sgd", "weight_decay": 0.1},
-        {"optimiser": "sgd", "momentum": 0.0, "schedule": "constant"},
+        {"optimiser": "sgd", "momentum": 0.0, "schedule": "constant", "weight_decay": 0.0},
     ],
 )
 def test_the_whole_step_is_the_plain_step(table, goals, options):

@@ -44,7 +44,10 @@ def _counter():
 
 
 ONE = Tensors({"x": torch.ones(1, 1)})
-COUNT = {"batch_size": 1, "optimiser": "sgd", "momentum": 0.0, "rate": 1.0, "schedule": "constant"}
+COUNT = {
+    "batch_size": 1, "optimiser": "sgd", "momentum": 0.0, "rate": 1.0, "schedule": "constant",
+    "weight_decay": 0.0,
+}  # fmt: skip
 
 
 def test_a_row_says_what_the_epoch_did(source, net, goals):
@@ -209,3 +212,23 @@ def test_plain_lines_elsewhere_and_a_bar_on_a_terminal(source, net, goals, capsy
 def test_silence_when_asked(source, net, goals, capsys):
     fit(net(), goals, source, Training(epochs=1), progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_zero_is_decided_by_the_number_of_rows(source, net, goals):
+    result = fit(net(), goals, source, Training(rate=1e-3), progress=False)
+    wanted = Training().resolved(source.rows)
+    assert len(result.history) == wanted.epochs
+    assert result.step == wanted.epochs * -(-source.rows // wanted.batch_size)
+
+
+def test_threads_are_those_of_the_settings_and_then_as_before(source, net, goals):
+    before, seen = torch.get_num_threads(), []
+
+    def counting(model, batch):
+        seen.append(torch.get_num_threads())
+        return goals(model, batch)
+
+    for count in (0, before + 1):
+        fit(net(), counting, source, Training(epochs=1, threads=count), progress=False)
+    assert set(seen) == {before, before + 1}
+    assert torch.get_num_threads() == before

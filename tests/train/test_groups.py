@@ -57,7 +57,13 @@ def test_fit_gives_each_group_its_rate_and_leaves_frozen_weights_alone(optimiser
     net = _net()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     training = Training(
-        epochs=1, batch_size=200, optimiser=optimiser, momentum=0.0, schedule="constant", rate=1e-3
+        epochs=1,
+        batch_size=200,
+        optimiser=optimiser,
+        momentum=0.0,
+        schedule="constant",
+        rate=1e-3,
+        weight_decay=0.0,
     )
     fit(
         net,

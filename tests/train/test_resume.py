@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -227,7 +228,7 @@ def test_a_log_that_lost_lines_is_made_whole(crashed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rate": 0.5}, "training.rate = 0.001, asked for 0.5"),
+        ({"rate": 0.5}, "training.rate = 0.002, asked for 0.5"),
         ({"seed": 7}, "training.seed = 0, asked for 7"),
     ],
 )
@@ -366,3 +367,15 @@ def test_an_infinite_buffer_is_no_defect(net, source, goals, tmp_path):
     model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
     fit(model, goals, source, Training(epochs=1), folder=tmp_path / "run", progress=False)
     assert (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_run_knows_its_settings_by_the_keys_of_earlier_versions(run, tmp_path):
+    """So a run folder that the version before this one began is gone on with."""
+    run(tmp_path / "run", replace(SLOW, threads=1))
+    keys = set(json.loads((tmp_path / "run/run.json").read_text())["training"])
+    assert keys == {
+        "accumulate", "balance", "batch_size", "clip", "compile", "epochs", "log_every",
+        "momentum", "optimiser", "patience", "precision", "rate", "schedule", "seed", "warmup",
+        "weight_decay",
+    }  # fmt: skip
+    run(tmp_path / "run", replace(SLOW, threads=2))

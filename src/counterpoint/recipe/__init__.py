@@ -5,6 +5,7 @@ dataclass whose fields are the only keys a file may hold. In come a TOML file, v
 flags, and ``section.key = value`` overrides, the later winning over the earlier; out comes a
 checked recipe, or one line that names the file, the line, the key and the nearest valid one.
 `dump` writes it back as TOML: the resolved recipe is stored beside every model it made.
+`Training` is also what `counterpoint.train.fit` takes, so a recipe reaches everything it can do.
 
 `Update` says how a fitted table learns new rows.
 
@@ -19,10 +20,13 @@ counterpoint.errors.InputError: recipe: unknown key 'training.rte'; did you mean
 """
 
 from counterpoint.recipe.read import build, dump, load
-from counterpoint.recipe.sections import UNCERTAINTY, Data, Network, Posterior, Recipe, Training
+from counterpoint.recipe.sections import UNCERTAINTY, Data, Network, Posterior, Recipe
+from counterpoint.recipe.training import BALANCE, PLAIN, Training
 from counterpoint.recipe.update import Update
 
 __all__ = [
+    "BALANCE",
+    "PLAIN",
     "UNCERTAINTY",
     "Data",
     "Network",

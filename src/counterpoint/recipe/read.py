@@ -3,15 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType
+from typing import Any, cast, get_args, get_origin
 
 from counterpoint.errors import InputError, nearest
-from counterpoint.recipe.sections import Data, Network, Posterior, Recipe, Training
+from counterpoint.recipe.sections import Data, Network, Posterior, Recipe
+from counterpoint.recipe.training import Training
 
 __all__ = ["build", "dump", "load"]
 
 _SECTIONS = {"data": Data, "network": Network, "training": Training, "posterior": Posterior}
-_WORDS = {str: "a text", int: "a whole number", float: "a number", tuple: "a list of texts"}
+_WORDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list of texts",
+}
 
 
 def load(path: Path) -> dict[str, dict[str, Any]]:
@@ -76,6 +84,8 @@ def dump(recipe: Recipe) -> str:
         part = getattr(recipe, section)
         for item in fields(part):
             value = getattr(part, item.name)
+            if value is None:  # TOML has no word for it; a key that is absent means the same
+                continue
             value = list(value) if isinstance(value, tuple) else value
             lines.append(f"{item.name} = {json.dumps(value, ensure_ascii=False)}")
         lines.append("")
@@ -94,31 +104,38 @@ def _known_section(section: str, dotted: str = "") -> None:
         )
 
 
-def _kind(section: str, key: str) -> type:
+def _kind(section: str, key: str) -> tuple[type, bool]:
+    """The type of a key's value, and whether it may be none."""
     for item in fields(_SECTIONS[section]):
         if item.name == key:
-            return tuple if isinstance(item.default, tuple) else type(item.default)
+            kind, arguments = cast("type", item.type), get_args(item.type)
+            if NoneType in arguments:
+                return arguments[0], True
+            return get_origin(kind) or kind, False
     dotted = f"{section}.{key}"
     raise InputError(f"recipe: unknown key {dotted!r}{nearest(dotted, _keys())}")
 
 
 def _typed(section: str, key: str, value: Any) -> Any:
-    kind = _kind(section, key)
+    kind, optional = _kind(section, key)
+    if value is None and optional:  # in the JSON of a model folder; a file leaves the key out
+        return None
     if kind is tuple:
         items: Any = [value] if isinstance(value, str) else value
         if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
             return tuple(items)
-    elif kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif kind is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    elif isinstance(value, kind) and not isinstance(value, bool):
+    elif isinstance(value, bool) or kind is bool:  # a bool is an int, and is never meant as one
+        if kind is bool and isinstance(value, bool):
+            return value
+    elif kind in (float, str) and isinstance(value, int | float):
+        return kind(value)
+    elif isinstance(value, kind):
         return value
     raise InputError(f"recipe: {section}.{key}: expected {_WORDS[kind]}, found {value!r}")
 
 
 def _value(section: str, key: str, text: str) -> Any:
-    if _kind(section, key) is str:
+    if _kind(section, key)[0] is str:
         return text
     import tomllib
 

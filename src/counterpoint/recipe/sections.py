@@ -1,39 +1,12 @@
-"""The sections of a recipe: every key, its type, its default and its rule."""
+"""The sections of a recipe but how to train: every key, its type, its default and its rule."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.recipe.checks import number, one_of, whole
+from counterpoint.recipe.training import Training
 
-__all__ = ["BALANCE", "UNCERTAINTY", "Data", "Network", "Posterior", "Recipe", "Training"]
-
-BALANCE = (
-    "sum",
-    "impartial",
-    "aligned-mtl",
-    "alternate",
-    "cagrad",
-    "config",
-    "db-mtl",
-    "dwa",
-    "fairgrad",
-    "famo",
-    "geometric-mean",
-    "gradnorm",
-    "imtl-g",
-    "imtl-l",
-    "magnitude",
-    "mgda",
-    "nash-mtl",
-    "pamoo",
-    "pcgrad",
-    "relobralo",
-    "softadapt",
-    "stch",
-    "uncertainty",
-    "upgrad",
-)
-"""Names of `counterpoint.balance.rules`, written out here since those import torch."""
+__all__ = ["UNCERTAINTY", "Data", "Network", "Posterior", "Recipe"]
 
 UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
 """Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
@@ -79,10 +52,10 @@ class Data:
     keep_sample: int = 0
 
     def __post_init__(self) -> None:
-        _within("data.keep_sample", self.keep_sample, 0, 10_000_000)
-        _within("data.validation", self.validation, 0.01, 0.5)
-        _one_of("data.dates", self.dates, ("", "day-first", "month-first"))
-        _one_of("data.decimal", self.decimal, (".", ","))
+        whole("data.keep_sample", self.keep_sample, 0, 10_000_000)
+        number("data.validation", self.validation, 0.01, 0.5)
+        one_of("data.dates", self.dates, ("", "day-first", "month-first"))
+        one_of("data.decimal", self.decimal, (".", ","))
 
 
 @dataclass(frozen=True)
@@ -106,64 +79,12 @@ class Network:
     members: int = 4
 
     def __post_init__(self) -> None:
-        _one_of("network.trunk", self.trunk, ("plain", "residual"))
-        _within("network.width", self.width, 1, 8192)
-        _within("network.depth", self.depth, 1, 64)
-        _within("network.dropout", self.dropout, 0.0, 0.9)
-        _within("network.bins", self.bins, 0, 1024)
-        _within("network.members", self.members, 1, 64)
-
-
-@dataclass(frozen=True)
-class Training:
-    """How the trunk is trained.
-
-    Attributes:
-        epochs: passes over the training rows; 0: by their number.
-        batch_size: rows a step; 0: by their number.
-        optimiser: "adamw", "adam" or "sgd".
-        rate: the highest learning rate.
-        schedule: "one-cycle", "cosine" or "constant".
-        weight_decay: decoupled.
-        clip: largest norm of a step's gradient; 0: no limit.
-        patience: epochs without a better validation score before stopping; 0: never.
-        balance: how several targets share a step: "sum" (the plain mean of their losses) or
-            another rule of `counterpoint.balance.rules`, such as "impartial"; of no effect with
-            one target.
-        seed: decides split, initial weights, order and dropout.
-        threads: threads of a step. One is right for small networks: their steps are too short to
-            divide, and threads that wait for one another on a busy machine made a fit 20 times
-            slower; also, the bits of a result depend on the number.
-    """
-
-    epochs: int = 0
-    batch_size: int = 0
-    optimiser: str = "adamw"
-    rate: float = 0.002
-    schedule: str = "one-cycle"
-    weight_decay: float = 0.01
-    clip: float = 0.0
-    patience: int = 0
-    balance: str = "sum"
-    seed: int = 0
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        _one_of("training.optimiser", self.optimiser, ("adamw", "adam", "sgd"))
-        _one_of("training.schedule", self.schedule, ("one-cycle", "cosine", "constant"))
-        if self.balance not in BALANCE:
-            raise InputError(
-                f"training.balance: no rule is called {self.balance!r}"
-                f"{nearest(self.balance, BALANCE, most=len(BALANCE))}"
-            )
-        _within("training.epochs", self.epochs, 0, 1_000_000)
-        _within("training.batch_size", self.batch_size, 0, 2**24)
-        _within("training.rate", self.rate, 1e-8, 100.0)
-        _within("training.weight_decay", self.weight_decay, 0.0, 100.0)
-        _within("training.clip", self.clip, 0.0, 1e9)
-        _within("training.patience", self.patience, 0, 1_000_000)
-        _within("training.seed", self.seed, 0, 2**63 - 1)
-        _within("training.threads", self.threads, 1, 1024)
+        one_of("network.trunk", self.trunk, ("plain", "residual"))
+        whole("network.width", self.width, 1, 8192)
+        whole("network.depth", self.depth, 1, 64)
+        number("network.dropout", self.dropout, 0.0, 0.9)
+        whole("network.bins", self.bins, 0, 1024)
+        whole("network.members", self.members, 1, 64)
 
 
 @dataclass(frozen=True)
@@ -190,14 +111,14 @@ class Posterior:
     diversity: float = 0.1
 
     def __post_init__(self) -> None:
-        _within("posterior.interval", self.interval, 0.01, 0.999)
+        number("posterior.interval", self.interval, 0.01, 0.999)
         if self.uncertainty not in UNCERTAINTY:
             raise InputError(
                 f"posterior.uncertainty: no kind is called {self.uncertainty!r}"
                 f"{nearest(self.uncertainty, UNCERTAINTY)}"
             )
-        _within("posterior.heads", self.heads, 2, 1000)
-        _within("posterior.diversity", self.diversity, 0.0, 1e6)
+        whole("posterior.heads", self.heads, 2, 1000)
+        number("posterior.diversity", self.diversity, 0.0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -216,12 +137,15 @@ class Recipe:
                 f" {self.network.members}"
             )
 
+    @property
+    def threads(self) -> int:
+        """Threads of all that is computed: those of the training, or one.
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(f"{name}: expected a value from {low:g} to {high:g}, found {value:g}")
+        One is right for a table's networks: their steps are too short to divide, and threads that
+        wait for one another on a busy machine made a fit 20 times slower.
+        """
+        return self.training.threads or 1
 
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise InputError(f"{name}: expected one of {', '.join(known)}, found {value!r}")
+    def resolved(self, rows: int) -> "Recipe":
+        """The recipe with the settings that the number of training rows decides, of one member."""
+        return replace(self, training=self.training.resolved(rows))

@@ -12,6 +12,7 @@ from torch import Tensor
 from counterpoint.findings import Findings, HeldOut, Importance, KnownLeast, TargetFindings
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import nll
+from counterpoint.recipe import PLAIN
 from counterpoint.table.describe import (
     Course,
     describe_balance,
@@ -32,7 +33,6 @@ from counterpoint.table.model import TableModel
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
 from counterpoint.table.prepare import Prepared, Target
 from counterpoint.table.schema import Column
-from counterpoint.train import PLAIN
 
 __all__ = ["evaluate_model"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
-from counterpoint.recipe import Recipe, sections
+from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive, seeded, threads
 from counterpoint.table.describe import Course
 from counterpoint.table.evaluate import evaluate_model
@@ -25,12 +25,11 @@ from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.network import build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
-from counterpoint.table.sizes import resolve
 from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS
-from counterpoint.train import PLAIN, Fit, Status, Training, fit
+from counterpoint.train import Fit, Status, fit
 
-__all__ = ["Context", "Interrupted", "fit_table", "loop_settings", "member_folder", "now"]
+__all__ = ["Context", "Interrupted", "fit_table", "member_folder", "now"]
 
 
 class Interrupted(RuntimeError):
@@ -86,13 +85,13 @@ def fit_table(
         Interrupted: the fit was asked to stop; a checkpoint was written if there is a folder.
     """
     context = context or Context()
-    with threads(recipe.training.threads):
+    with threads(recipe.threads):
         return _fit(frame, recipe, context, evaluate)
 
 
 def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(frame, recipe, context.name, context.announce)
-    told, recipe = recipe, resolve(recipe, len(prepared.rows.fitted(0)))
+    told, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
     trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
     networks = [network for network, _ in trained]
     beliefs = KINDS[recipe.posterior.uncertainty].fit(networks, prepared)
@@ -144,10 +143,9 @@ def _train(
     heads = _heads(recipe)
     with seeded(derive(told.seed, 1, place)):
         network = build_network(prepared.schema, recipe, heads)
-    settings = loop_settings(
+    settings = replace(
         told,
         seed=derive(told.seed, 2, place),
-        weight_decay=told.weight_decay,
         balance=told.balance if len(prepared.targets) > 1 else PLAIN,
     )
     fitted = torch.from_numpy(prepared.rows.fitted(place))
@@ -169,24 +167,6 @@ def _train(
             network = drop_heads(network, build_network(prepared.schema, recipe), heads)
     _fill_unused(network, prepared, fitted)
     return network, course
-
-
-def loop_settings(
-    told: sections.Training, *, seed: int, weight_decay: float, balance: str = PLAIN
-) -> Training:
-    """What the loop is told, from a recipe whose defaults are resolved."""
-    return Training(
-        epochs=told.epochs,
-        batch_size=told.batch_size,
-        optimiser=told.optimiser,
-        rate=told.rate,
-        schedule=told.schedule,
-        weight_decay=weight_decay,
-        clip=told.clip,
-        patience=told.patience,
-        balance=balance,
-        seed=seed,
-    )
 
 
 def _heads(recipe: Recipe) -> int:

@@ -88,7 +88,7 @@ class TableModel:
         """
         refuse_names(frame.columns, where)
         frame = frame.rename(columns=str)
-        with threads(self.recipe.training.threads):
+        with threads(self.recipe.threads):
             return self.predict_encoded(encode_inputs(self.schema, frame, where))
 
     def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:

@@ -16,11 +16,13 @@ all rows at once instead, by line searches and curvature, and its `Minimum` says
 ...     return {"fit": (model(batch["x"]) - batch["y"]).square().mean()}
 >>> line = torch.nn.Linear(1, 1)
 >>> source = Tensors({"x": x, "y": 3 * x + 1})
->>> result = fit(line, goals, source, Training(epochs=40, batch_size=8, rate=0.1), progress=False)
+>>> training = Training(epochs=40, batch_size=8, rate=0.1, weight_decay=0.0)
+>>> result = fit(line, goals, source, training, progress=False)
 >>> result.status.sentence, round(line.weight.item(), 2), round(line.bias.item(), 2)
 ('all epochs were run', 3.0, 1.0)
 """
 
+from counterpoint.recipe import Training
 from counterpoint.train.callbacks import Callback, Moment
 from counterpoint.train.evaluate import evaluate
 from counterpoint.train.finder import RateCurve, find_rate
@@ -28,13 +30,11 @@ from counterpoint.train.fit import fit
 from counterpoint.train.full_batch import Ending, Evaluations, Iterate, Minimum, minimize
 from counterpoint.train.groups import Group, Groups, groups, spread
 from counterpoint.train.outcome import Fit, NonFiniteError, Row, Status
-from counterpoint.train.settings import PLAIN, Training
 from counterpoint.train.shares import Balance
 from counterpoint.train.source import Batch, Source, Tensors
 from counterpoint.train.stream import ParquetStream
 
 __all__ = [
-    "PLAIN",
     "Balance",
     "Batch",
     "Callback",

@@ -10,11 +10,11 @@ from torch.func import functional_call, grad_and_value
 
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.recipe import Training
 from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.moments import Knobs, Moments, Update, moments_of, update_rule
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.settings import Training
 from counterpoint.train.source import Batch, rows_of
 from counterpoint.train.step import autocast, names_of, precision_of
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.recipe import Training
 from counterpoint.seeding import derive, seeded
 from counterpoint.storage import write_file
 from counterpoint.train.curve import draw_curve
@@ -19,7 +20,6 @@ from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.settings import Training
 from counterpoint.train.shares import choose_shares
 from counterpoint.train.source import Batch, Source, to_device
 from counterpoint.train.step import EagerStep
@@ -95,7 +95,7 @@ def find_rate(
             "find_rate: expected 0 < low < high and at least 10 steps, found"
             f" low {low:g}, high {high:g}, {steps} steps"
         )
-    training = Training() if training is None else training
+    training = (training or Training()).resolved(source.rows)
     split = make_groups(model) if groups is None else groups
     rates = [low * (high / low) ** (place / (steps - 1)) for place in range(steps)]
     with modes_kept(model), _as_it_was(model), frozen(model, split.frozen), seeded(training.seed):

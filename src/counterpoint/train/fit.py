@@ -11,7 +11,8 @@ from torch import nn
 
 from counterpoint.balance import Balancer
 from counterpoint.goals import Goals
-from counterpoint.seeding import seeded
+from counterpoint.recipe import Training
+from counterpoint.seeding import seeded, threads
 from counterpoint.storage import DISK, FileSystem, JSONValue
 from counterpoint.train.callbacks import Callback
 from counterpoint.train.compiled import CompiledStep
@@ -23,7 +24,6 @@ from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.outcome import Fit, Status
 from counterpoint.train.progress import Reporter, reporter
 from counterpoint.train.run import Parts, Run
-from counterpoint.train.settings import Training
 from counterpoint.train.shares import choose_shares
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source
@@ -32,7 +32,8 @@ from counterpoint.train.weights import contents, frozen, put
 
 __all__ = ["fit"]
 
-_FREE = ("checkpoint_every", "checkpoint_steps")  # they do not change the result
+# when checkpoints are written does not change the result, and they hold the number of threads
+_FREE = ("checkpoint_every", "checkpoint_steps", "threads")
 _HEARD = "stopping after this step; once more to stop at once"
 
 
@@ -85,6 +86,7 @@ def fit(
         NonFiniteError: a goal or a weight is no longer finite; the last checkpoint is from before.
     """
     split = make_groups(model) if groups is None else groups
+    training = training.resolved(source.rows)
     with ExitStack() as stack:
         place = None
         if folder is not None:
@@ -97,7 +99,7 @@ def fit(
         stack.enter_context(modes_kept(model))
         stack.enter_context(frozen(model, split.frozen))
         stack.enter_context(seeded(training.seed))
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        stack.enter_context(threads(training.threads or torch.get_num_threads()))
         asked = stack.enter_context(
             Interruption(wanted=place is not None, heard=lambda: report.note(_HEARD))
         )

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from counterpoint.recipe import Training
 from counterpoint.train.optimiser import Optimiser
-from counterpoint.train.settings import Training
 
 __all__ = ["Knobs", "Moments", "Update", "moments_of", "update_rule"]
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 from counterpoint.parameters import named
+from counterpoint.recipe import Training
 from counterpoint.train.groups import Group, Groups
 from counterpoint.train.schedule import Phase
-from counterpoint.train.settings import Training
 
 __all__ = ["Optimiser"]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import named
+from counterpoint.recipe import Training
 from counterpoint.seeding import derive
 from counterpoint.storage import Folder, JSONValue
 from counterpoint.train.callbacks import Callback, Moment
@@ -21,7 +22,6 @@ from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.outcome import NonFiniteError, Row, Status
 from counterpoint.train.progress import Reporter
 from counterpoint.train.schedule import schedule
-from counterpoint.train.settings import Training
 from counterpoint.train.shares import Shares
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source, rows_of, to_device

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from counterpoint.train.settings import Training
+from counterpoint.recipe import Training
 
 __all__ = ["Phase", "Schedule", "schedule"]
 

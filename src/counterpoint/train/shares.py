@@ -13,9 +13,9 @@ from counterpoint.balance.monitor import Alarm
 from counterpoint.balance.saved import join, split
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.recipe import PLAIN, Training
 from counterpoint.seeding import derive
 from counterpoint.storage import JSONValue
-from counterpoint.train.settings import PLAIN, Training
 from counterpoint.train.source import Batch
 
 __all__ = ["Balance", "Shares", "choose_shares"]

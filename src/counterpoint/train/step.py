@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, check_goals
+from counterpoint.recipe import Training
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.settings import Training
 from counterpoint.train.shares import Shares
 from counterpoint.train.source import Batch, rows_of
 

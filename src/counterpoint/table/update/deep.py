@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from torch import Tensor, nn
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from counterpoint.continual import OnlineEWC
 from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
-from counterpoint.recipe import Recipe
+from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive
-from counterpoint.table.fit import Context, Interrupted, loop_settings, member_folder
+from counterpoint.table.fit import Context, Interrupted, member_folder
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.masked import Masked
 from counterpoint.table.prepare import Prepared
@@ -81,7 +81,14 @@ def train_deep(
     goals = _goals(lessons, noise, memory, keep)
     validation = make_source(lessons.judged, lessons.held)
     told = recipe.training
-    settings = loop_settings(told, seed=derive(told.seed, 3, place), weight_decay=0.0)
+    # no decay: the Gaussian holds the weights; not compiled: torch cannot trace its penalty
+    settings = replace(
+        told,
+        seed=derive(told.seed, 3, place),
+        weight_decay=0.0,
+        balance=PLAIN,
+        compile=False,
+    )
     course = fit(
         trained,
         goals,

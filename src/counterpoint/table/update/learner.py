@@ -15,7 +15,6 @@ from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.prepare import Prepared, Target
 from counterpoint.table.schema import Column
-from counterpoint.table.sizes import resolve
 from counterpoint.table.update.deep import Lessons, train_deep
 from counterpoint.table.update.embed import learn_levels
 from counterpoint.table.update.grow import first_new, grow_network
@@ -154,7 +153,7 @@ class Learner:
             member.memory,
             Lessons(self.lessons, inside, self._judged(), rows, kept=len(self.kept) > 0),
             noise,
-            recipe=resolve(self.model.told or self.model.recipe, len(inside)),
+            recipe=(self.model.told or self.model.recipe).resolved(len(inside)),
             keep=self.keep,
             context=self.context,
             place=place,

@@ -68,7 +68,7 @@ def update_table(
     told, context = told or Update(), context or Context()
     refuse_update(model, told, context)
     refuse_names(frame.columns, context.name)
-    with threads(model.recipe.training.threads):
+    with threads(model.recipe.threads):
         return _Work.begin(model, frame.rename(columns=str), told, context).done()
 
 
