@@ -22,7 +22,6 @@ BELOW_FACES = {
     "estimators -> posterior.rows": "`checked_weight`, until it has one home",
     "posterior -> gaussian.state": "reads one structure out of a larger file",
     "table -> estimators.checks": "the arguments of scikit-learn's estimators, which both are",
-    "table -> recipe.sections": "until there is one Training",
     "train -> balance.saved": "until state has one home",
     "train -> curvature.gradients": "one gradient in one flat vector",
 }
