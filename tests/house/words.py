@@ -29,7 +29,6 @@ SEVERAL_HOMES = {
     "Status",
     "Step",
     "Sum",
-    "Training",
     "Update",
     "Verdict",
     "Watch",
