@@ -11,6 +11,7 @@ from torch.nn import functional
 from counterpoint.derivatives import SCHEMES, directional, gradients, values_and_gradients
 from counterpoint.derivatives.layers import push
 from derivatives.nets import net, points, true_gradients
+from wrapped import WRAPPERS
 
 ACTIVATIONS = [
     *(nn.Tanh, nn.Sigmoid, nn.ReLU, nn.SiLU, nn.GELU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU),
@@ -212,11 +213,11 @@ def _row_gradient(model, x, row, output):
     return torch.autograd.grad(model(leaf)[row, output], leaf)[0][row]
 
 
-def test_a_compiled_network_keeps_its_slopes():
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_a_wrapped_network_keeps_its_slopes(wrap):
     model, x = net(), points()
-    compiled = torch.compile(model, backend="eager")
     for scheme in ("auto", "forward-mode"):
-        assert torch.equal(gradients(compiled, x, scheme), gradients(model, x, scheme))
+        assert torch.equal(gradients(wrap(model), x, scheme), gradients(model, x, scheme))
 
 
 STEP = """

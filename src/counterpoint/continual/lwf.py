@@ -14,11 +14,12 @@ from torch.func import functional_call
 from counterpoint.continual.base import MemoryBase, attached, checked_rows, refuse_unattached
 from counterpoint.continual.outputs import has_logits
 from counterpoint.continual.seen import rows_in
-from counterpoint.continual.weights import evaluating, unwrapped
+from counterpoint.continual.weights import evaluating
 from counterpoint.curvature import Batch, Heads, Unpack
 from counterpoint.curvature import unpack as read
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
+from counterpoint.parameters import unwrapped
 
 __all__ = ["LwF"]
 

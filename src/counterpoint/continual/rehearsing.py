@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from counterpoint.continual.base import MemoryBase, attached, checked_rows, refuse_unattached
 from counterpoint.continual.seen import TaskSummary
 from counterpoint.continual.store import Store, batch_of, columns_of
-from counterpoint.continual.weights import evaluating, unwrapped
+from counterpoint.continual.weights import evaluating
 from counterpoint.curvature import Batch, Heads, Unpack
 from counterpoint.curvature import unpack as read
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
+from counterpoint.parameters import unwrapped
 from counterpoint.seeding import generator as seeded_generator
 
 __all__ = ["RehearsalMemory", "Replayed"]

@@ -5,19 +5,13 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from counterpoint.errors import InputError, nearest
 from counterpoint.parameters import Pattern, named, select
 
-__all__ = ["corners", "evaluating", "held", "trained", "unwrapped"]
+__all__ = ["corners", "evaluating", "held", "trained"]
 
 _LISTED = 3
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside a `DistributedDataParallel`, under whose names memories are kept."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 @contextmanager
@@ -34,10 +28,9 @@ def evaluating(model: nn.Module) -> Generator[None]:
 
 def trained(model: nn.Module, parameters: Pattern | None) -> dict[str, nn.Parameter]:
     """The parameters that a pattern chooses; none means all that are trained."""
-    bare = unwrapped(model)
     if parameters is not None:
-        return select(bare, parameters)
-    return {name: value for name, value in named(bare).items() if value.requires_grad}
+        return select(model, parameters)
+    return {name: value for name, value in named(model).items() if value.requires_grad}
 
 
 def held(
@@ -58,7 +51,7 @@ def held(
     Raises:
         InputError: a weight is gone, new, or of another shape; names the first few.
     """
-    now = named(unwrapped(model))
+    now = named(model)
     if not grown:
         # the usual case, decided without a look at anything that was not asked for
         chosen = trained(model, parameters)

@@ -10,14 +10,14 @@ from counterpoint.curvature.batches import Batch, Unpack
 from counterpoint.curvature.data import Source
 from counterpoint.curvature.heads import LABELS, Heads, Labels
 from counterpoint.curvature.linearise import Linearised
-from counterpoint.curvature.probe import probe, unwrapped, weights_of
+from counterpoint.curvature.probe import probe, weights_of
 from counterpoint.curvature.pullback import PULLED, Forward, Plan
 from counterpoint.curvature.structure import Structure, running
 from counterpoint.curvature.sums import CurvatureSum
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Block, Precision
 from counterpoint.goals import Categorical, Likelihood
-from counterpoint.parameters import Pattern
+from counterpoint.parameters import Pattern, unwrapped
 
 __all__ = ["Observer", "fisher", "ggn", "linearised_fisher"]
 
@@ -59,8 +59,9 @@ def fisher(
     tied and reused modules count as they should.
 
     Args:
-        model: in evaluation mode; one row of output for one row of input. A
-            `DistributedDataParallel` is unwrapped, and the sum is this rank's own.
+        model: in evaluation mode; one row of output for one row of input. What
+            torch wraps around it is taken off: names are the model's own, nothing is compiled, and
+            under `DistributedDataParallel` the sum is this rank's own.
         likelihood: of the output, or one a head for a model that returns a mapping.
         data: batches, iterated once (see `unpack`); one is held at a time.
         structure: ``"diagonal"``, ``"kronecker"``, ``"kronecker-reduce"``, ``"block"`` (dense

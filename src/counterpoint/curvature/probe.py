@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from counterpoint.curvature.batches import Batch
 from counterpoint.curvature.calls import Layout
@@ -19,25 +18,11 @@ from counterpoint.gaussian import FullJacobian, explicit
 from counterpoint.parameters import Pattern, named, select
 from counterpoint.seeding import generator
 
-__all__ = ["probe", "unwrapped", "weights_of"]
+__all__ = ["probe", "weights_of"]
 
 _ROWS = (5, 4)
 _DIRECTIONS = 1
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside a `DistributedDataParallel`, whose hooks would wait for other ranks.
-
-    Raises:
-        InputError: the model is no module.
-    """
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError(
-            f"model: expected a torch.nn.Module, found {type(model).__name__}; "
-            "wrap a function in one"
-        )
-    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def weights_of(model: nn.Module, parameters: Pattern | None) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterpoint.derivatives.function import Function
+from counterpoint.parameters import unwrapped
 
 __all__ = ["Evaluated", "push"]
 
@@ -48,8 +49,10 @@ def push(
         x: the points.
         directions: v; None for the unit directions.
     """
+    if torch.is_autocast_enabled(x.device.type) or torch.compiler.is_compiling():
+        return None
     layers = _layers(function)
-    if layers is None or torch.is_autocast_enabled(x.device.type) or torch.compiler.is_compiling():
+    if layers is None:
         return None
     ways = directions
     if ways is None:  # all rows share their slopes for as long as layers are linear
@@ -70,8 +73,10 @@ def push(
 
 def _layers(function: object) -> list[Any] | None:
     """The layers in their order, nested ones in a row; None where one is not known."""
-    module = getattr(function, "_orig_mod", function)  # what torch.compile has wrapped
-    if not isinstance(module, nn.Module) or _hooked(module):
+    if not isinstance(function, nn.Module):
+        return None
+    module = unwrapped(function)
+    if _hooked(module):
         return None
     if type(module) in _RULES:
         return None if getattr(module, "inplace", False) else [module]

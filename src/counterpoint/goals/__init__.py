@@ -1,7 +1,8 @@
 """Goals: the named scalars that training minimises, and the likelihoods that most of them are.
 
 A goal is one scalar tensor with a graph; goals travel together as ``dict[str, Tensor]``, made by
-one function of a model and a batch (`Goals`), and `check_goals` refuses anything else by name.
+one function of a model and a batch (`Goals`), and `check_goals` refuses anything else by name;
+`ModelWithGoals` is both as one module.
 
 A `Likelihood` says how a target scatters around what a network puts out. In come outputs
 ``(batch, ...)``, targets and, if rows count unequally, row weights; out comes the negative log
@@ -29,7 +30,7 @@ tensor(1.1689)
 
 from counterpoint.goals.bernoulli import Bernoulli
 from counterpoint.goals.categorical import Categorical
-from counterpoint.goals.contract import Goals, check_goals
+from counterpoint.goals.contract import Goals, ModelWithGoals, check_goals
 from counterpoint.goals.divergence import kl_categorical, kl_normal
 from counterpoint.goals.diversity import diversity, negative_correlation, orthogonality
 from counterpoint.goals.likelihood import Likelihood
@@ -42,6 +43,7 @@ __all__ = [
     "Categorical",
     "Goals",
     "Likelihood",
+    "ModelWithGoals",
     "Normal",
     "Poisson",
     "check_goals",

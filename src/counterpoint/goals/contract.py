@@ -7,10 +7,35 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 
-__all__ = ["Goals", "check_goals"]
+__all__ = ["Goals", "ModelWithGoals", "check_goals"]
 
 Goals: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]]
 """A function ``goals(model, batch) -> {name: scalar}``; each scalar carries a graph."""
+
+
+class ModelWithGoals(nn.Module):
+    """A model and its goals as one module of a batch, so that one call runs both.
+
+    `torch.func.functional_call` then reaches the model's weights, as ``model.NAME``, also from
+    within the goals: penalties may look at weights themselves.
+
+    Args:
+        model: the model.
+        goals: of it and a batch.
+
+    >>> together = ModelWithGoals(nn.Linear(1, 1), lambda model, batch: {"fit": model(batch["x"])})
+    >>> [name for name, _ in together.named_parameters()]
+    ['model.weight', 'model.bias']
+    """
+
+    def __init__(self, model: nn.Module, goals: Goals) -> None:
+        super().__init__()
+        self.model = model
+        self._goals = goals
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The goals of a batch."""
+        return self._goals(self.model, batch)
 
 
 def check_goals(losses: object, *, graph: bool = True) -> dict[str, Tensor]:

@@ -1,10 +1,11 @@
 """Names of weights: which parameters a thing is about, and one flat vector of them.
 
-In comes a module and a pattern: a glob over names (``"trunk.*"``), several globs, one of its own
-submodules, or a function of name and parameter. Out comes `dict[str, Tensor]`, the form in which
-every room above speaks of weights; a tied weight appears once, under its first name.
-`flatten` and `unflatten` go between that form and one vector; `unwrapped` finds the module inside
-what torch wraps around one.
+In comes a module and a pattern: the dotted name of one of its modules (``"trunk"``), a glob
+(``"trunk.*.weight"``), the module itself, several of these, or a function of name and parameter.
+Out comes `dict[str, Tensor]`, the form in which every room above speaks of weights; a tied weight
+appears once, under its first name. `modules` reads the same patterns where modules are meant.
+`flatten` and `unflatten` go between named tensors and one vector; `unwrapped` finds the module
+inside what torch wraps around one, under whose names everything is known.
 
 >>> import torch
 >>> net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
@@ -15,7 +16,7 @@ torch.Size([8])
 """
 
 from counterpoint.parameters.flat import flatten, unflatten
-from counterpoint.parameters.select import Pattern, named, select
+from counterpoint.parameters.select import Pattern, modules, named, select
 from counterpoint.parameters.unwrapped import unwrapped
 
-__all__ = ["Pattern", "flatten", "named", "select", "unflatten", "unwrapped"]
+__all__ = ["Pattern", "flatten", "modules", "named", "select", "unflatten", "unwrapped"]

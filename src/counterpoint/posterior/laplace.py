@@ -323,8 +323,8 @@ def laplace(
         likelihood: of the output, or one a head for a model that returns a mapping.
         data: the batches it was trained on, with targets, iterated once.
         structure: of the curvature, see `counterpoint.curvature.fisher`.
-        parameters: which weights are uncertain: a glob, a submodule (``model.head`` for the last
-            layer), a function; none means all that are trained. The others count as known.
+        parameters: which weights are uncertain, a `counterpoint.parameters.Pattern` (``"head"`` for
+            the last layer); none means all that are trained. The others count as known.
         prior: precision of the weights: one number, name -> number, or one a weight; none means
             the one number (and, for normal likelihoods, the noise scale) of greatest evidence.
         labels: of the curvature.

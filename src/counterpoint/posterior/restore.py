@@ -10,6 +10,7 @@ from counterpoint.curvature import Unpack, linearise
 from counterpoint.errors import InputError
 from counterpoint.gaussian.state import precision_from
 from counterpoint.goals import Likelihood
+from counterpoint.parameters import named
 from counterpoint.posterior.laplace import Laplace
 from counterpoint.posterior.marginal import Fit
 from counterpoint.posterior.prior import given
@@ -50,7 +51,7 @@ def laplace_from(
         if name not in fields:
             raise InputError(f"laplace: {name!r} must be in the spec, found none")
     curvature = precision_from(fields["curvature"], _under("curvature/", tensors))
-    weights = dict(model.named_parameters())
+    weights = named(model)
     for name, shape in curvature.shapes.items():
         if name not in weights or weights[name].shape != shape:
             raise InputError(

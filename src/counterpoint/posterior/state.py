@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from counterpoint.parameters import named, unwrapped
+
 __all__ = ["State"]
 
 
@@ -32,7 +34,7 @@ class State:
 
 
 def _digests(model: nn.Module) -> Iterator[tuple[str, tuple[tuple[int, ...], float, float]]]:
-    tensors: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    tensors: dict[str, Tensor] = {**named(model), **dict(unwrapped(model).named_buffers())}
     with torch.no_grad():
         for name, value in tensors.items():
             flat = value.detach().flatten()

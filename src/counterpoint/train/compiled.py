@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Goals
+from counterpoint.goals import Goals, ModelWithGoals
+from counterpoint.parameters import unwrapped
 from counterpoint.recipe import Training
 from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.moments import Knobs, Moments, Update, moments_of, update_rule
@@ -42,7 +43,7 @@ class CompiledStep:
         device = optimiser.parameters[0].device
         self.names: tuple[str, ...] = ()
         self._optimiser, self._training = optimiser, training
-        self._module = _Together(model, goals)
+        self._module = ModelWithGoals(unwrapped(model), goals)
         self._weights = {
             f"{_INSIDE}{name}": value.detach()
             for name, value in zip(optimiser.names, optimiser.parameters, strict=True)
@@ -101,18 +102,6 @@ class CompiledStep:
 
 
 _INSIDE = "model."
-
-
-class _Together(nn.Module):
-    """Model and goals as one module, so that `functional_call` reaches the model's weights."""
-
-    def __init__(self, model: nn.Module, goals: Goals) -> None:
-        super().__init__()
-        self.model = model
-        self._goals = goals
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return self._goals(self.model, batch)
 
 
 def _whole_step(

@@ -53,7 +53,7 @@ def groups(
     Args:
         model: the model.
         rates: glob -> highest rate (or a `Group` with empty names, for its own weight decay too).
-        freeze: a glob, several, a submodule, or a function of name and parameter.
+        freeze: a `counterpoint.parameters.Pattern`.
 
     Raises:
         InputError: a pattern matches nothing, a rate is not positive, or nothing is left to train.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.errors import InputError
-from counterpoint.parameters import named
+from counterpoint.parameters import named, unwrapped
 
 __all__ = ["Best", "contents", "first_bad", "frozen", "put", "snapshot"]
 
@@ -41,7 +41,7 @@ class Best:
 
 def contents(model: nn.Module) -> dict[str, Tensor]:
     """The model's own parameters and buffers (also those that a state_dict leaves out)."""
-    return {**named(model), **dict(model.named_buffers())}
+    return {**named(model), **dict(unwrapped(model).named_buffers())}
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:

@@ -15,8 +15,8 @@ from counterpoint.balance.memory import Memory
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.sources.source import Measured, Scene
 from counterpoint.errors import InputError
-from counterpoint.goals import Goals
-from counterpoint.parameters import Pattern, select
+from counterpoint.goals import Goals, ModelWithGoals
+from counterpoint.parameters import Pattern, select, unwrapped
 from counterpoint.seeding import generator as make_generator
 
 __all__ = ["Sketch", "movable"]
@@ -276,7 +276,7 @@ def _forward_mode(
     weights: Sequence[nn.Parameter],
     direction: Tensor,
 ) -> dict[str, Tensor]:
-    together = _Together(getattr(model, "module", model), goals)
+    together = ModelWithGoals(unwrapped(model), goals)
     names = {id(weight): name for name, weight in together.named_parameters()}
     parts = direction.split([weight.numel() for weight in weights])
     with warnings.catch_warnings(), forward_ad.dual_level(), torch.no_grad():
@@ -294,18 +294,6 @@ def _forward_mode(
             name: torch.zeros_like(pair.primal) if pair.tangent is None else pair.tangent.clone()
             for name, pair in pairs.items()
         }
-
-
-class _Together(nn.Module):
-    """Model and goals as one module, so that `functional_call` reaches the model's weights."""
-
-    def __init__(self, model: nn.Module, goals: Goals) -> None:
-        super().__init__()
-        self.model = model
-        self._goals = goals
-
-    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self._goals(self.model, batch)
 
 
 @contextmanager
