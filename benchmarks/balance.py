@@ -29,7 +29,7 @@ from _measure import RESULTS, environment, interleave, ratios, record, show
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterpoint.balance import Balancer, Given, Gram
+from counterpoint.balance import Balancer, Gram, RuleInputs
 from counterpoint.balance.rules import RULES, rule
 from counterpoint.seeding import seeded
 
@@ -314,7 +314,7 @@ def solvers(repeats: int) -> dict[str, dict[str, float]]:
         rows = torch.randn(goals, 1000, generator=generator, dtype=torch.float64)
         rows *= 10 ** torch.linspace(-1, 1, goals, dtype=torch.float64)[:, None]
         gram, ones = Gram.of(rows), torch.ones(goals, dtype=torch.float64)
-        given = Given(ones, gram.norms, gram.cosines, ones, generator)
+        given = RuleInputs(ones, gram.norms, gram.cosines, ones, generator)
         for name in RULES:
             solver = rule(name)
             state = solver.start(goals)

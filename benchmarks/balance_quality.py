@@ -30,7 +30,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterpoint.balance import Balancer, Given, Rule
+from counterpoint.balance import Balancer, Rule, RuleInputs
 from counterpoint.balance.rules import Alternate, Magnitude, Sum, rule
 from counterpoint.datasets import adult
 from counterpoint.seeding import generator, seeded
@@ -208,7 +208,7 @@ def weigher(chosen: Rule, seed: int = 0) -> Callable[..., Tensor]:
     state = {name: torch.stack([value] * 5) for name, value in chosen.start(2).items()}
 
     def one(losses: Tensor, norms: Tensor, cosines: Tensor, state: Any) -> Any:
-        return chosen.weights(Given(losses, norms, cosines, ones, random), state)
+        return chosen.weights(RuleInputs(losses, norms, cosines, ones, random), state)
 
     def five(*given: Tensor) -> Tensor:
         nonlocal state

@@ -118,7 +118,7 @@ def broken(policy):
     found = {}
     try:
         step = balancer.step(goals_here, wrapped, batch)
-        found["status"], found["dropped"] = step.status.value, list(step.dropped)
+        found["status"], found["dropped"] = step.status.word, list(step.dropped)
         norms = [p.grad is not None and float(p.grad.norm()) for p in model.parameters()]
         found["finite"] = all(torch.isfinite(torch.tensor(n)) for n in norms)
         torch.optim.SGD(model.parameters(), 0.1).step()
@@ -126,7 +126,7 @@ def broken(policy):
         found["error"] = str(error)
     model.zero_grad()
     after = balancer.step(goals, wrapped, batch)  # and the next step is an ordinary one
-    found["after"] = after.status.value
+    found["after"] = after.status.word
     found["replicas"] = spread(flat(model))
     return found
 

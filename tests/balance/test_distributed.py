@@ -21,7 +21,12 @@ def launched(count):
         text=True,
         check=False,
         timeout=200,
-        env={**os.environ, "PYTHONPATH": str(here.parents[1]), "OMP_NUM_THREADS": "1"},
+        # the source beside these tests, not whatever copy of it is installed
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here.parents[2] / "src")]),
+            "OMP_NUM_THREADS": "1",
+        },
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from balance_models import Heads, Spy, close, expected, goals_of, gradient, jacobian, make, numbers
-from counterpoint.balance import Balancer, Status
+from counterpoint.balance import Balancer, StepEnding
 from counterpoint.errors import InputError
 
 SOURCES = ["features", "parameters", "last", "auto"]
@@ -74,7 +74,7 @@ def test_frozen_and_unused_weights(gram):
     assert model.trunk[0].weight.grad is None
     assert model.idle.weight.grad is None
     assert model.trunk[0].bias.grad is not None
-    assert step.status is Status.BALANCED
+    assert step.status is StepEnding.BALANCED
 
 
 @pytest.mark.parametrize("gram", ["features", "parameters", "auto"])
@@ -188,7 +188,7 @@ def test_an_overflow_skips_the_step_and_never_raises(rule, gram):
     losses = goals_of(model, {"x": x})
     losses["b"] = losses["b"] * torch.inf
     step = balancer.backward(losses, model, scaler=scaler)
-    assert step.status is Status.OVERFLOWED
+    assert step.status is StepEnding.OVERFLOWED
     scaler.step(optimiser)
     scaler.update()
     assert scaler.get_scale() == 512.0
@@ -200,7 +200,7 @@ def test_an_overflow_skips_the_step_and_never_raises(rule, gram):
     assert state.keys()
     optimiser.zero_grad()
     after = balancer.backward(goals_of(model, {"x": x}), model, scaler=scaler)
-    assert after.status is Status.BALANCED
+    assert after.status is StepEnding.BALANCED
 
 
 @pytest.mark.parametrize("gram", SOURCES)

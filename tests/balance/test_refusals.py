@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from balance_models import goals_of, gradient, make
-from counterpoint.balance import Balancer, BalanceWarning, Status
+from counterpoint.balance import Balancer, BalanceWarning, StepEnding
 from counterpoint.balance.checks import check_arguments, check_features, check_losses, check_model
 from counterpoint.errors import InputError
 
@@ -91,7 +91,7 @@ def test_it_may_be_dropped(model, gram):
     found["b"] = found["b"] * float("nan")
     step = Balancer("sum", gram=gram, nonfinite="drop").backward(found, model)
     assert step.dropped == ("b",)
-    assert step.status is Status.DROPPED
+    assert step.status is StepEnding.DROPPED
     assert step.weights.tolist() == [1.0, 0.0, 1.0]
     assert step.score.item() == pytest.approx(float((found["a"] + found["c"]).detach()) / 2)
     torch.testing.assert_close(
@@ -102,7 +102,7 @@ def test_it_may_be_dropped(model, gram):
 def test_all_dropped_is_skipped(model):
     found = {name: loss * float("nan") for name, loss in losses(model).items()}
     step = Balancer(nonfinite="drop").backward(found, model)
-    assert step.status is Status.SKIPPED
+    assert step.status is StepEnding.SKIPPED
     assert all(weight.grad is None for weight in model.parameters())
 
 
@@ -110,7 +110,7 @@ def test_it_may_skip_the_step(model):
     found = losses(model)
     found["b"] = found["b"] * float("nan")
     step = Balancer(nonfinite="skip").backward(found, model)
-    assert step.status is Status.SKIPPED
+    assert step.status is StepEnding.SKIPPED
     assert step.dropped == ("b",)
     assert all(weight.grad is None for weight in model.parameters())
 
@@ -119,7 +119,7 @@ def test_it_may_be_passed_on_without_waiting(model):
     found = losses(model)
     found["b"] = found["b"] * float("nan")
     step = Balancer(nonfinite="pass").backward(found, model)
-    assert step.status is Status.OVERFLOWED
+    assert step.status is StepEnding.OVERFLOWED
     assert not torch.isfinite(gradient([*model.parameters()])).all()
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from balance_models import Heads, goals_of, jacobian, make, numbers
 from counterpoint.balance.balancer import Balancer
 from counterpoint.balance.ranks import Ranks
-from counterpoint.balance.sources import Scene, Sketch
+from counterpoint.balance.sources import Sketch, StepContext
 from counterpoint.errors import InputError
 
 
@@ -18,8 +18,9 @@ def grams(model, batch, steps, **told):
     for _ in range(steps):
         sketch.look(goals_of, model, batch, [*model.parameters()], Ranks())
         losses = goals_of(model, batch)
-        scene = Scene(tuple(losses), [*losses.values()], model, Ranks())
-        found.append(sketch.measure(scene).gram.matrix)
+        scalars = [*losses.values()]
+        context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())
+        found.append(sketch.measure(context).gram.matrix)
     return torch.stack(found)
 
 
@@ -149,8 +150,9 @@ def test_near_convergence_what_bends_alike_is_taken_away():
     for _ in range(300):
         sketch.look(pulled, model, {}, [*model.parameters()], Ranks())
         losses = pulled(model, {})
-        scene = Scene(tuple(losses), [*losses.values()], model, Ranks())
-        gram = sketch.measure(scene).gram
+        scalars = [*losses.values()]
+        context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())
+        gram = sketch.measure(context).gram
     assert gram.cosines[0, 1] < -0.9
 
 

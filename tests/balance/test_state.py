@@ -2,9 +2,11 @@
 
 import copy
 import io
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from balance_models import goals_of, make, numbers
 from counterpoint.balance import Balancer
@@ -83,6 +85,22 @@ def test_the_state_of_another_rule_is_refused():
 def test_something_else_is_refused():
     with pytest.raises(InputError, match="not a state of a balancer"):
         Balancer().load_state_dict({"weight": torch.zeros(1)})
+
+
+def test_a_state_of_an_earlier_version_goes_on():
+    """Written before the engine was: the same names of tensors, the same numbers after it."""
+    model, _ = make("mlp")
+    data = batches(5)
+    state = load_file(Path(__file__).with_name("earlier_state.safetensors"))
+    resumed, whole = Balancer(), Balancer()
+    resumed.load_state_dict(state)
+    for batch in data[:2]:
+        whole.step(goals_of, model, batch)
+    assert set(whole.state_dict()) == set(state)
+    for batch in data[2:]:
+        one, two = (each.step(goals_of, model, batch) for each in (resumed, whole))
+        torch.testing.assert_close(one.weights, two.weights)
+        assert one.source == two.source
 
 
 def test_a_seed_decides_what_is_drawn():

@@ -12,7 +12,6 @@ from house.rules import parse, public, python_files
 CIRCLES = {
     ("gaussian/precision.py", "gaussian/algebra.py"): "`__add__` of the interface asks the table "
     "of sums, which knows every structure; the import is inside the method",
-    ("balance/record.py", "balance/monitor/__init__.py"): "to be opened",
 }
 """Import from one file to another of its room that closes a circle -> why it may."""
 
@@ -22,7 +21,6 @@ BELOW_FACES = {
     "estimators -> posterior.rows": "`checked_weight`, until it has one home",
     "posterior -> gaussian.state": "reads one structure out of a larger file",
     "table -> estimators.checks": "the arguments of scikit-learn's estimators, which both are",
-    "train -> balance.saved": "until state has one home",
     "train -> curvature.gradients": "one gradient in one flat vector",
 }
 """Import of one room from a module of another one -> why it does not go through the face."""

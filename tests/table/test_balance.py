@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.balance.monitor import Alarm, Kind
+from counterpoint.balance import Alarm, Failure
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.recipe import Recipe
 from counterpoint.table import Context, Findings, TableClassifier, TableRegressor, fit_table
 from counterpoint.table.describe import describe_balance
-from counterpoint.train import Balance
+from counterpoint.train import BalanceLog
 from tables import mixed, quick
 
 
@@ -90,10 +90,10 @@ def test_estimators_have_the_parameter(table):
     assert np.array_equal(classes[0].predict_proba(x), classes[1].predict_proba(x))
 
 
-def record(goals: int, steps: int = 200) -> Balance:
+def record(goals: int, steps: int = 200) -> BalanceLog:
     values = torch.ones(steps, goals, dtype=torch.float64)
-    standoff = Alarm(Kind.STANDOFF, ("y0", "y1"), 9, {"harmony": 0.0})
-    return Balance(
+    standoff = Alarm(Failure.STANDOFF, ("y0", "y1"), 9, {"harmony": 0.0})
+    return BalanceLog(
         rule="uncertainty",
         source="losses",
         names=tuple(f"y{place}" for place in range(goals)),

@@ -3,8 +3,8 @@
 A `Balancer` is a *rule* (the Gram matrix of the goals' gradients and the losses, to K weights; see
 `counterpoint.balance.rules`) times a *source* of that matrix (`counterpoint.balance.sources`).
 Training goes along ``(1/K) sum_k w_k g_k`` through one ordinary backward pass, and the number that
-anything reads, `Step.score`, stays the plain mean of the losses. A monitor watches for four ways in
-which goals fail each other (`counterpoint.balance.monitor`).
+anything reads, `BalancedStep.score`, stays the plain mean of the losses. A monitor watches for four
+ways in which goals fail each other (`counterpoint.balance.monitor`).
 
 >>> import torch
 >>> trunk, heads = torch.nn.Linear(3, 8), torch.nn.ModuleDict(
@@ -23,21 +23,25 @@ which goals fail each other (`counterpoint.balance.monitor`).
 
 from counterpoint.balance.balancer import Balancer
 from counterpoint.balance.checks import BalanceWarning
+from counterpoint.balance.engine import modulated
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.objective import modulated
-from counterpoint.balance.record import Status, Step
-from counterpoint.balance.rule import Given, Rule, State
+from counterpoint.balance.rule import GoalTensors, Rule, RuleInputs, StatelessRule
 from counterpoint.balance.sources import Sketch
+from counterpoint.balance.step import Alarm, BalancedStep, Failure, Knowledge, StepEnding
 
 __all__ = [
+    "Alarm",
     "BalanceWarning",
+    "BalancedStep",
     "Balancer",
-    "Given",
+    "Failure",
+    "GoalTensors",
     "Gram",
+    "Knowledge",
     "Rule",
+    "RuleInputs",
     "Sketch",
-    "State",
-    "Status",
-    "Step",
+    "StatelessRule",
+    "StepEnding",
     "modulated",
 ]

@@ -1,49 +1,29 @@
 """The balancer: named losses in, `.grad` filled, a record out."""
 
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from counterpoint.balance.catch import Catch, unwrapped
 from counterpoint.balance.checks import (
-    BalanceWarning,
     check_arguments,
     check_features,
     check_losses,
     check_model,
 )
-from counterpoint.balance.fill import exactly, fill, scale_of, score_of
-from counterpoint.balance.gram import Gram
-from counterpoint.balance.judge import Verdict, judge
-from counterpoint.balance.kept import Kept
-from counterpoint.balance.monitor import Alarm, remedied
-from counterpoint.balance.objective import stacked
+from counterpoint.balance.engine import Engine
+from counterpoint.balance.monitor import MonitorState
 from counterpoint.balance.ranks import Ranks
-from counterpoint.balance.record import Step
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.rules import rule as named_rule
-from counterpoint.balance.saved import Saved, pack, same_settings, unpack
-from counterpoint.balance.sources import (
-    Measured,
-    Scene,
-    Sketch,
-    Source,
-    Unfit,
-    choose,
-    made_source,
-    movable,
-    told_source,
-)
-from counterpoint.balance.watch import Watch
-from counterpoint.balance.weigh import Weigher
+from counterpoint.balance.sources import AutoSource, FeatureHook, GramSource, Sketch, source_of
+from counterpoint.balance.state import RuleState
+from counterpoint.balance.step import Alarm, BalancedStep
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
+from counterpoint.storage import below, pack, refuse_other_settings, unpack
 
 __all__ = ["Balancer"]
 
@@ -92,7 +72,7 @@ class Balancer:
         self,
         rule: str | Rule = "magnitude",
         *,
-        gram: str | Source = "auto",
+        gram: str | GramSource = "auto",
         at: Pattern | None = None,
         every: int = 1,
         preference: Mapping[str, float] | None = None,
@@ -103,47 +83,51 @@ class Balancer:
         group: dist.ProcessGroup | None = None,
     ) -> None:
         check_arguments(every, nonfinite, on_alarm, preference)
-        self._weigher = Weigher(named_rule(rule), preference or {}, seed)
-        self._catch: Catch | None = None
+        hook = None
         if at is not None and gram in ("auto", "features"):
-            gram, self._catch = "features", Catch(at)
-        self._source = told_source(gram, at, seed)
-        self._choice: tuple[str, str] | None = None
-        self._at = at
-        self._every, self._nonfinite, self._on_alarm = every, nonfinite, on_alarm
-        self._ranks = Ranks(group)
-        self._watch = Watch(seed) if monitor else None
-        self._count = 0
-        self._kept = Kept()
+            gram, hook = "features", FeatureHook(at)
+        chosen = named_rule(rule)
+        self._engine = Engine(
+            rule=RuleState(chosen, preference or {}, seed),
+            source=source_of(gram, chosen, at, seed),
+            at=at,
+            hook=hook,
+            every=every,
+            nonfinite=nonfinite,
+            on_alarm=on_alarm,
+            ranks=Ranks(group),
+            monitor=MonitorState(seed) if monitor else None,
+        )
 
     @property
     def rule(self) -> Rule:
         """The rule."""
-        return self._weigher.rule
+        return self._engine.rule.rule
 
     @property
     def source(self) -> str:
         """Where the Gram matrix comes from, and why; "" before "auto" has seen a step."""
-        return "" if self._source is None else self._source.text
+        return self._engine.source.text
 
     def describe(self) -> dict[str, str | int | float]:
         """Everything that decides what it does, as plain values: for the identity of a run."""
-        source = "auto" if self._choice is not None or self._source is None else self._source.text
-        told = {
+        engine = self._engine
+        settings = {
             "rule": repr(self.rule),
-            "gram": source,
-            "at": repr(self._at),
-            "every": self._every,
-            "nonfinite": self._nonfinite,
-            "remedy": str(self._on_alarm == "remedy"),
+            # what "auto" chooses is no setting: it may change with the goals
+            "gram": "auto" if isinstance(engine.source, AutoSource) else engine.source.text,
+            "at": repr(engine.at),
+            "every": engine.every,
+            "nonfinite": engine.nonfinite,
+            "remedy": str(engine.on_alarm == "remedy"),
         }
-        wanted = sorted(self._weigher.wanted.items())
-        return told | {f"preference.{name}": float(value) for name, value in wanted}
+        wanted = sorted(engine.rule.wanted.items())
+        return settings | {f"preference.{name}": float(value) for name, value in wanted}
 
     @property
     def in_force(self) -> tuple[Alarm, ...]:
         """The failures that the monitor sees now."""
-        return () if self._watch is None else self._watch.monitor.in_force
+        return () if self._engine.monitor is None else self._engine.monitor.in_force
 
     def backward(
         self,
@@ -155,7 +139,7 @@ class Balancer:
         refresh: bool = True,
         share: float = 1.0,
         backward: Callable[[Tensor], object] | None = None,
-    ) -> Step:
+    ) -> BalancedStep:
         """Add the balanced gradient to `.grad`, as ``loss.backward()`` would.
 
         The graph is freed, as there. Under DistributedDataParallel every rank calls this at once,
@@ -180,11 +164,16 @@ class Balancer:
             InputError: names the goal, the rule and what was found; `.grad` is as it was.
         """
         found = check_losses(losses)
-        check_model(model)
-        passed = check_features(features)
-        passed = passed or self._caught(tuple(found), refresh)
-        told = {"features": passed, "share": share, "backward": backward}
-        return self._go(self._scene(found, model, scaler, told), refresh)
+        context = self._engine.capture(
+            found,
+            check_model(model),
+            check_features(features),
+            scaler=scaler,
+            refresh=refresh,
+            share=share,
+            backward=backward,
+        )
+        return self._engine.balance(context)
 
     def step(
         self,
@@ -196,7 +185,7 @@ class Balancer:
         refresh: bool = True,
         share: float = 1.0,
         backward: Callable[[Tensor], object] | None = None,
-    ) -> Step:
+    ) -> BalancedStep:
         """Evaluate the goals and add the balanced gradient to `.grad`.
 
         What "sketch" needs: it evaluates the goals once more.
@@ -214,42 +203,45 @@ class Balancer:
             InputError: see `backward`.
         """
         check_model(model)
-        looks = self._measures(None, refresh)
-        if isinstance(self._source, Sketch) and looks:
-            self._source.look(goals, model, batch, movable(unwrapped(model), self._at), self._ranks)
+        # before the step's own forward pass, whose graph the moved weights must not enter
+        looked = self._engine.look(goals, model, batch, refresh=refresh)
         with self.watching(model):
             found = check_losses(goals(model, batch))
-        # other goals than before, between two looks: nothing is known of them yet
-        blind = isinstance(self._source, Sketch) and not looks
-        caught = self._caught(tuple(found), refresh)
-        told = {"features": caught, "share": share, "backward": backward, "blind": blind}
-        return self._go(self._scene(found, model, scaler, told), refresh)
+        context = self._engine.capture(
+            found,
+            model,
+            scaler=scaler,
+            refresh=refresh,
+            share=share,
+            backward=backward,
+            looked=looked,
+        )
+        return self._engine.balance(context)
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
         """Catch what the part `at` returns inside the block; nothing without `at`."""
-        if self._catch is None:
+        if self._engine.hook is None:
             yield
             return
-        with self._catch.watching(model):
+        with self._engine.hook.watching(model):
             yield
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the steps to come depend on, as tensors on the CPU; may wait for the device."""
-        return pack(
-            Saved(
-                {
-                    "count": self._count,
-                    "choice": self._choice,
-                    "of": self._kept.names,
-                    "settings": self.describe(),
-                },
-                weigher=self._weigher.state(),
-                source=self._source.state() if isinstance(self._source, Sketch) else {},
-                watch={} if self._watch is None else self._watch.state(),
-                kept=self._kept.state(),
-            )
-        )
+        engine = self._engine
+        values = {
+            "count": engine.count,
+            "choice": engine.source.choice if isinstance(engine.source, AutoSource) else None,
+            "of": engine.last.names,
+            "settings": self.describe(),
+        }
+        groups = {"weigher": engine.rule.state(), "kept": engine.last.state()}
+        if isinstance(engine.source, Sketch):
+            groups["source"] = engine.source.state()
+        if engine.monitor is not None:
+            groups["watch"] = engine.monitor.state()
+        return pack(values, groups)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on where `state_dict` was called: the same steps, to the bit.
@@ -257,138 +249,15 @@ class Balancer:
         Raises:
             InputError: it is the state of a balancer with other settings; names the first.
         """
-        saved = unpack(state)
-        same_settings(saved.values["settings"], self.describe())
-        self._weigher.restore(saved.weigher)
-        if isinstance(self._source, Sketch) and saved.source:
-            self._source.restore(saved.source)
-        if self._watch is not None and saved.watch:
-            self._watch.restore(saved.watch)
-        self._count = saved.values["count"]
-        self._kept.restore(saved.values["of"], saved.kept)
-        if saved.values["choice"] is not None:
-            gram, why = saved.values["choice"]
-            self._choice, self._source = (gram, why), made_source(gram, why)
-        elif self._choice is not None:
-            self._choice = self._source = None
-
-    def _scene(
-        self,
-        losses: Mapping[str, Tensor],
-        model: nn.Module,
-        scaler: torch.amp.GradScaler | None,
-        told: dict[str, Any],
-    ) -> Scene:
-        scale = scale_of(scaler, next(iter(losses.values())))
-        names, values = tuple(losses), [*losses.values()]
-        return Scene(names, values, model, self._ranks, scale=scale, **told)
-
-    def _go(self, scene: Scene, refresh: bool) -> Step:
-        self._ranks.agree(scene.names, scene.losses[0].device)
-        values = self._ranks.mean(stacked(scene.losses).detach().double())
-        fresh = self._measures(scene.names, refresh)
-        with exactly(values.device.type):
-            measured = self._measure(scene) if fresh else None
-            verdict = judge(self._nonfinite, scene, values, measured)
-            counted = refresh or not self._count
-            position = None
-            if self._watch is not None and counted:
-                position = self._watch.position(scene.model, self._ranks)
-            step = self._weighed(scene, values, measured, verdict)
-            if not verdict.skipped:
-                fill(scene, step.weights, verdict.kept, measured)
-        return self._noted(step, position, counted)
-
-    def _caught(self, names: tuple[str, ...], refresh: bool) -> tuple[Tensor, ...]:
-        if self._catch is None:
-            return ()
-        return self._catch.take(wanted=self._measures(names, refresh))
-
-    def _measures(self, names: tuple[str, ...] | None, refresh: bool) -> bool:
-        """Whether this step does."""
-        if not self._kept.names or (names is not None and self._kept.names != names):
-            return True
-        return refresh and self._count % self._every == 0
-
-    def _measure(self, scene: Scene) -> Measured:
-        if len(scene.names) == 1 or scene.blind:
-            return Measured.nothing(scene)
-        if self._source is None:
-            return self._chosen(scene)
-        try:
-            return self._source.measure(scene)
-        except Unfit:
-            if self._choice is None:
-                raise
-            return self._chosen(scene)  # the goals of this step are others than it was chosen for
-
-    def _chosen(self, scene: Scene) -> Measured:
-        self._choice = choose(self.rule, scene)
-        self._source = made_source(*self._choice)
-        return self._source.measure(scene)
-
-    def _weighed(
-        self, scene: Scene, values: Tensor, measured: Measured | None, verdict: Verdict
-    ) -> Step:
-        weights, gram = self._known(scene, values, measured, verdict)
-        return Step(
-            names=scene.names,
-            losses=values,
-            score=score_of(scene, values, verdict.kept),
-            weights=weights,
-            norms=gram.norms,
-            cosines=gram.cosines,
-            source=self._words(measured),
-            fresh=measured is not None,
-            dropped=verdict.dropped,
-            skipped=verdict.skipped,
-        )
-
-    def _words(self, measured: Measured | None) -> str:
-        if measured is None or not measured.unseen:
-            return self.source
-        return f"{self.source}; not seen there: {', '.join(measured.unseen)}"
-
-    def _known(
-        self, scene: Scene, values: Tensor, measured: Measured | None, verdict: Verdict
-    ) -> tuple[Tensor, Gram]:
-        """Weights of all goals (0 for those that take no part), and what is known of gradients."""
-        kept, whole = list(verdict.kept), len(verdict.kept) == len(values)
-        if measured is None:
-            return self._kept.weights(kept, values.device), self._kept.gram(values.device)
-        gram = measured.gram
-        if scene.blind:
-            self._kept.drop()
-            return self._weigher.preference(scene.names).to(values.device), gram
-        if whole:
-            weights = self._held(scene.names, values, gram)
-            self._kept.keep(scene.names, weights, gram, filled=self._every > 1)
-            return weights, gram
-        self._kept.drop()
-        weights = torch.zeros_like(values)
-        if kept:
-            part = Gram(gram.norms[kept], gram.cosines[kept][:, kept])
-            weights[kept] = self._held([scene.names[k] for k in kept], values[kept], part)
-        return weights, gram
-
-    def _held(self, names: Sequence[str], values: Tensor, gram: Gram) -> Tensor:
-        """The rule's weights, held back if an alarm is in force and remedies are wanted."""
-        weights = self._weigher.weigh(names, values, gram)
-        if self._on_alarm != "remedy" or not self.in_force:
-            return weights
-        wanted = self._weigher.preference(names).to(values.device)
-        return remedied(weights, gram.norms, names, self.in_force, wanted)
-
-    def _noted(self, step: Step, position: Tensor | None, counted: bool) -> Step:
-        if not counted:
-            return step
-        self._count += 1
-        if self._watch is None or len(step.names) == 1:
-            return step
-        alarms = self._watch.add(step, position)
-        for alarm in alarms:
-            if callable(self._on_alarm):
-                self._on_alarm(alarm)
-            elif self._on_alarm == "warn" and not alarm.over:
-                warnings.warn(f"{alarm.sentence}; {alarm.remedy}", BalanceWarning, stacklevel=4)
-        return replace(step, alarms=alarms) if alarms else step
+        engine, values = self._engine, unpack(state, "balancer")
+        refuse_other_settings("balancer", values["settings"], self.describe())
+        engine.rule.restore(below(state, "weigher"))
+        engine.last.restore(values["of"], below(state, "kept"))
+        engine.count = values["count"]
+        if isinstance(engine.source, AutoSource):
+            engine.source.restore(values["choice"])
+        elif isinstance(engine.source, Sketch):
+            engine.source.restore(below(state, "source"))
+        # a state may be of a balancer without a monitor: that is no setting, nothing depends on it
+        if engine.monitor is not None and (watched := below(state, "watch")):
+            engine.monitor.restore(watched)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from counterpoint.errors import InputError, nearest
@@ -16,7 +15,6 @@ __all__ = [
     "check_features",
     "check_losses",
     "check_model",
-    "preferences",
 ]
 
 
@@ -46,6 +44,7 @@ def check_arguments(
     if isinstance(on_alarm, str) and on_alarm not in ("warn", "remedy"):
         raise InputError(f"on_alarm: expected 'warn', 'remedy' or a function, found {on_alarm!r}")
     for name, wanted in (preference or {}).items():
+        # True is an int, and no preference
         fits = isinstance(wanted, int | float) and wanted > 0 and math.isfinite(wanted)
         if not fits or isinstance(wanted, bool):
             raise InputError(f"preference: goal {name!r}: expected above 0, found {wanted!r}")
@@ -58,7 +57,7 @@ def check_losses(losses: object) -> dict[str, Tensor]:
         InputError: names the goal, the rule, and what was found.
     """
     if isinstance(losses, Mapping):
-        names = [*losses]
+        names = [*losses]  # a mapping of somebody else's may give one key twice
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise InputError(f"goal {twice!r}: given twice; every goal needs a name of its own")
@@ -107,14 +106,3 @@ def check_model(model: object) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch module, found {type(model).__name__}")
     return model
-
-
-def preferences(told: Mapping[str, float], names: Sequence[str]) -> Tensor:
-    """How much each goal is wanted, float64 (K,), of mean 1.
-
-    Args:
-        told: by name; a goal that is not named is wanted as much as 1.
-        names: the goals of this step.
-    """
-    wanted = torch.tensor([told.get(name, 1.0) for name in names], dtype=torch.float64)
-    return wanted / wanted.mean()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 __all__ = ["Gram", "products"]
 
-_SMALL = 1e-24
+_SMALL = 1e-24  # squares above lose no digits in float32, whose least normal number is 1e-38
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ class Gram:
         """From G."""
         matrix = matrix.double()
         norms = matrix.diagonal().clamp_min(0.0).sqrt()
+        # a gradient that is exactly zero has no direction: its cosines are 0, not NaN
         inverse = torch.where(norms > 0, 1.0 / norms, norms)
         cosines = inverse[:, None] * matrix * inverse
-        cosines = (cosines + cosines.T) / 2
+        cosines = (cosines + cosines.T) / 2  # symmetric to the bit, as eigh takes it to be
         cosines.diagonal().copy_((norms > 0) + 0.0 * norms)  # 1, 0, or NaN
         return cls(norms, cosines)
 

@@ -47,6 +47,8 @@ def trace(losses: Sequence[Tensor]) -> Trace:
             (-1, 0) if below is None else (place_of(below), output)
             for below, output in node.next_functions
         )
+        # a parameter is the same at every step, so its identity is part of the form; a graph that
+        # ends in another one is another graph
         leaf = None if edges else leaf_of(node)
         form.append((type(node), edges, id(leaf) if isinstance(leaf, nn.Parameter) else 0))
     return Trace(tuple(nodes), tuple(form))
@@ -119,6 +121,7 @@ def leaf_of(node: Node) -> Tensor | None:
     """The leaf whose gradient a node adds up; None for a node that computes."""
     if type(node).__name__ != "AccumulateGrad":
         return None
+    # torch's stubs do not know the attribute
     return getattr(node, "variable")  # noqa: B009
 
 
@@ -126,4 +129,5 @@ def _root(loss: Tensor) -> Node:
     """The node that made a loss, or the leaf that it is."""
     if loss.grad_fn is not None:
         return loss.grad_fn
+    # a leaf's own node, which adds up its gradient, is only to be had from what is made of the leaf
     return loss.view_as(loss).grad_fn.next_functions[0][0]  # type: ignore[union-attr]

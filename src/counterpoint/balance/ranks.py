@@ -1,6 +1,6 @@
 """What several ranks must know in common, so that all decide alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 
-__all__ = ["Ranks"]
+__all__ = ["Ranks", "shard", "sharded"]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,11 @@ class Ranks:
         if self.count == 1:
             return
         text = "\0".join(names).encode()
+        # six bytes: their number and its negative are exact in the int64 that travels
         mark = int.from_bytes(blake2b(text, digest_size=6).digest())
         marks = torch.tensor([mark, -mark], dtype=torch.int64, device=device)
         dist.all_reduce(marks, dist.ReduceOp.MAX, group=self.group)
+        # max(mark) + max(-mark) = max - min: 0 exactly if all marks are equal
         if int(marks.sum()) != 0:
             found: list[object] = [None] * self.count
             dist.all_gather_object(found, tuple(names), group=self.group)
@@ -84,3 +86,15 @@ class Ranks:
         return ", ".join(
             f"{name!r} on rank {rank}" for rank, some in enumerate(found) for name in some
         )
+
+
+def shard(weight: Tensor) -> Tensor:
+    """This rank's own numbers of a weight that FSDP2 has spread; any other weight as it is."""
+    # by its method: the class is behind an import that a torch without distributed does not have
+    local = getattr(weight, "to_local", None)
+    return weight if local is None else local()
+
+
+def sharded(weights: Iterable[Tensor]) -> bool:
+    """Whether a rank holds only a part of some of these weights."""
+    return any(hasattr(weight, "to_local") for weight in weights)

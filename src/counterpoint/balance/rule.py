@@ -1,5 +1,6 @@
 """What a rule is: from the Gram matrix of the goals' gradients and the losses to K weights."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
@@ -8,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Given", "Rule", "State"]
+__all__ = ["GoalTensors", "Rule", "RuleInputs", "StatelessRule"]
 
-State: TypeAlias = Mapping[str, Tensor]
+GoalTensors: TypeAlias = Mapping[str, Tensor]
 """What a rule remembers: float64 tensors of shape (), (K,) or (K, K), every axis one of goals."""
 
 
 @dataclass(frozen=True)
-class Given:
+class RuleInputs:
     """What a rule sees of one step; K goals in a fixed order.
 
     Attributes:
@@ -42,11 +43,11 @@ class Given:
 class Rule(Protocol):
     """Weights w of one step, so that the step is along ``(1/K) sum_k w_k g_k``; w = 1 is the mean.
 
-    A rule is a frozen dataclass: what it was told are its fields, what it remembers is the state
-    that goes in and comes out.
+    A rule is a frozen dataclass: its settings are its fields, what it remembers is the state that
+    goes in and comes out; one that remembers nothing is a `StatelessRule`.
 
     Attributes:
-        needs: "losses", "norms" or "gram": what of `Given` it reads.
+        needs: "losses", "norms" or "gram": what of `RuleInputs` it reads.
         waits: True for a rule that decides on the CPU (it solves a program, or draws): it gets
             CPU tensors and only goals whose gradient is not zero, all of it finite, at least two
             of them. False for closed forms: tensors stay on their device, nothing may be read
@@ -66,7 +67,35 @@ class Rule(Protocol):
         ...
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """Weights, float64 (K,), and what to remember; changes nothing in place."""
         ...
+
+
+class StatelessRule(ABC):
+    """A `Rule` that remembers nothing: all it needs is in the inputs of the step.
+
+    >>> class Louder(StatelessRule):
+    ...     needs, waits = "norms", False
+    ...     def weigh(self, inputs):
+    ...         return inputs.norms / inputs.norms.mean()
+    >>> isinstance(Louder(), Rule), Louder().start(2)
+    (True, {})
+    """
+
+    @abstractmethod
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
+        """Weights, float64 (K,)."""
+
+    def start(self, goals: int) -> dict[str, Tensor]:
+        """Nothing."""
+        del goals
+        return {}
+
+    def weights(
+        self, inputs: RuleInputs, state: GoalTensors
+    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+        """Weights, and nothing to remember."""
+        del state
+        return self.weigh(inputs), {}

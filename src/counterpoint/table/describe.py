@@ -20,7 +20,7 @@ from counterpoint.findings import (
 from counterpoint.nn import TableNet
 from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.schema import Column, Schema
-from counterpoint.train import Balance, Row
+from counterpoint.train import BalanceLog, Row
 
 __all__ = [
     "Course",
@@ -107,10 +107,10 @@ class Course:
     best_epoch: int | None
     seconds: float
     histories: Sequence[Sequence[Row]]
-    balance: Balance | None = None
+    balance: BalanceLog | None = None
 
 
-def describe_balance(balance: Balance | None) -> BalanceFindings | None:
+def describe_balance(balance: BalanceLog | None) -> BalanceFindings | None:
     """How the targets shared the steps, as findings; of many targets only three matrices."""
     if balance is None:
         return None
@@ -131,7 +131,7 @@ def describe_balance(balance: Balance | None) -> BalanceFindings | None:
         ],
         alarms=[
             AlarmFindings(
-                step, alarm.kind.value, list(alarm.goals), alarm.kind.sentence, alarm.remedy
+                step, alarm.failure.word, list(alarm.goals), alarm.failure.sentence, alarm.remedy
             )
             for step, alarm in balance.alarms
             if not alarm.over

@@ -23,6 +23,7 @@ all rows at once instead, by line searches and curvature, and its `Minimum` says
 """
 
 from counterpoint.recipe import Training
+from counterpoint.train.balance_log import BalanceLog
 from counterpoint.train.callbacks import Callback, Moment
 from counterpoint.train.evaluate import evaluate
 from counterpoint.train.finder import RateCurve, find_rate
@@ -30,12 +31,11 @@ from counterpoint.train.fit import fit
 from counterpoint.train.full_batch import Ending, Evaluations, Iterate, Minimum, minimize
 from counterpoint.train.groups import Group, Groups, groups, spread
 from counterpoint.train.outcome import Fit, NonFiniteError, Row, Status
-from counterpoint.train.shares import Balance
 from counterpoint.train.source import Batch, Source, Tensors
 from counterpoint.train.stream import ParquetStream
 
 __all__ = [
-    "Balance",
+    "BalanceLog",
     "Batch",
     "Callback",
     "Ending",

@@ -14,13 +14,13 @@ from counterpoint.goals import Goals
 from counterpoint.recipe import Training
 from counterpoint.seeding import derive, seeded
 from counterpoint.storage import write_file
+from counterpoint.train.balance_log import choose_recorder
 from counterpoint.train.curve import draw_curve
 from counterpoint.train.evaluate import device_of, modes_kept
 from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.shares import choose_shares
 from counterpoint.train.source import Batch, Source, to_device
 from counterpoint.train.step import EagerStep
 from counterpoint.train.weights import frozen, put, snapshot
@@ -100,8 +100,8 @@ def find_rate(
     rates = [low * (high / low) ** (place / (steps - 1)) for place in range(steps)]
     with modes_kept(model), _as_it_was(model), frozen(model, split.frozen), seeded(training.seed):
         optimiser = Optimiser(model, split, training)
-        shares = choose_shares(training, None, steps, _unheard)
-        step = EagerStep(model, goals, optimiser, training, shares)
+        recorder = choose_recorder(training, None, steps, _unheard)
+        step = EagerStep(model, goals, optimiser, training, recorder)
         peak = optimiser.torch.param_groups[0]["peak"]
         found: list[list[float]] = []
         batches = _endless(source, training, device_of(model))

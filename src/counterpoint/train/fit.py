@@ -14,6 +14,7 @@ from counterpoint.goals import Goals
 from counterpoint.recipe import Training
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import DISK, FileSystem, JSONValue
+from counterpoint.train.balance_log import choose_recorder
 from counterpoint.train.callbacks import Callback
 from counterpoint.train.compiled import CompiledStep
 from counterpoint.train.evaluate import modes_kept
@@ -24,7 +25,6 @@ from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.outcome import Fit, Status
 from counterpoint.train.progress import Reporter, reporter
 from counterpoint.train.run import Parts, Run
-from counterpoint.train.shares import choose_shares
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source
 from counterpoint.train.step import EagerStep
@@ -104,11 +104,11 @@ def fit(
             Interruption(wanted=place is not None, heard=lambda: report.note(_HEARD))
         )
         optimiser = Optimiser(model, split, training)
-        shares = choose_shares(training, balancer, steps, report.note)
+        recorder = choose_recorder(training, balancer, steps, report.note)
         if training.compile:
             step = CompiledStep(model, goals, optimiser, training)
         else:
-            step = EagerStep(model, goals, optimiser, training, shares)
+            step = EagerStep(model, goals, optimiser, training, recorder)
         parts = Parts(
             model=model,
             goals=goals,
@@ -120,7 +120,7 @@ def fit(
             report=report,
             asked=asked,
             place=place,
-            shares=shares,
+            recorder=recorder,
             callbacks=callbacks,
         )
         run = Run(parts)
@@ -139,7 +139,7 @@ def fit(
         notes=tuple(report.notes),
         signal=asked.signal,
         folder=folder,
-        balance=None if shares is None else shares.record(),
+        balance=None if recorder is None else recorder.record(),
     )
 
 

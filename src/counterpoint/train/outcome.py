@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from counterpoint.errors import InputError
-from counterpoint.train.shares import Balance
+from counterpoint.train.balance_log import BalanceLog
 
 __all__ = ["Fit", "NonFiniteError", "Row", "Status"]
 
@@ -81,4 +81,4 @@ class Fit:
     notes: tuple[str, ...] = ()
     signal: int = 0
     folder: Path | None = None
-    balance: Balance | None = None
+    balance: BalanceLog | None = None

@@ -14,6 +14,7 @@ from counterpoint.parameters import named
 from counterpoint.recipe import Training
 from counterpoint.seeding import derive
 from counterpoint.storage import Folder, JSONValue
+from counterpoint.train.balance_log import BalanceRecorder
 from counterpoint.train.callbacks import Callback, Moment
 from counterpoint.train.evaluate import evaluate
 from counterpoint.train.folder import RunFolder
@@ -22,7 +23,6 @@ from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.outcome import NonFiniteError, Row, Status
 from counterpoint.train.progress import Reporter
 from counterpoint.train.schedule import schedule
-from counterpoint.train.shares import Shares
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source, rows_of, to_device
 from counterpoint.train.step import Step
@@ -47,7 +47,7 @@ class Parts:
     report: Reporter
     asked: Interruption
     place: RunFolder | None = None
-    shares: Shares | None = None
+    recorder: BalanceRecorder | None = None
     callbacks: Sequence[Callback] = ()
 
 
@@ -121,7 +121,7 @@ class Run:
         self._meter.fold(parts.step.names, at.epoch + 1, at.step)
         if self._meter.line_due(at.batch):
             self._log({"event": "steps", **self._where(), "train": self._meter.line()})
-            self._log_shares()
+            self._log_balance()
 
     def _end_of_epoch(self) -> Status | None:
         parts, at = self.parts, self.at
@@ -138,7 +138,7 @@ class Run:
         at.history.append(row)
         at.epoch, at.batch = at.epoch + 1, 0
         self._log({"event": "epoch", **row})
-        self._log_shares()
+        self._log_balance()
         parts.report.row(row, self.best.epoch)
         asked = [callback.epoch_end(self._moment({}, row)) for callback in parts.callbacks]
         return self._ended(any(asked))
@@ -202,10 +202,10 @@ class Run:
         rate = self.parts.optimiser.rate
         return {"epoch": self.at.epoch + 1, "step": self.at.step, "rate": rate, "seconds": seconds}
 
-    def _log_shares(self) -> None:
-        shares, place = self.parts.shares, self.parts.place
-        if shares is not None and place is not None:
-            self._log({"event": "balance", "step": self.at.step, **shares.line()})
+    def _log_balance(self) -> None:
+        recorder, place = self.parts.recorder, self.parts.place
+        if recorder is not None and place is not None:
+            self._log({"event": "balance", "step": self.at.step, **recorder.line()})
 
     def _log(self, line: dict[str, JSONValue]) -> None:
         if self.parts.place is not None:

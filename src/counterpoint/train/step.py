@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, check_goals
 from counterpoint.recipe import Training
+from counterpoint.train.balance_log import BalanceRecorder
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.shares import Shares
 from counterpoint.train.source import Batch, rows_of
 
 __all__ = ["EagerStep", "Step", "autocast", "names_of", "precision_of"]
@@ -46,7 +46,7 @@ class EagerStep:
 
     The number that is differentiated is the mean of the goals. With `accumulate` > 1 the batch is
     cut into parts and part m enters with the share B_m / B of its rows, so the gradient is that of
-    the whole batch for every goal that is a mean over rows. With `shares` a balancer weighs the
+    the whole batch for every goal that is a mean over rows. With `recorder` a balancer weighs the
     goals' gradients, in the first part for all parts of a step.
     """
 
@@ -56,12 +56,12 @@ class EagerStep:
         goals: Goals,
         optimiser: Optimiser,
         training: Training,
-        shares: Shares | None = None,
+        recorder: BalanceRecorder | None = None,
     ) -> None:
         device = optimiser.parameters[0].device
         self.names: tuple[str, ...] = ()
         self._model, self._goals, self._optimiser = model, goals, optimiser
-        self._shares = shares
+        self._recorder = recorder
         self._clip, self._parts = training.clip, training.accumulate
         kind = precision_of(training.precision, device)
         self._cast = None if kind is None else autocast(kind, device)
@@ -82,17 +82,17 @@ class EagerStep:
 
     def state(self) -> dict[str, Tensor]:
         """The loss scale of float16 and what the balancer remembers; nothing otherwise."""
-        shares = {} if self._shares is None else self._shares.state()
+        balance = {} if self._recorder is None else self._recorder.state()
         if self._scaler is None:
-            return shares
+            return balance
         kept = self._scaler.state_dict()
         scale = torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.double)
-        return {"scale": scale, **shares}
+        return {"scale": scale, **balance}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put the loss scale and the balancer back."""
-        if self._shares is not None:
-            self._shares.restore(state)
+        if self._recorder is not None:
+            self._recorder.restore(state)
         if self._scaler is not None and "scale" in state:
             scale, tracker = state["scale"].tolist()
             kept = self._scaler.state_dict() | {"scale": scale, "_growth_tracker": int(tracker)}
@@ -116,11 +116,11 @@ class EagerStep:
         return losses
 
     def _gradient(self, batch: Batch) -> list[Tensor]:
-        if self._shares is not None:
-            return self._shared(self._shares, batch)
+        if self._recorder is not None:
+            return self._shared(self._recorder, batch)
         return self._backward(batch) if self._parts == 1 else self._accumulate(batch)
 
-    def _shared(self, shares: Shares, batch: Batch) -> list[Tensor]:
+    def _shared(self, recorder: BalanceRecorder, batch: Batch) -> list[Tensor]:
         """The balanced gradient: the weights of the first part are those of the whole step."""
         rows, held = rows_of(batch), list[list[Tensor]]()
 
@@ -133,14 +133,14 @@ class EagerStep:
         step, total = None, list[Tensor]()
         for part in _parts(batch, self._parts):
             share = rows_of(part) / rows
-            found = shares.backward(
+            found = recorder.backward(
                 goals, self._model, part, scaler=self._scaler, first=step is None, share=share
             )
             step = found if step is None else step
             values = [value * share for value in held[-1]]
             total = [a + b for a, b in zip(total, values, strict=True)] if total else values
         if step is not None:
-            shares.add(step, total)
+            recorder.add(step, total)
         return total
 
     def _backward(self, batch: Batch, share: float = 1.0) -> list[Tensor]:

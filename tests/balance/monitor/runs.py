@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from counterpoint.balance.monitor import Monitor, Positions
-from counterpoint.balance.record import Step
+from counterpoint.balance.step import BalancedStep
 
 
 def mixed(seeds):
@@ -68,7 +68,7 @@ class Recorder:
         for run, positions, (loss, weight, norm, cosine) in zip(
             self.runs, self.positions, rows, strict=True
         ):
-            step = Step(names, loss, loss.mean(), weight, norm, cosine)
+            step = BalancedStep(names, loss, loss.mean(), weight, norm, cosine)
             run.append((step, positions()))
 
 

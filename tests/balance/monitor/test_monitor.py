@@ -6,8 +6,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from balance.monitor import failures, healthy
 from balance.monitor.runs import told
-from counterpoint.balance.monitor import Alarm, Kind, Monitor
-from counterpoint.balance.record import Step
+from counterpoint.balance import Alarm, Failure
+from counterpoint.balance.monitor import Monitor
+from counterpoint.balance.step import BalancedStep
 from counterpoint.errors import InputError
 
 # Thresholds were set on seeds 0 to 19; docs/balance-monitor.md has 20 of each family.
@@ -39,7 +40,7 @@ def test_each_failure_is_named_in_19_of_20_runs(kind):
     makers, names = failures.FAILURES[kind], []
     for place, make in enumerate(makers):
         seeds = range(HELD_OUT, HELD_OUT + (20 + place) // len(makers))
-        names += [{a.kind.value for a in told(run)} for run in make(list(seeds), STEPS[kind])]
+        names += [{a.failure.word for a in told(run)} for run in make(list(seeds), STEPS[kind])]
     assert len(names) == 20
     assert sum(each == {kind} for each in names) >= 19, names
 
@@ -64,7 +65,7 @@ def test_health_raises_no_alarm_in_twenty_whole_runs(make):
 
 def test_the_run_of_the_reference():
     (run,) = failures.reference_trap()
-    assert [alarm.kind for alarm in told(run)] == [Kind.OBNOXIOUS]
+    assert [alarm.failure for alarm in told(run)] == [Failure.OBNOXIOUS]
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +76,12 @@ def run():
 def test_an_alarm_is_told_once_and_when_it_is_over(run):
     monitor = Monitor()
     news = [alarm for step in run for alarm in monitor.add(*step)]
-    assert [(alarm.kind, alarm.over) for alarm in news] == [(Kind.OSCILLATION, False)]
-    assert [alarm.kind for alarm in monitor.in_force] == [Kind.OSCILLATION]
+    assert [(alarm.failure, alarm.over) for alarm in news] == [(Failure.OSCILLATION, False)]
+    assert [alarm.failure for alarm in monitor.in_force] == [Failure.OSCILLATION]
     step, position = run[-1]
     news = [alarm for _ in range(500) for alarm in monitor.add(step, position)]
-    assert (Kind.OSCILLATION, True) in [(alarm.kind, alarm.over) for alarm in news]
-    assert Kind.OSCILLATION not in [alarm.kind for alarm in monitor.in_force]
+    assert (Failure.OSCILLATION, True) in [(alarm.failure, alarm.over) for alarm in news]
+    assert Failure.OSCILLATION not in [alarm.failure for alarm in monitor.in_force]
     assert news[0].sentence.endswith("is over")
 
 
@@ -105,7 +106,7 @@ def test_a_state_with_a_part_missing_is_refused():
 
 def part(step, goals):
     """The step as if only these goals had been in the batch."""
-    return Step(
+    return BalancedStep(
         tuple(step.names[k] for k in goals),
         step.losses[goals],
         step.losses[goals].mean(),
@@ -117,7 +118,7 @@ def part(step, goals):
 
 def test_goals_that_come_late_or_are_absent_are_left_out(run):
     third = [
-        Step(
+        BalancedStep(
             (*step.names, "c"),
             torch.cat([step.losses, step.losses[:1]]),
             step.score,
@@ -131,7 +132,7 @@ def test_goals_that_come_late_or_are_absent_are_left_out(run):
     for t, (step, (_, position)) in enumerate(zip(third, run, strict=True)):
         goals = [0, 1, 2] if t > 300 and t % 2 else [1, 0]
         news += monitor.add(part(step, goals), position)
-    assert [alarm.kind for alarm in news] == [Kind.OSCILLATION]
+    assert [alarm.failure for alarm in news] == [Failure.OSCILLATION]
     assert set(news[0].goals) == {"a", "b"}
 
 
@@ -143,14 +144,16 @@ def test_no_goal_present_throughout_is_no_alarm(run):
 
 def test_without_norms_what_shows_in_motion_is_seen(run):
     unknown = [
-        Step(s.names, s.losses, s.score, s.weights, s.norms * torch.nan, s.cosines * torch.nan)
+        BalancedStep(
+            s.names, s.losses, s.score, s.weights, s.norms * torch.nan, s.cosines * torch.nan
+        )
         for s, _ in run
     ]
     pairs = [(step, position) for step, (_, position) in zip(unknown, run, strict=True)]
-    assert [alarm.kind for alarm in told(pairs)] == [Kind.OSCILLATION]
+    assert [alarm.failure for alarm in told(pairs)] == [Failure.OSCILLATION]
     (rest,) = failures.standoff_rivals([3])
     pairs = [
-        (Step(s.names, s.losses, s.score, s.weights, s.norms * torch.nan, s.cosines), p)
+        (BalancedStep(s.names, s.losses, s.score, s.weights, s.norms * torch.nan, s.cosines), p)
         for s, p in rest
     ]
     assert not told(pairs)
@@ -159,27 +162,39 @@ def test_without_norms_what_shows_in_motion_is_seen(run):
 @pytest.mark.slow
 def test_without_positions_what_shows_in_gradients_is_seen():
     (run,) = failures.standoff_rivals([3])
-    assert [alarm.kind for alarm in told([(step, None) for step, _ in run])] == [Kind.STANDOFF]
+    assert [alarm.failure for alarm in told([(step, None) for step, _ in run])] == [
+        Failure.STANDOFF
+    ]
     (run,) = failures.desert_perlin([3])
     assert not told([(step, None) for step, _ in run])
 
 
 def test_a_step_that_overflowed_now_and_then_does_no_harm(run):
     pairs = [
-        (Step(s.names, s.losses * torch.nan, s.score, s.weights * torch.nan, s.norms, s.cosines), p)
+        (
+            BalancedStep(
+                s.names, s.losses * torch.nan, s.score, s.weights * torch.nan, s.norms, s.cosines
+            ),
+            p,
+        )
         if t % 50 == 7
         else (s, p)
         for t, (s, p) in enumerate(run)
     ]
-    assert [alarm.kind for alarm in told(pairs)] == [Kind.OSCILLATION]
+    assert [alarm.failure for alarm in told(pairs)] == [Failure.OSCILLATION]
 
 
 def test_losses_may_be_negative_or_huge(run):
     pairs = [
-        (Step(s.names, 1e20 * (s.losses - 50), s.score, s.weights, 1e20 * s.norms, s.cosines), p)
+        (
+            BalancedStep(
+                s.names, 1e20 * (s.losses - 50), s.score, s.weights, 1e20 * s.norms, s.cosines
+            ),
+            p,
+        )
         for s, p in run
     ]
-    assert [alarm.kind for alarm in told(pairs)] == [Kind.OSCILLATION]
+    assert [alarm.failure for alarm in told(pairs)] == [Failure.OSCILLATION]
 
 
 class NoWait(TorchDispatchMode):
@@ -207,7 +222,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
         Monitor(**wrong)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", Failure)
 def test_every_kind_has_a_sentence_and_a_remedy(kind):
     alarm = Alarm(kind, ("price",), 300, {"harmony": 0.001})
     assert "price" in alarm.sentence

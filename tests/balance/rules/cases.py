@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as some
 
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.rule import Given
+from counterpoint.balance.rule import RuleInputs
 
 LOOKS = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 1
 
@@ -30,7 +30,7 @@ def given(jacobian, losses=None, preference=None, seed=0):
     wanted = ones if preference is None else preference / preference.mean()
     found = ones if losses is None else losses
     generator = torch.Generator().manual_seed(seed)
-    return Given(found, gram.norms, gram.cosines, wanted, generator)
+    return RuleInputs(found, gram.norms, gram.cosines, wanted, generator)
 
 
 def weights_of(rule, jacobian, **known):

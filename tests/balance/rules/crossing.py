@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import torch
 
-from counterpoint.balance.rule import Given
+from counterpoint.balance.rule import RuleInputs
 from counterpoint.balance.rules import Famo, Magnitude, rule
 
 __all__ = ["STARTS", "arrived", "crossing", "run"]
@@ -77,7 +77,7 @@ def _given(losses, gradients, generator):
     cosine = np.clip(gradients[0] @ gradients[1] / norms.prod(), -1.0, 1.0)
     cosines = np.array([[1.0, cosine], [cosine, 1.0]])
     ones = torch.ones(2, dtype=torch.float64)
-    return Given(*map(torch.from_numpy, (losses, norms, cosines)), ones, generator)
+    return RuleInputs(*map(torch.from_numpy, (losses, norms, cosines)), ones, generator)
 
 
 def arrived(ends):

@@ -148,6 +148,7 @@ def test_nearly_singular_angles_end():
     ("make", "message"),
     [
         (lambda: rule("upgrd"), "rule: 'upgrd' is not one; did you mean 'upgrad'?"),
+        (lambda: rule("UPGrd"), "rule: 'UPGrd' is not one; did you mean 'upgrad'?"),
         (lambda: rule("protect"), "rule 'protect': must be told which goals"),
         (lambda: Protect(()), "rule 'protect': name at least one goal"),
         (lambda: Protect(("memry",)).bind(("fit", "memory")), "did you mean 'memory'"),
@@ -193,3 +194,8 @@ def test_alternate_draws_by_preference_and_by_norm():
         assert set(drawn.flatten().tolist()) == {0.0, 2.0}
         assert abs(drawn[:, 1].mean() / 2 - share) < 0.04
     assert (Alternate().needs, Alternate("magnitude").needs) == ("losses", "norms")
+
+
+@pytest.mark.parametrize("name", ["PCGrad", "UPGrad", "ConFIG", "Nash-MTL", "FAMO"])
+def test_a_rule_is_found_as_its_paper_writes_it(name):
+    assert type(rule(name)).__name__.lower() == name.lower().replace("-", "")

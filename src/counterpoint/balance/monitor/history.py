@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from counterpoint.balance.monitor.window import Window
-from counterpoint.balance.record import Step
+from counterpoint.balance.step import BalancedStep
 
 __all__ = ["History"]
 
-_FIRST = 20
-_MOST_MISSING = 0.05
+_FIRST = 20  # steps that say what a goal's loss and gradient were at its start
+_MOST_MISSING = 0.05  # of a window: a batch that overflowed now and then is no absent goal
 
 
 class History:
@@ -25,7 +25,7 @@ class History:
     def __init__(self, window: int) -> None:
         self.window = window
         self.names: tuple[str, ...] = ()
-        self._waiting: list[tuple[Step, Tensor | None]] = []
+        self._waiting: list[tuple[BalancedStep, Tensor | None]] = []
         empty = torch.zeros(0, 0, dtype=torch.float64)
         self._rows: dict[str, Tensor] = {
             "losses": empty,
@@ -37,7 +37,7 @@ class History:
             "start_norms": torch.zeros(_FIRST, 0, dtype=torch.float64),
         }
 
-    def add(self, step: Step, position: Tensor | None) -> None:
+    def add(self, step: BalancedStep, position: Tensor | None) -> None:
         """Keep a step; nothing is read."""
         self._waiting.append((step, position))
         # What was never looked at still passes through `settle` for the first losses of each goal.
@@ -101,7 +101,7 @@ class History:
                 pads = (0, 1, 0, 1) if key == "cosines" else (0, 1)
                 self._rows[key] = torch.nn.functional.pad(self._rows[key], pads, value=torch.nan)
 
-    def _append(self, steps: Sequence[Step], read: Mapping[str, Sequence[Tensor]]) -> None:
+    def _append(self, steps: Sequence[BalancedStep], read: Mapping[str, Sequence[Tensor]]) -> None:
         places = [torch.tensor([self.names.index(name) for name in s.names]) for s in steps]
         goals = len(self.names)
         for key in ("losses", "weights", "norms"):
@@ -146,7 +146,7 @@ def _last_known(absent: Tensor) -> Tensor:
     return torch.where(last < 0, int((~absent).int().argmax()), last)
 
 
-def _read(waiting: Sequence[tuple[Step, Tensor | None]]) -> dict[str, list[Tensor]]:
+def _read(waiting: Sequence[tuple[BalancedStep, Tensor | None]]) -> dict[str, list[Tensor]]:
     """All numbers of all steps in one transfer."""
     nothing = torch.zeros(0)
     parts = {
@@ -156,6 +156,7 @@ def _read(waiting: Sequence[tuple[Step, Tensor | None]]) -> dict[str, list[Tenso
         "cosines": [step.cosines.detach().flatten() for step, _ in waiting],
         "positions": [nothing if place is None else place for _, place in waiting],
     }
+    # one tensor, so one transfer, whatever the number of steps
     device = parts["losses"][0].device
     flat = [torch.cat([part.to(device) for part in each]) for each in parts.values()]
     values = torch.cat(flat).cpu().double()

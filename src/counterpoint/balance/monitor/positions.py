@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from counterpoint.balance.ranks import shard
 from counterpoint.errors import InputError
 
 __all__ = ["Positions"]
@@ -32,7 +33,8 @@ class Positions:
     Raises:
         InputError: `size` or `sampled` is not positive, or nothing of the model can be trained.
 
-    Source: count sketch, Charikar, Chen and Farach-Colton (2002).
+    Source: count sketch: Charikar, Chen and Farach-Colton, Finding Frequent Items in Data Streams,
+    ICALP 2002.
 
     >>> model = nn.Linear(2, 1)
     >>> before = (positions := Positions(model, torch.Generator().manual_seed(0)))()
@@ -59,7 +61,7 @@ class Positions:
             for weight in model.parameters()
             if weight.requires_grad and weight.is_floating_point()
         ]
-        if not any(_local(weight).numel() for weight in self._weights):
+        if not any(shard(weight).numel() for weight in self._weights):
             raise InputError("positions: the model has no weight that requires a gradient")
         self._draw(int(torch.randint(2**62, (), generator=generator)))
 
@@ -72,9 +74,9 @@ class Positions:
         with torch.no_grad():
             # Three times as fast as take; only a weight that is not contiguous is copied.
             parts = [
-                _local(weight).view(-1).index_select(0, index)
+                shard(weight).view(-1).index_select(0, index)
                 if weight.is_contiguous()
-                else _local(weight).take(index)
+                else shard(weight).take(index)
                 for weight, index in zip(self._weights, self._indices, strict=True)
             ]
             if self._spread:
@@ -101,8 +103,8 @@ class Positions:
         """Coordinates in random order, so that taking them by turns into bins is random too."""
         self._seed = seed
         generator = torch.Generator().manual_seed(seed)
-        counts = [_local(weight).numel() for weight in self._weights]
-        total, device = sum(counts), _local(self._weights[0]).device
+        counts = [shard(weight).numel() for weight in self._weights]
+        total, device = sum(counts), shard(self._weights[0]).device
         precise = torch.float32 if device.type == "mps" else torch.float64
         if total <= self.size:
             indices = [torch.arange(count) for count in counts]
@@ -124,14 +126,8 @@ class Positions:
         self._signs = torch.cat([*signs, torch.zeros(missing)]).to(device, precise)
 
 
-def _local(weight: Tensor) -> Tensor:
-    """A rank's own part of a sharded tensor; any other tensor as it is."""
-    shard = getattr(weight, "to_local", None)
-    return weight if shard is None else shard()
-
-
 def _placed(indices: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
-    return [index.to(_local(weight).device) for index, weight in zip(indices, weights, strict=True)]
+    return [index.to(shard(weight).device) for index, weight in zip(indices, weights, strict=True)]
 
 
 def _share(count: int, total: int, sampled: int) -> int:

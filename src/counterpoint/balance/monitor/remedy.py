@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.monitor.alarm import Alarm, Kind
+from counterpoint.balance.step import Alarm, Failure
 
 __all__ = ["remedied"]
 
@@ -37,19 +37,19 @@ def remedied(
         alarms: `Monitor.in_force`.
         preference: how much each goal is wanted, positive, (K,); all alike if None.
 
-    >>> alarm = Alarm(Kind.OBNOXIOUS, ("loud",), 400, {})
+    >>> alarm = Alarm(Failure.OBNOXIOUS, ("loud",), 400, {})
     >>> even, norms = torch.ones(2), torch.tensor([9.0, 3.0])
     >>> remedied(even, norms, ("loud", "low"), [alarm])  # 9 w = 3
     tensor([0.3333, 1.0000])
     """
     wanted = torch.ones_like(weights) if preference is None else preference
     for alarm in alarms:
-        if alarm.kind is Kind.DESERT:
+        if alarm.failure is Failure.DESERT:
             weights = _means(weights, names, alarm.means, 1.0)
-        elif alarm.kind is Kind.OSCILLATION:
+        elif alarm.failure is Failure.OSCILLATION:
             weights = _means(weights, names, alarm.means, 0.5)
     for alarm in alarms:
-        if alarm.kind is Kind.OBNOXIOUS:
+        if alarm.failure is Failure.OBNOXIOUS:
             for goal in alarm.goals:
                 if goal in names and len(names) > 1:
                     weights = _capped(weights, norms, wanted, list(names).index(goal))

@@ -23,14 +23,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Finding", "Window"]
+__all__ = ["Diagnosis", "Window"]
 
-_BLOCKS = 20
-_TINY = 1e-300
+_BLOCKS = 20  # of a window; ten for each half, enough for an error of a mean
+_TINY = 1e-300  # keeps a division by zero from being one
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What one diagnostic saw in one window: about which goals, by which numbers."""
 
     goals: tuple[str, ...]
@@ -79,25 +79,26 @@ class Window:
     @cached_property
     def score(self) -> Float[Tensor, " steps"]:
         """F of every step."""
-        return (self.losses / self._scale).mean(1)
+        return (self.losses / self.scale).mean(1)
 
     @cached_property
     def progress(self) -> float:
         """How much better the second half is than the first, in standard errors."""
         half = len(self.losses) // 2
         whole = _drop(self.score[:half], self.score[half:])
+        # the greatest of K chance values is larger than one of them: less 1 makes up for it
         single = [_drop(each[:half], each[half:]) - 1.0 for each in self.losses.T]
         return max(whole, *single)
 
     @cached_property
     def gain(self) -> float:
         """How much better this window is than the first steps of the run, in standard errors."""
-        return _drop((self.start_losses / self._scale).mean(1), self.score)
+        return _drop((self.start_losses / self.scale).mean(1), self.score)
 
     @cached_property
     def lift(self) -> float:
         """How much better this window is than the first steps, in standard deviations of F."""
-        start = (self.start_losses / self._scale).mean()
+        start = (self.start_losses / self.scale).mean()
         return float((start - self.score.mean()) / self.score.std().clamp_min(_TINY))
 
     @cached_property
@@ -130,7 +131,8 @@ class Window:
         return float((self.norms[len(self.norms) // 2 :] / start).mean())
 
     @cached_property
-    def _scale(self) -> Float[Tensor, " goals"]:
+    def scale(self) -> Float[Tensor, " goals"]:
+        """The size that a loss had at its start, (K,)."""
         return self.start_losses.abs().mean(0).clamp_min(1e-30)
 
 

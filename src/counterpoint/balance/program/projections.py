@@ -20,9 +20,11 @@ def projections(cosines: Array) -> Array:
            [0.6, 0. ]])
     """
     result = np.zeros_like(cosines)
+    # a gradient that conflicts with none is its own projection
     rows = (cosines.min(1) < 0.0).nonzero()[0]
     if not len(rows):
         return result
+    # |u_k + sum_l y_l u_l|^2 / 2 = y' C y / 2 + (row k of C) y + 1/2
     found, settled = exchange(cosines, -cosines[rows])
     result[rows] = found
     for row in rows[~settled]:

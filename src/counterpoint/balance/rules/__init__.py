@@ -1,7 +1,7 @@
 """Rules of balancing: from losses, norms and angles of K gradients to K weights.
 
-In goes what a `Given` tells of one step, and what the rule remembers; out come weights w, so that
-the step is along ``(1/K) sum_k w_k g_k``, and what to remember. Rules differ in what they need:
+In go the `RuleInputs` of a step, and what the rule remembers; out come weights w, so that the step
+is along ``(1/K) sum_k w_k g_k``, and what to remember. Rules differ in what they need:
 
 - losses alone: `Sum`, `Uncertainty`, `ImtlL`, `Dwa`, `GeometricMean`, `Stch`, `Famo`,
   `SoftAdapt`, `Relobralo`, and `Alternate`, which takes one goal a step;
@@ -17,11 +17,11 @@ Two gradients, (3, 0) and (-1, 1), conflict. Without its part along the other ea
 
 >>> import torch
 >>> from counterpoint.balance.gram import Gram
->>> from counterpoint.balance.rule import Given
+>>> from counterpoint.balance.rule import RuleInputs
 >>> rows = torch.tensor([[3.0, 0.0], [-1.0, 1.0]], dtype=torch.float64)
 >>> gram, ones = Gram.of(rows), torch.ones(2, dtype=torch.float64)
->>> given = Given(ones, gram.norms, gram.cosines, ones, torch.Generator())
->>> weights, _ = rule("upgrad").weights(given, {})
+>>> inputs = RuleInputs(ones, gram.norms, gram.cosines, ones, torch.Generator())
+>>> weights, _ = rule("upgrad").weights(inputs, {})
 >>> weights @ rows / 2
 tensor([0.7500, 1.2500], dtype=torch.float64)
 """
@@ -115,7 +115,7 @@ RULES: dict[str, Callable[[], Rule]] = {
 
 
 def rule(chosen: str | Rule) -> Rule:
-    """The rule of a name, with its defaults; a rule itself passes through.
+    """The rule of a name, in whatever case, with its defaults; a rule itself passes through.
 
     Raises:
         InputError: no rule has this name, or it cannot be made from its name alone.
@@ -125,10 +125,11 @@ def rule(chosen: str | Rule) -> Rule:
     """
     if not isinstance(chosen, str):
         return chosen
-    if chosen == "protect":
+    name = chosen.lower()  # papers write PCGrad, UPGrad, ConFIG
+    if name == "protect":
         raise InputError(
             "rule 'protect': must be told which goals; write Protect(('memory',)), with their names"
         )
-    if chosen not in RULES:
-        raise InputError(f"rule: {chosen!r} is not one{nearest(chosen, RULES)}")
-    return RULES[chosen]()
+    if name not in RULES:
+        raise InputError(f"rule: {chosen!r} is not one{nearest(name, RULES)}")
+    return RULES[name]()

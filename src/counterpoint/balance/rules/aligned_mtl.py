@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import FLAT
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 
 __all__ = ["AlignedMtl"]
 
 
 @dataclass(frozen=True)
-class AlignedMtl:
+class AlignedMtl(StatelessRule):
     """``d = (1/K) sum_k p_k h_k``: h = ``s_min U V'`` for the gradients' ``J = U S V'``.
 
     Senushkin et al., Independent Component Alignment for Multi-Task Learning, CVPR 2023,
@@ -27,18 +27,11 @@ class AlignedMtl:
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """From the singular values and right singular vectors of a K x K root of G."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
         values, vectors = np.linalg.eigh(cosines)
+        # Every R with R' R = G = J J' has the singular values S of J = U S V', and U on its right.
         # Singular values of a root of G, not eigenvalues of G: those are squares, and lose half
         # of the digits.
         values = np.where(values > FLAT * len(values), values, 0.0)
@@ -46,4 +39,4 @@ class AlignedMtl:
         _, sizes, right = np.linalg.svd(root)
         kept = sizes > 1e-12 * sizes[0]
         parts = (right @ preference)[kept] * (sizes[kept].min() / sizes[kept])
-        return tensor(right[kept].T @ parts), {}
+        return tensor(right[kept].T @ parts)

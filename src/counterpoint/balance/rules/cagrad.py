@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import farthest
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.checks import between
 from counterpoint.balance.rules.parts import arrays, tensor
 
@@ -15,7 +15,7 @@ __all__ = ["CaGrad"]
 
 
 @dataclass(frozen=True)
-class CaGrad:
+class CaGrad(StatelessRule):
     """The d that maximises ``min_k <g_k, d>`` over ``|d - g| <= c |g|``.
 
     Around the mean ``g = (1/K) sum_k p_k g_k``. Liu et al., Conflict-Averse Gradient Descent for
@@ -35,17 +35,11 @@ class CaGrad:
     def __post_init__(self) -> None:
         between("rule 'cagrad': c", self.c, 0.0, 1.0, example=0.5)
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """The mean, and what has to be added."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
+        # On unit gradients the mean has the coefficients m_k = p_k n_k / K; d has m + y there, so
+        # (m_k + y_k) / n_k on the g_k, and K times that is w.
         middle = preference * norms / len(norms)
         extra = farthest(cosines, norms, middle, self.c)
-        return tensor(preference + len(norms) * extra / norms), {}
+        return tensor(preference + len(norms) * extra / norms)

@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import solved
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 
 __all__ = ["Config"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StatelessRule):
     """``d = (sum_k <g_k, e>) e``, e the unit vector whose cosines with all g_k are equal.
 
     Liu, Chu and Thuerey, ConFIG: Towards Conflict-Free Training of Physics Informed Neural
@@ -30,21 +30,16 @@ class Config:
     waits: ClassVar[bool] = True
     sums: ClassVar[bool] = True
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """Equal cosines, solved for on the cosines between the goals."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
+        # e ~ sum_k x_k u_k with C x = p: its products with the unit gradients are the p_k
         parts = solved(cosines, preference)
         pull = cosines @ parts
         square = float(parts @ pull)
+        # a combination that is zero but for rounding: no direction has such cosines
         if square <= 1e-20 * float(np.square(parts).sum()):
-            return tensor(0.0 * parts), {}
+            return tensor(0.0 * parts)
+        # with e = sum_k x_k u_k / sqrt(x' C x): sum_k <g_k, e> e = (n' C x / x' C x) sum_k x_k u_k
         length = float(norms @ pull) / square
-        return tensor(len(norms) * length * parts / norms), {}
+        return tensor(len(norms) * length * parts / norms)

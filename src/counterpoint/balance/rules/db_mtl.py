@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import between
-from counterpoint.balance.rules.parts import zeros
+from counterpoint.balance.rules.parts import nan_as, zeros
 
 __all__ = ["DbMtl"]
 
@@ -41,16 +41,18 @@ class DbMtl:
         return {"norms": zeros(goals), "count": zeros(goals)}
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """Norms of log losses, and how far each is from the largest."""
-        awake = given.norms != 0
-        size = torch.where(given.losses == 0, 1e-30, given.losses.abs())
-        now = given.norms / size
+        awake = inputs.norms != 0
+        size = torch.where(inputs.losses == 0, 1e-30, inputs.losses.abs())
+        # the gradient of log L is g / L
+        now = inputs.norms / size
         norms = torch.where(awake, self.decay * state["norms"] + (1 - self.decay) * now, 0.0)
         count = state["count"] + awake
+        # an average that started at 0, freed of its start as in Adam
         mean = norms / torch.where(awake, 1.0 - self.decay**count, 1.0)
         factor = len(mean) * (mean.amax() / torch.where(awake, mean, 1.0)) / size
-        weights = given.preference * torch.where(awake, factor, 1.0)
+        weights = inputs.preference * torch.where(awake, factor, 1.0)
         after = {"norms": torch.where(awake, norms, state["norms"]), "count": count}
-        return weights + 0.0 * given.losses, after
+        return nan_as(inputs.losses, weights), after

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least
-from counterpoint.balance.rules.parts import shared, zeros
+from counterpoint.balance.rules.parts import nan_as, shared, zeros
 
 __all__ = ["Dwa"]
 
@@ -44,11 +44,12 @@ class Dwa:
         }
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """Weights from the windows that are complete before this step."""
-        raw = given.preference * torch.softmax(state["ratio"] / self.temperature, 0)
-        total, count = state["sum"] + given.losses, state["count"] + 1
+        raw = inputs.preference * torch.softmax(state["ratio"] / self.temperature, 0)
+        total, count = state["sum"] + inputs.losses, state["count"] + 1
+        # as numbers, not as an `if`: the count is on the device
         full = count >= self.window
         mean = total / count
         known = (state["windows"] > 0) & (state["mean"] != 0)
@@ -60,4 +61,4 @@ class Dwa:
             "mean": torch.where(full, mean, state["mean"]),
             "ratio": torch.where(full, ratio, state["ratio"]),
         }
-        return shared(raw, given) + 0.0 * given.losses, after
+        return nan_as(inputs.losses, shared(raw, inputs)), after

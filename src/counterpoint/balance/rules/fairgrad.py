@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import fair
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.checks import at_least
 from counterpoint.balance.rules.parts import arrays, tensor
 
@@ -16,7 +16,7 @@ __all__ = ["FairGrad"]
 
 
 @dataclass(frozen=True)
-class FairGrad:
+class FairGrad(StatelessRule):
     """``d = sum_k a_k g_k`` with ``a_k = p_k <d, g_k>^-alpha``; ``w = K a``.
 
     Ban and Ji, Fair Resource Allocation in Multi-Task Learning, ICML 2024, algorithm 1: d maximises
@@ -36,22 +36,14 @@ class FairGrad:
     def __post_init__(self) -> None:
         at_least("rule 'fairgrad': alpha", self.alpha, 0.1, example=2.0)
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """The fair program among unit gradients."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
         power = 1.0 / self.alpha
         # C u = b / u^power with u = n a. The common size of the norms is put back at the end.
         logs = power * np.log(preference) + (power - 1.0) * np.log(norms)
         highest = float(logs.max())
         parts = fair(cosines, np.exp(np.maximum(logs - highest, -690.0)), power)
-        size = (highest + (power - 1.0) * np.log(float(given.norms.max()))) / (1.0 + power)
-        logs = np.log(len(parts) * parts) + size - np.log(given.norms.numpy())
-        return tensor(np.exp(logs)), {}
+        size = (highest + (power - 1.0) * np.log(float(inputs.norms.max()))) / (1.0 + power)
+        logs = np.log(len(parts) * parts) + size - np.log(inputs.norms.numpy())
+        return tensor(np.exp(logs))

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least
-from counterpoint.balance.rules.parts import adam, adam_start, zeros
+from counterpoint.balance.rules.parts import adam, adam_start, nan_as, zeros
 
 __all__ = ["Famo"]
 
@@ -48,22 +48,24 @@ class Famo:
         return {**adam_start(goals), **extra}
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """What the last step did moves x; then the weights of this one."""
-        lowest = torch.minimum(state["lowest"], given.losses)
-        above = _above(given.losses, lowest)
+        lowest = torch.minimum(state["lowest"], inputs.losses)
+        above = _above(inputs.losses, lowest)
         fell = _above(state["losses"], lowest).log() - above.log()
-        share = torch.softmax(state["value"] + given.preference.log(), 0)
+        share = torch.softmax(state["value"] + inputs.preference.log(), 0)
         fell = torch.where(state["seen"] > 0, fell, 0.0)
+        # J' times the fall, with J = diag(z) - z z', the Jacobian of a softmax
         after = adam(state, share * (fell - (share * fell).sum()), self.rate, self.decay)
         # A goal's first loss tells nothing: its x, and its Adam, begin with the second.
         after = {name: torch.where(state["seen"] > 0, after[name], state[name]) for name in after}
-        share = torch.softmax(after["value"] + given.preference.log(), 0)
+        share = torch.softmax(after["value"] + inputs.preference.log(), 0)
+        # w ~ z_k / D_k, of sum K (the paper's c); a softmax of logarithms cannot overflow
         log = share.log() - above.log()
         weights = len(log) * torch.softmax(log, 0)
-        known = {"losses": given.losses, "lowest": lowest, "seen": torch.ones_like(lowest)}
-        return weights + 0.0 * given.losses, {**after, **known}
+        known = {"losses": inputs.losses, "lowest": lowest, "seen": torch.ones_like(lowest)}
+        return nan_as(inputs.losses, weights), {**after, **known}
 
 
 def _above(losses: Tensor, lowest: Tensor) -> Tensor:

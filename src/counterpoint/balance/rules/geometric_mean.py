@@ -7,13 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
+from counterpoint.balance.rules.parts import nan_as
 
 __all__ = ["GeometricMean"]
 
 
 @dataclass(frozen=True)
-class GeometricMean:
+class GeometricMean(StatelessRule):
     """``w_k = p_k F / L_k``: the step is along the gradient of ``F = prod_k L_k^(p_k / K)``.
 
     Chennupati et al., MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss Strategy,
@@ -25,19 +26,12 @@ class GeometricMean:
     needs: ClassVar[str] = "losses"
     waits: ClassVar[bool] = False
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """Ratios of the mean to each loss, through logarithms."""
-        del state
-        plain = given.losses <= 0
-        logs = torch.where(plain, 0.0, torch.where(plain, 1.0, given.losses).log())
-        share = torch.where(plain, 0.0, given.preference)
+        plain = inputs.losses <= 0
+        # a product of K losses would overflow; F / L_k is the exponential of a difference
+        logs = torch.where(plain, 0.0, torch.where(plain, 1.0, inputs.losses).log())
+        share = torch.where(plain, 0.0, inputs.preference)
         mean = (share * logs).sum() / torch.where(plain.all(), 1.0, share.sum())
         ratio = torch.where(plain, 1.0, (mean - logs).exp())
-        return given.preference * ratio + 0.0 * given.losses, {}
+        return nan_as(inputs.losses, inputs.preference * ratio)

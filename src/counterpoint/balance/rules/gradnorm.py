@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least, finite
-from counterpoint.balance.rules.parts import adam, adam_start, shared, zeros
+from counterpoint.balance.rules.parts import adam, adam_start, nan_as, shared, zeros
 
 __all__ = ["GradNorm"]
 
@@ -44,18 +44,18 @@ class GradNorm:
         return {**adam_start(goals), "first": zeros(goals), "seen": zeros(goals)}
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """The weights before this step of w, and w after it."""
-        awake = given.norms != 0
-        first = torch.where(state["seen"] > 0, state["first"], given.losses)
-        weights = shared(given.preference * torch.softmax(state["value"], 0), given)
-        pull = weights * given.norms
+        awake = inputs.norms != 0
+        first = torch.where(state["seen"] > 0, state["first"], inputs.losses)
+        weights = shared(inputs.preference * torch.softmax(state["value"], 0), inputs)
+        pull = weights * inputs.norms
         counted = awake.sum().clamp_min(1)
-        odd = (first <= 0) | (given.losses <= 0)
-        ratio = torch.where(odd, 1.0, given.losses / torch.where(odd, 1.0, first))
+        odd = (first <= 0) | (inputs.losses <= 0)
+        ratio = torch.where(odd, 1.0, inputs.losses / torch.where(odd, 1.0, first))
         ratio = ratio / (torch.where(awake, ratio, 0.0).sum() / counted)
-        target = given.preference * (pull.sum() / counted) * ratio**self.asymmetry
+        target = inputs.preference * (pull.sum() / counted) * ratio**self.asymmetry
         # d |pull - target| / d log w; its unit drops out in Adam, but must not be lost in squares.
         gap = (pull - target) / pull.amax().clamp_min(1e-300)
         # Rounding has a sign, too, and Adam would take it for as much as any other.
@@ -64,4 +64,4 @@ class GradNorm:
         moved = adam(state, slope, self.rate)
         after = {name: torch.where(awake, moved[name], state[name]) for name in moved}
         after |= {"first": first, "seen": torch.ones_like(first)}
-        return weights + 0.0 * (given.losses + given.norms), after
+        return nan_as(inputs.losses + inputs.norms, weights), after

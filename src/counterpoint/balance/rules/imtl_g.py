@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import solved
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 
 __all__ = ["ImtlG"]
 
 
 @dataclass(frozen=True)
-class ImtlG:
+class ImtlG(StatelessRule):
     """``d = sum_k a_k g_k`` with one ``<d, g_k> / |g_k|`` for all k, ``sum a = 1``, ``w = K a``.
 
     Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021 (IMTL-G), as
@@ -28,19 +28,12 @@ class ImtlG:
     waits: ClassVar[bool] = True
     sums: ClassVar[bool] = True
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """Equal projections, solved for on cosines."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
+        # d = sum_k (a_k n_k) u_k, so its projections on the unit gradients are C (n a) ~ p
         raw = solved(cosines, preference) / norms
         size = float(np.abs(raw).sum())
         total = float(raw.sum())
         divisor = total if total > 1e-6 * size else size
-        return tensor(len(norms) * raw / (divisor or 1.0)), {}
+        return tensor(len(norms) * raw / (divisor or 1.0))

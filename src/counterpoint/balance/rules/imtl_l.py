@@ -6,9 +6,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least
-from counterpoint.balance.rules.parts import adam, adam_start
+from counterpoint.balance.rules.parts import adam, adam_start, nan_as
 
 __all__ = ["ImtlL"]
 
@@ -38,10 +38,11 @@ class ImtlL:
         return adam_start(goals)
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """The weights before this step of s, and s after it."""
         scale = state["value"].exp()
-        state = adam(state, scale * given.losses - 1.0, self.rate)
+        # d/ds (exp(s) L - s) = exp(s) L - 1
+        state = adam(state, scale * inputs.losses - 1.0, self.rate)
         state["value"] = state["value"].clamp(-20.0, 20.0)
-        return given.preference * scale + 0.0 * given.losses, state
+        return nan_as(inputs.losses, inputs.preference * scale), state

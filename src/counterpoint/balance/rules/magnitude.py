@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import between, finite
-from counterpoint.balance.rules.parts import zeros
+from counterpoint.balance.rules.parts import nan_as, zeros
 
 __all__ = ["Magnitude"]
 
@@ -54,24 +54,27 @@ class Magnitude:
         return {"norms": zeros(goals), "count": zeros(goals)}
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """Powers of the running norms, this step's included."""
-        norms, wanted = given.norms, given.preference
+        norms, wanted = inputs.norms, inputs.preference
         awake = norms != 0
-        running = torch.lerp(norms, state["norms"], self.decay)
+        running = torch.lerp(
+            norms, state["norms"], self.decay
+        )  # decay * before + (1 - decay) * now
         count = state["count"] + awake
         mean = running / (1.0 - self.decay**count)
         logs = (norms / mean if self.relative else mean).log()
         # Among logarithms: a high power of a small number would be lost.
         logs = torch.where(awake, logs, -torch.inf)
         powers = self.power * (logs - logs.amax()).clamp_min(self._lowest)
+        # the highest first, so that the largest exponential is 1
         highest = torch.where(awake, powers, -torch.inf).amax()
         raw = torch.where(awake, wanted * (powers - highest).exp(), 0.0)
         total = torch.where(awake, wanted, 0.0).sum()
         weights = torch.where(awake, raw / raw.sum() * total, wanted)
         after = {"norms": torch.where(awake, running, state["norms"]), "count": count}
-        return weights + 0.0 * (given.losses + norms), after
+        return nan_as(inputs.losses + norms, weights), after
 
     @property
     def _lowest(self) -> float:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import fair
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 from counterpoint.errors import InputError
 
@@ -16,7 +16,7 @@ __all__ = ["NashMtl"]
 
 
 @dataclass(frozen=True)
-class NashMtl:
+class NashMtl(StatelessRule):
     """``d = sum_k a_k g_k`` with ``(G a)_k = p_k / a_k``, ``w = K a``.
 
     d is shortened to ``|d| <= longest``. Navon et al., Multi-Task Learning as a Bargaining Game,
@@ -41,18 +41,11 @@ class NashMtl:
                 "for example 1, or inf for no limit"
             )
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """The bargain among unit gradients, divided by the norms."""
-        del state
-        cosines, _, preference = arrays(given)
+        cosines, _, preference = arrays(inputs)
+        # with u = n a the norms cancel in n_k (C u)_k = p_k n_k / u_k: the bargain knows no units
         parts = fair(cosines, preference)
         length = np.sqrt(max(float(parts @ cosines @ parts), 0.0))
         parts *= min(1.0, self.longest / max(length, 1e-300))
-        return tensor(len(parts) * parts) / given.norms, {}
+        return tensor(len(parts) * parts) / inputs.norms

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import nonnegative
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import finite
-from counterpoint.balance.rules.parts import arrays, tensor, zeros
+from counterpoint.balance.rules.parts import arrays, ideal_losses, ideal_start, tensor
 
 __all__ = ["Pamoo"]
 
@@ -40,19 +39,15 @@ class Pamoo:
 
     def start(self, goals: int) -> dict[str, Tensor]:
         """The lowest losses, and whether there are any."""
-        return {"lowest": zeros(goals), "seen": zeros(goals)} if self.ideal is None else {}
+        return ideal_start(self.ideal, goals)
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """The parabola's maximum, in units of the norms."""
-        cosines, _, preference = arrays(given)
-        after: dict[str, Tensor] = {}
-        ideal = given.losses.new_full((), self.ideal or 0.0)
-        if self.ideal is None:
-            lowest = torch.minimum(state["lowest"], given.losses)
-            ideal = torch.where(state["seen"] > 0, lowest, given.losses)
-            after = {"lowest": ideal, "seen": torch.ones_like(ideal)}
-        gaps = (given.losses - ideal).clamp_min(0.0) / given.norms
+        cosines, _, preference = arrays(inputs)
+        ideal, after = ideal_losses(self.ideal, inputs.losses, state)
+        # with x = n a: 2 x' (D / n) - x' C x; a gap below 0 would say that L* is no ideal
+        gaps = (inputs.losses - ideal).clamp_min(0.0) / inputs.norms
         parts = nonnegative(cosines, preference * gaps.numpy()).x
-        return tensor(len(parts) * parts) / given.norms, after
+        return tensor(len(parts) * parts) / inputs.norms, after

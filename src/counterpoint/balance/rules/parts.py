@@ -7,9 +7,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import Array, semidefinite
-from counterpoint.balance.rule import Given
+from counterpoint.balance.rule import RuleInputs
 
-__all__ = ["adam", "adam_start", "arrays", "shared", "tensor", "zeros"]
+__all__ = [
+    "adam",
+    "adam_start",
+    "arrays",
+    "ideal_losses",
+    "ideal_start",
+    "nan_as",
+    "shared",
+    "tensor",
+    "zeros",
+]
 
 
 def zeros(goals: int) -> Tensor:
@@ -17,18 +27,42 @@ def zeros(goals: int) -> Tensor:
     return torch.zeros(goals, dtype=torch.float64)
 
 
-def shared(raw: Float[Tensor, " goals"], given: Given) -> Float[Tensor, " goals"]:
+def shared(raw: Float[Tensor, " goals"], inputs: RuleInputs) -> Float[Tensor, " goals"]:
     """Weights in proportion to `raw` and of sum K, (K,).
 
     A goal whose gradient is zero keeps its preference; the others share what remains.
     """
-    awake = given.norms != 0
+    awake = inputs.norms != 0
     raw = torch.where(awake, raw, 0.0)
-    total = torch.where(awake, given.preference, 0.0).sum()
+    total = torch.where(awake, inputs.preference, 0.0).sum()
     # The largest first: a sum of numbers near the largest float would overflow.
     raw = raw / torch.where(awake.any(), raw.amax(), 1.0)
     divisor = torch.where(awake.any(), raw.sum(), 1.0)
-    return torch.where(awake, raw / divisor * total, given.preference)
+    return torch.where(awake, raw / divisor * total, inputs.preference)
+
+
+def nan_as(
+    numbers: Float[Tensor, " goals"], weights: Float[Tensor, " goals"]
+) -> Float[Tensor, " goals"]:
+    """The weights, and NaN where the number that they are made from is not finite, (K,)."""
+    # 0 times a finite number is 0, times any other NaN; nobody has to look at it, and so to wait
+    return weights + 0.0 * numbers
+
+
+def ideal_start(ideal: float | None, goals: int) -> dict[str, Tensor]:
+    """The state that `ideal_losses` keeps: the lowest losses, and whether there are any."""
+    return {"lowest": zeros(goals), "seen": zeros(goals)} if ideal is None else {}
+
+
+def ideal_losses(
+    ideal: float | None, losses: Float[Tensor, " goals"], state: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What losses are measured from, () or (K,), and the state after: a number, or the lowest."""
+    if ideal is not None:
+        return losses.new_full((), ideal), {}
+    # a state starts with 0, which is no loss that was seen
+    lowest = torch.where(state["seen"] > 0, torch.minimum(state["lowest"], losses), losses)
+    return lowest, {"lowest": lowest, "seen": torch.ones_like(lowest)}
 
 
 def adam_start(goals: int) -> dict[str, Tensor]:
@@ -39,9 +73,10 @@ def adam_start(goals: int) -> dict[str, Tensor]:
 def adam(
     state: Mapping[str, Tensor], slope: Float[Tensor, " goals"], rate: float, decay: float = 0.0
 ) -> dict[str, Tensor]:
-    """One step of Adam (Kingma and Ba 2015, algorithm 1) down `slope` from ``state["value"]``.
+    """One step of Adam down `slope` from ``state["value"]``.
 
-    Betas of 0.9 and 0.999; `decay` is added to the slope as ``decay * value``.
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, algorithm 1, with betas of
+    0.9 and 0.999; `decay` is added to the slope as ``decay * value``.
     """
     value = state["value"]
     slope = slope + decay * value
@@ -53,11 +88,13 @@ def adam(
     return {"value": value, "mean": mean, "square": square, "count": count}
 
 
-def arrays(given: Given) -> tuple[Array, Array, Array]:
+def arrays(inputs: RuleInputs) -> tuple[Array, Array, Array]:
     """Cosines (made semidefinite), norms relative to the largest, and preference, as arrays."""
-    norms: Array = given.norms.numpy()
-    cosines = semidefinite(given.cosines.numpy())
-    return cosines, norms / norms.max(), given.preference.numpy()
+    # Only ratios of norms count, and products of two ratios cannot overflow; a rule that needs the
+    # size itself puts it back.
+    norms: Array = inputs.norms.numpy()
+    cosines = semidefinite(inputs.cosines.numpy())
+    return cosines, norms / norms.max(), inputs.preference.numpy()
 
 
 def tensor(weights: Array) -> Float[Tensor, " goals"]:

@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 
 __all__ = ["PcGrad"]
 
 
 @dataclass(frozen=True)
-class PcGrad:
+class PcGrad(StatelessRule):
     """``d = sum_i p_i g_i'``: each g_i without its conflicts; ``w = K`` times its coefficients.
 
     From g_i, ``<g_i', g_j> g_j / |g_j|^2`` is taken off whenever that product is negative, for
@@ -28,25 +28,18 @@ class PcGrad:
     waits: ClassVar[bool] = True
     sums: ClassVar[bool] = True
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """Projections on unit gradients, in drawn orders."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
         goals = len(norms)
-        draws = torch.rand(goals, goals, generator=given.generator, dtype=torch.float64)
+        draws = torch.rand(goals, goals, generator=inputs.generator, dtype=torch.float64)
         orders = draws.argsort(1).numpy()
         each = np.arange(goals)
+        # <g', g_j> g_j / |g_j|^2 = <g', u_j> u_j: no norm but that of g_i itself enters.
         # Row i: the coefficients of g_i' on the unit gradients; all rows take one step at a time.
         rows = np.eye(goals)
         for step in range(goals):
             other = orders[:, step]
             product = np.einsum("il,il->i", rows, cosines[other])
             rows[each, other] -= np.where(other == each, 0.0, np.minimum(product, 0.0))
-        return tensor(goals * ((preference * norms) @ rows) / norms), {}
+        return tensor(goals * ((preference * norms) @ rows) / norms)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import Array, Mask, nonnegative
-from counterpoint.balance.rule import Given, Rule, State
+from counterpoint.balance.rule import Rule, RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 from counterpoint.errors import InputError, nearest
 
@@ -16,7 +16,7 @@ __all__ = ["Protect", "Protected"]
 
 
 @dataclass(frozen=True)
-class Protect:
+class Protect(StatelessRule):
     """``d = g - min(0, <g, r>) r / <r, r>``: g the mean of the other goals, r of the protected.
 
     Chaudhry et al., Efficient Lifelong Learning with A-GEM, ICLR 2019, equation 11. With `each`,
@@ -65,25 +65,18 @@ class Protect:
         indices = tuple(k for k, name in enumerate(names) if name in self.protected)
         return Protected(indices, self.each)
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """Refused: `bind` first.
 
         Raises:
             InputError: always.
         """
-        del given, state
+        del inputs
         raise InputError("rule 'protect': does not know the goals' order yet; call bind(names)")
 
 
 @dataclass(frozen=True)
-class Protected:
+class Protected(StatelessRule):
     """`Protect`, knowing where the protected goals stand.
 
     Attributes:
@@ -97,20 +90,12 @@ class Protected:
     waits: ClassVar[bool] = True
     sums: ClassVar[bool] = True
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """The others' mean, and as much of the protected as keeps them from harm."""
-        del state
-        goals = len(given.norms)
+        goals = len(inputs.norms)
         if not 0 < len(self.indices) < goals:
-            return given.preference, {}
-        cosines, norms, preference = arrays(given)
+            return inputs.preference
+        cosines, norms, preference = arrays(inputs)
         kept = np.zeros(goals, dtype=np.bool_)
         kept[list(self.indices)] = True
         others = np.where(kept, 0.0, preference)
@@ -119,7 +104,8 @@ class Protected:
             added = _cone(cosines, others * norms, kept) / norms
         else:
             added = _line(cosines, norms, others, np.where(kept, preference, 0.0))
-        return tensor(goals * (others + added)), {}
+        # both are coefficients on the g_k themselves, so w is K times their sum
+        return tensor(goals * (others + added))
 
 
 def _line(cosines: Array, norms: Array, others: Array, memory: Array) -> Array:
@@ -127,6 +113,7 @@ def _line(cosines: Array, norms: Array, others: Array, memory: Array) -> Array:
     # In units of the protected gradients: they may be tiny beside the others.
     unit = float((memory * norms).max())
     mean = memory * norms / unit
+    # d = g - <g, r> r / <r, r>, equation 11, as coefficients
     product = float((others * norms) @ cosines @ mean)
     square = float(mean @ cosines @ mean)
     if product >= 0.0 or square <= 1e-28:
@@ -138,5 +125,6 @@ def _cone(cosines: Array, others: Array, kept: Mask) -> Array:
     """Multiples of the unit gradients that project onto the cone of all that harms none."""
     added = np.zeros_like(others)
     block = np.ascontiguousarray(cosines[kept][:, kept])
+    # Moreau: the projection onto the cone is g plus the nearest nonnegative multiples of the u_k
     added[kept] = nonnegative(block, -(cosines @ others)[kept]).x
     return added

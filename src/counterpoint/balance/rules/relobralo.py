@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least, between
-from counterpoint.balance.rules.parts import shared, zeros
+from counterpoint.balance.rules.parts import nan_as, shared, zeros
 
 __all__ = ["Relobralo"]
 
@@ -48,23 +48,24 @@ class Relobralo:
         return {**{name: zeros(goals) for name in names}, "weights": zeros(goals) + 1.0}
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """An average over the past of shares by relative fall."""
         seen = state["seen"] > 0
-        first = torch.where(seen, state["first"], given.losses)
-        last = torch.where(seen, state["losses"], given.losses)
-        draw = torch.rand((), generator=given.generator, dtype=torch.float64).item()
-        history = state["weights"] if draw < self.keep else self._shares(given.losses, first)
-        recent = self._shares(given.losses, last)
+        first = torch.where(seen, state["first"], inputs.losses)
+        last = torch.where(seen, state["losses"], inputs.losses)
+        # drawn on the CPU: to read it is not to wait
+        draw = torch.rand((), generator=inputs.generator, dtype=torch.float64).item()
+        history = state["weights"] if draw < self.keep else self._shares(inputs.losses, first)
+        recent = self._shares(inputs.losses, last)
         weights = self.smoothing * history + (1.0 - self.smoothing) * recent
         after = {
             "first": first,
-            "losses": given.losses,
+            "losses": inputs.losses,
             "seen": torch.ones_like(first),
             "weights": weights,
         }
-        return shared(given.preference * weights, given) + 0.0 * given.losses, after
+        return nan_as(inputs.losses, shared(inputs.preference * weights, inputs)), after
 
     def _shares(self, now: Tensor, before: Tensor) -> Tensor:
         """``K softmax(now / (T before))``."""

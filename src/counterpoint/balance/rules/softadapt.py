@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import finite
-from counterpoint.balance.rules.parts import shared, zeros
+from counterpoint.balance.rules.parts import nan_as, shared, zeros
 
 __all__ = ["SoftAdapt"]
 
@@ -44,16 +44,17 @@ class SoftAdapt:
         return {"losses": zeros(goals), "seen": zeros(goals)}
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """From the last change of each loss."""
-        rise = torch.where(state["seen"] > 0, given.losses - state["losses"], 0.0)
+        rise = torch.where(state["seen"] > 0, inputs.losses - state["losses"], 0.0)
         if self.normalized:
             total = rise.abs().sum()
             rise = rise / torch.where(total == 0, 1.0, total)
-        raw = given.preference * torch.softmax(self.sharpness * rise, 0)
+        # a softmax, as the formula's exponentials may overflow where only their ratios count
+        raw = inputs.preference * torch.softmax(self.sharpness * rise, 0)
         if self.weighted:
-            positive = torch.where(given.losses <= 0, 0.0, given.losses)
-            raw = raw * torch.where((given.losses <= 0).all(), 1.0, positive)
-        after = {"losses": given.losses, "seen": torch.ones_like(given.losses)}
-        return shared(raw, given) + 0.0 * given.losses, after
+            positive = torch.where(inputs.losses <= 0, 0.0, inputs.losses)
+            raw = raw * torch.where((inputs.losses <= 0).all(), 1.0, positive)
+        after = {"losses": inputs.losses, "seen": torch.ones_like(inputs.losses)}
+        return nan_as(inputs.losses, shared(raw, inputs)), after

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least, finite
-from counterpoint.balance.rules.parts import zeros
+from counterpoint.balance.rules.parts import ideal_losses, ideal_start, nan_as
 
 __all__ = ["Stch"]
 
@@ -40,18 +40,14 @@ class Stch:
 
     def start(self, goals: int) -> dict[str, Tensor]:
         """The lowest losses, and whether there are any."""
-        return {"lowest": zeros(goals), "seen": zeros(goals)} if self.ideal is None else {}
+        return ideal_start(self.ideal, goals)
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """Shares of the soft maximum."""
-        after: dict[str, Tensor] = {}
-        ideal = given.losses.new_full((), self.ideal or 0.0)
-        if self.ideal is None:
-            lowest = torch.minimum(state["lowest"], given.losses)
-            ideal = torch.where(state["seen"] > 0, lowest, given.losses)
-            after = {"lowest": ideal, "seen": torch.ones_like(ideal)}
-        height = given.preference * (given.losses - ideal) / self.smoothness
-        weights = len(height) * given.preference * torch.softmax(height, 0)
-        return weights + 0.0 * given.losses, after
+        ideal, after = ideal_losses(self.ideal, inputs.losses, state)
+        height = inputs.preference * (inputs.losses - ideal) / self.smoothness
+        # dF = sum_k softmax_k p_k dL_k, and the step is a mean over K goals
+        weights = len(height) * inputs.preference * torch.softmax(height, 0)
+        return nan_as(inputs.losses, weights), after

@@ -6,13 +6,14 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
+from counterpoint.balance.rules.parts import nan_as
 
 __all__ = ["Sum"]
 
 
 @dataclass(frozen=True)
-class Sum:
+class Sum(StatelessRule):
     """Nothing is balanced: ``w_k = p_k``; with equal preferences the gradient of the mean loss.
 
     What every other rule has to beat, once its weights are tuned (Xin et al., Do Current
@@ -23,14 +24,6 @@ class Sum:
     needs: ClassVar[str] = "losses"
     waits: ClassVar[bool] = False
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """The preference; NaN for a goal whose loss is not finite."""
-        del state
-        return given.preference + 0.0 * given.losses, {}
+        return nan_as(inputs.losses, inputs.preference)

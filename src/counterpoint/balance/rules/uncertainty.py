@@ -6,9 +6,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import GoalTensors, RuleInputs
 from counterpoint.balance.rules.checks import at_least
-from counterpoint.balance.rules.parts import adam, adam_start
+from counterpoint.balance.rules.parts import adam, adam_start, nan_as
 
 __all__ = ["Uncertainty"]
 
@@ -39,10 +39,11 @@ class Uncertainty:
         return adam_start(goals)
 
     def weights(
-        self, given: Given, state: State
+        self, inputs: RuleInputs, state: GoalTensors
     ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
         """The weights before this step of s, and s after it."""
         inverse = (-state["value"]).exp()
-        state = adam(state, 1.0 - inverse * given.losses, self.rate)
+        # d/ds (exp(-s) L + s) = 1 - exp(-s) L
+        state = adam(state, 1.0 - inverse * inputs.losses, self.rate)
         state["value"] = state["value"].clamp(-20.0, 20.0)
-        return given.preference * inverse + 0.0 * given.losses, state
+        return nan_as(inputs.losses, inputs.preference * inverse), state

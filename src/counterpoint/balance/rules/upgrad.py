@@ -7,14 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.program import projections
-from counterpoint.balance.rule import Given, State
+from counterpoint.balance.rule import RuleInputs, StatelessRule
 from counterpoint.balance.rules.parts import arrays, tensor
 
 __all__ = ["UpGrad"]
 
 
 @dataclass(frozen=True)
-class UpGrad:
+class UpGrad(StatelessRule):
     """``d = (1/K) sum_k p_k pi(g_k)``, pi the projection onto ``{x: <x, g_l> >= 0 for all l}``.
 
     Quinton and Rey, Jacobian Descent for Multi-Objective Optimization, 2024, proposition 1:
@@ -26,16 +26,12 @@ class UpGrad:
     needs: ClassVar[str] = "gram"
     waits: ClassVar[bool] = True
 
-    def start(self, goals: int) -> dict[str, Tensor]:
-        """Nothing to remember."""
-        del goals
-        return {}
-
-    def weights(
-        self, given: Given, state: State
-    ) -> tuple[Float[Tensor, " goals"], dict[str, Tensor]]:
+    def weigh(self, inputs: RuleInputs) -> Float[Tensor, " goals"]:
         """The mean of the projections' coefficients."""
-        del state
-        cosines, norms, preference = arrays(given)
+        cosines, norms, preference = arrays(inputs)
+        # The cone {x: <x, g_l> >= 0} stays the same when a g_l is rescaled, and pi(n u) = n pi(u):
+        # so the K programs are those of the unit gradients u, whose Gram matrix is C, and with
+        # their answer Y, pi(g_k) = n_k (u_k + sum_l Y_kl u_l). The coefficient of g_l = n_l u_l in
+        # sum_k p_k pi(g_k) is then p_l + sum_k p_k n_k Y_kl / n_l.
         pull = preference * norms
-        return tensor(preference + (pull @ projections(cosines)) / norms), {}
+        return tensor(preference + (pull @ projections(cosines)) / norms)

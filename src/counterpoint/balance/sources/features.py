@@ -10,9 +10,8 @@ from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.graph import Form, Graph, Trace, trace
-from counterpoint.balance.sources.add import add
-from counterpoint.balance.sources.plain import hooked, plain
-from counterpoint.balance.sources.source import Measured, Scene, Unfit, once_only
+from counterpoint.balance.sources.direct import add, hooked, plain
+from counterpoint.balance.sources.source import Measured, StepContext, Unfit, once_only
 from counterpoint.errors import InputError
 
 __all__ = ["Features"]
@@ -26,13 +25,14 @@ class Features:
     weights, and costs almost nothing. Over ranks the matrices add, since features of different
     examples are disjoint: exact for the mean of the ranks' losses.
 
-    z is what was passed (`Scene.features`); else it is found in the graph: the values through
+    z is what was passed (`StepContext.features`); else it is found in the graph: the values through
     which every goal reaches the part of the graph that all goals have in common. Where that is one
     value, and no hook waits for a backward pass, the heads are differentiated once only: their
     gradients are weighted as they are, and one backward pass of ``sum_k w_k dL_k/dz`` follows
     through the trunk.
 
-    Source: Sener & Koltun, NeurIPS 2018 (arXiv 1810.04650), equation 5: MGDA's upper bound.
+    Source: Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018,
+    equation 5: MGDA's upper bound.
     """
 
     def __init__(self, why: str = "") -> None:
@@ -44,43 +44,49 @@ class Features:
         """Where it measures."""
         return f"features{self._why}"
 
-    def measure(self, scene: Scene) -> Measured:
-        """See `Source`.
+    def measure(self, context: StepContext) -> Measured:
+        """See `GramSource`.
 
         Raises:
             InputError: no goal depends on the features that were passed; or none were passed and
                 the goals meet in weights only.
         """
-        before = [value.grad if value.retains_grad else None for value in scene.features]
-        way, nodes = self._follow(scene)
-        places: Sequence[Tensor | GradientEdge] = scene.features or way.edges(nodes)
-        heads = _Heads.of(way, nodes) if way.single(nodes, scene.features) else None
-        if heads is not None and not plain(scene, heads.leaves):
+        before = [value.grad if value.retains_grad else None for value in context.features]
+        way, nodes = self._follow(context)
+        places: Sequence[Tensor | GradientEdge] = context.features or way.edges(nodes)
+        heads = _Heads.of(way, nodes) if way.single(nodes, context.features) else None
+        if heads is not None and not plain(context, heads.leaves):
             heads = None
-        found = _collected(scene, places, heads)
-        for value, kept in zip(scene.features, before, strict=True):
+        found = _collected(context, places, heads)
+        for value, kept in zip(context.features, before, strict=True):
             if value.retains_grad:
                 value.grad = kept  # these short passes are none of the caller's business
         if not found.columns:
             raise InputError(
                 "features: no goal depends on them; pass the tensor that the heads were given"
             )
+        # <a, b> of complex gradients is that of their real and imaginary parts
         real = [torch.view_as_real(c) if c.is_complex() else c for c in found.columns]
         flat = [column.reshape(len(column), -1) for column in real]
         gram = Gram.of(flat[0] if len(flat) == 1 else torch.cat(flat, 1))
-        if scene.ranks.count > 1:
-            gram = Gram.from_matrix(scene.ranks.mean(gram.matrix) / scene.ranks.count)
-        unseen = tuple(name for name, seen in zip(scene.names, found.seen, strict=True) if not seen)
+        if context.ranks.count > 1:
+            # features of other ranks' examples are other coordinates, so the matrices add; the
+            # gradient is of the mean over n ranks, hence 1 / n^2, and `mean` has divided once
+            gram = Gram.from_matrix(context.ranks.mean(gram.matrix) / context.ranks.count)
+        unseen = tuple(
+            name for name, seen in zip(context.names, found.seen, strict=True) if not seen
+        )
         if heads is None:
-            return Measured(scene.unscaled(gram), unseen=unseen)
+            return Measured(context.unscaled(gram), unseen=unseen)
         heads.take(found.leaves, found.columns[0], places[0])
-        return Measured(scene.unscaled(gram), assemble=heads.assemble, unseen=unseen)
+        return Measured(context.unscaled(gram), assemble=heads.assemble, unseen=unseen)
 
-    def _follow(self, scene: Scene) -> tuple["_Way", list[Node]]:
-        found = trace(scene.losses)
+    def _follow(self, context: StepContext) -> tuple["_Way", list[Node]]:
+        found = trace(context.losses)
+        # reading a graph costs more than a short pass: as long as its form stays, it is read once
         if self._way is None or self._way.form != found.form:
-            self._way = _Way.through(found, len(scene.losses))
-        if not self._way.outputs and not scene.features:
+            self._way = _Way.through(found, len(context.losses))
+        if not self._way.outputs and not context.features:
             raise Unfit(
                 "features: the goals meet in weights, not in a value that was computed from them;"
                 " pass features=, or use gram='parameters'"
@@ -217,13 +223,13 @@ class _Collected:
 
 
 def _collected(
-    scene: Scene, places: Sequence[Tensor | GradientEdge], heads: _Heads | None
+    context: StepContext, places: Sequence[Tensor | GradientEdge], heads: _Heads | None
 ) -> _Collected:
     """One short backward pass a goal; each row is let go once it is in its column."""
     columns: dict[int, Tensor] = {}
     leaves: list[list[Tensor | None]] = []
     seen: list[bool] = []
-    for goal, loss in enumerate(scene.scaled):
+    for goal, loss in enumerate(context.scaled):
         try:
             row = _gradients(loss, places, heads.below(goal) if heads else ())
         except RuntimeError as error:
@@ -233,7 +239,7 @@ def _collected(
         ]
         for place, part in reached:
             if place not in columns:
-                columns[place] = part.new_zeros((len(scene.losses), *part.shape))
+                columns[place] = part.new_zeros((len(context.losses), *part.shape))
             columns[place][goal] = part
         leaves.append(row[len(places) :])
         seen.append(bool(reached))

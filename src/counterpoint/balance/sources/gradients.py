@@ -10,8 +10,8 @@ from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance.gram import Gram, products
 from counterpoint.balance.ranks import Ranks
-from counterpoint.balance.sources.add import add
-from counterpoint.balance.sources.plan import Plan
+from counterpoint.balance.sources.direct import add
+from counterpoint.balance.sources.plan import GradientPlan
 from counterpoint.errors import InputError
 
 __all__ = ["Gradients"]
@@ -31,7 +31,7 @@ class Gradients:
             products' outputs, (n, out); a place is absent where the goal does not reach.
     """
 
-    plan: Plan
+    plan: GradientPlan
     leaves: Sequence[Tensor]
     inputs: Sequence[Tensor]
     rows: Sequence[_Row]
@@ -39,7 +39,7 @@ class Gradients:
 
     @classmethod
     def ask(
-        cls, plan: Plan, nodes: Sequence[Node], losses: Sequence[Tensor], *, whole: bool
+        cls, plan: GradientPlan, nodes: Sequence[Node], losses: Sequence[Tensor], *, whole: bool
     ) -> "Gradients":
         """Differentiate the losses.
 
@@ -81,6 +81,7 @@ class Gradients:
         parts = torch.stack([self._part(place, ranks) for place in places])
         if shared:
             sizes = parts.diagonal(dim1=1, dim2=2)
+            # where the graph leads every goal everywhere, gradients say who pulls at a weight
             pulls = sizes != 0  # what is not finite pulls
             pulls = pulls | (~pulls.any(0) & self._reached(places, parts.device))
             parts = parts * (pulls.sum(1) > 1)[:, None, None]
@@ -111,6 +112,7 @@ class Gradients:
         outputs, inputs = self._outputs(use), _joined(self.inputs[slice(*use)])
         count, goals, wide = outputs.shape
         deep = inputs.shape[1]
+        # rows times rows, or K gradients of out x in: whichever is the smaller product
         if count * (deep + goals * wide) < goals * wide * deep:
             among = inputs @ inputs.T
 
@@ -148,7 +150,7 @@ class Gradients:
 
 
 def _apart(
-    plan: Plan,
+    plan: GradientPlan,
     losses: Sequence[Tensor],
     asked: dict[int, Tensor | GradientEdge],
     *,
@@ -165,7 +167,7 @@ def _apart(
 
 
 def _together(
-    plan: Plan,
+    plan: GradientPlan,
     losses: Sequence[Tensor],
     asked: dict[int, Tensor | GradientEdge],
     meeting: Sequence[GradientEdge],

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from counterpoint.balance.graph import Graph, trace
-from counterpoint.balance.sources.source import Scene
+from counterpoint.balance.sources.source import StepContext
 from counterpoint.errors import InputError
 
 __all__ = ["last_layer"]
 
 
-def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
+def last_layer(context: StepContext) -> tuple[str, list[Tensor]]:
     """The module whose weights are used last among those that all goals reach.
 
     Where GradNorm (Chen et al., ICML 2018) measures, and the adaptive weight of VQGAN.
@@ -25,7 +25,7 @@ def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
     Raises:
         InputError: no weight of the model is reached by all goals.
     """
-    graph = Graph(trace(scene.losses), len(scene.losses))
+    graph = Graph(trace(context.losses), len(context.losses))
     below = graph.consumers()
     reached = {
         id(leaf): node
@@ -33,7 +33,7 @@ def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
         if graph.reach[node] == graph.everyone
     }
     found: list[tuple[int, str, list[Tensor]]] = []
-    for name, module in scene.model.named_modules():
+    for name, module in context.model.named_modules():
         own: list[Tensor] = [p for p in module.parameters(recurse=False) if id(p) in reached]
         if own and not isinstance(module, nn.ModuleList):
             when = max(_last_use(reached[id(p)], below) for p in own)
@@ -45,9 +45,9 @@ def last_layer(scene: Scene) -> tuple[str, list[Tensor]]:
     # behind values that are put side by side the graph leads every goal to every head: look
     counts: dict[int, tuple[str, list[Tensor]]] = {}
     for _, name, own in sorted(found, key=lambda one: -one[0]):
-        pulling = sum(_pulls(loss, own) for loss in scene.losses)
+        pulling = sum(_pulls(loss, own) for loss in context.losses)
         counts.setdefault(pulling, (name, own))
-        if pulling == len(scene.losses):
+        if pulling == len(context.losses):
             break
     return counts[max(counts)]
 

@@ -1,6 +1,6 @@
 """No Gram matrix: for rules that look at losses only."""
 
-from counterpoint.balance.sources.source import Measured, Scene
+from counterpoint.balance.sources.source import Measured, StepContext
 
 __all__ = ["Loss"]
 
@@ -16,6 +16,6 @@ class Loss:
         """That nothing is measured."""
         return f"losses only{self._why}"
 
-    def measure(self, scene: Scene) -> Measured:
-        """See `Source`."""
-        return Measured.nothing(scene)
+    def measure(self, context: StepContext) -> Measured:
+        """See `GramSource`."""
+        return Measured.nothing(context)

@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from counterpoint.balance.graph import Graph, trace
+from counterpoint.balance.sources.direct import plain
 from counterpoint.balance.sources.gradients import Gradients
-from counterpoint.balance.sources.plain import plain
-from counterpoint.balance.sources.plan import Plan, askable, make_plan, plain_product
-from counterpoint.balance.sources.source import Measured, Scene, once_only
+from counterpoint.balance.sources.plan import GradientPlan, askable, make_plan, plain_product
+from counterpoint.balance.sources.source import Measured, StepContext, once_only
 from counterpoint.errors import InputError
 
 __all__ = ["Parameters"]
@@ -34,50 +34,51 @@ class Parameters:
     """
 
     def __init__(
-        self, chosen: Callable[[Scene], Sequence[Tensor]] | None = None, why: str = ""
+        self, chosen: Callable[[StepContext], Sequence[Tensor]] | None = None, why: str = ""
     ) -> None:
         self._chosen = chosen
         self._why = why
-        self._plan: Plan | None = None
+        self._plan: GradientPlan | None = None
 
     @property
     def text(self) -> str:
         """Where it measures."""
         return f"parameters{self._why}"
 
-    def measure(self, scene: Scene) -> Measured:
-        """See `Source`.
+    def measure(self, context: StepContext) -> Measured:
+        """See `GramSource`.
 
         Raises:
             InputError: no weight is shared; or a part of the graph cannot be asked goal by goal.
         """
-        if getattr(scene.model, "static_graph", False):
+        if getattr(context.model, "static_graph", False):
             raise InputError(
                 "gram: DistributedDataParallel(static_graph=True) counts every backward pass; use"
                 " gram='features' or 'sketch', or leave static_graph out"
             )
-        structured = scene.ranks.count == 1  # products of rows do not add over ranks
-        plan, nodes = self._nodes(scene, structured)
+        structured = context.ranks.count == 1  # products of rows do not add over ranks
+        plan, nodes = self._nodes(context, structured)
         # all gradients are worth keeping only where all of them are computed anyway
         leaves = [getattr(node, "variable") for node in nodes[: len(plan.reach)]]  # noqa: B009
-        whole = self._chosen is None and not plan.hooked and plain(scene, leaves)
+        whole = self._chosen is None and not plan.hooked and plain(context, leaves)
         try:
-            found = Gradients.ask(plan, nodes, scene.scaled, whole=whole)
+            found = Gradients.ask(plan, nodes, context.scaled, whole=whole)
         except RuntimeError as error:
             raise once_only(error) from error
-        gram = scene.unscaled(found.gram(scene.ranks, shared=self._chosen is None))
+        gram = context.unscaled(found.gram(context.ranks, shared=self._chosen is None))
         return Measured(gram, assemble=found.assemble if whole else None)
 
-    def _nodes(self, scene: Scene, structured: bool) -> tuple[Plan, list[Node]]:
-        found = trace(scene.losses)
+    def _nodes(self, context: StepContext, structured: bool) -> tuple[GradientPlan, list[Node]]:
+        found = trace(context.losses)
         plan = self._plan
+        # the number in `addmm` may change while the form of the graph does not: asked again
         if plan is not None and plan.form == found.form:
             nodes = found.at(plan.places)
             uses = nodes[len(plan.reach) : len(nodes) - len(plan.meeting)]
             if all(plain_product(node) for node in uses):
                 return plan, nodes
-        graph = Graph(found, len(scene.losses))
+        graph = Graph(found, len(context.losses))
         askable(graph)
-        chosen = () if self._chosen is None else self._chosen(scene)
+        chosen = () if self._chosen is None else self._chosen(context)
         plan = self._plan = make_plan(graph, found.form, chosen, structured=structured)
         return plan, found.at(plan.places)

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from counterpoint.balance.graph import Form, Graph, leaf_of
-from counterpoint.balance.sources.plain import hooked
+from counterpoint.balance.sources.direct import hooked
 from counterpoint.errors import InputError
 
-__all__ = ["Plan", "askable", "make_plan", "plain_product"]
+__all__ = ["GradientPlan", "askable", "make_plan", "plain_product"]
 
 _PASSED_ON = ("TBackward0", "ToCopyBackward0")
 _PRODUCTS = {"AddmmBackward0": 2, "MmBackward0": 1}  # which edge leads to the weight
@@ -24,7 +24,7 @@ _BATCHED = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class GradientPlan:
     """Which nodes of a graph to look at.
 
     Attributes:
@@ -48,7 +48,9 @@ class Plan:
     hooked: bool
 
 
-def make_plan(graph: Graph, form: Form, chosen: Sequence[Tensor], *, structured: bool) -> Plan:
+def make_plan(
+    graph: Graph, form: Form, chosen: Sequence[Tensor], *, structured: bool
+) -> GradientPlan:
     """Read the graph of one step.
 
     Args:
@@ -72,7 +74,7 @@ def make_plan(graph: Graph, form: Form, chosen: Sequence[Tensor], *, structured:
     touched = any(hooked(edge) for edge in graph.meeting() or [])
     meeting = _together(graph, leaves, counted) if structured and not touched else []
     places = [edge[0] for edge in meeting]
-    return Plan(
+    return GradientPlan(
         form=form,
         places=tuple(graph.place[node] for node in [*leaves, *nodes, *places]),
         reach=tuple(graph.reach[node] for node in leaves),

@@ -11,9 +11,9 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 
 from counterpoint.balance.gram import Gram
-from counterpoint.balance.memory import Memory
-from counterpoint.balance.ranks import Ranks
-from counterpoint.balance.sources.source import Measured, Scene
+from counterpoint.balance.ranks import Ranks, shard, sharded
+from counterpoint.balance.sources.source import Measured, StepContext
+from counterpoint.balance.state import GoalState
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, ModelWithGoals
 from counterpoint.parameters import Pattern, select, unwrapped
@@ -66,7 +66,7 @@ class Sketch:
         self.text = f"sketch: {probes} random direction{'s' * (probes > 1)} a step"
         self._probes, self._decay, self._exact, self._length = probes, decay, exact, length
         self._generator = make_generator(seed, 7)
-        self._memory = Memory(_start)
+        self._memory = GoalState(_start)
         self._seen: _Seen | None = None
 
     def look(
@@ -98,23 +98,23 @@ class Sketch:
                 f"sketch: weights of {coarse} cannot be moved by so little; use Sketch(exact=True),"
                 " or gram='features'"
             )
-        shards = [_local(weight) for weight in places]
-        total = sum(shard.numel() for shard in shards)
+        shards = [shard(weight.detach()) for weight in places]
+        total = sum(own.numel() for own in shards)
         length = torch.ones((), device=shards[0].device)
         if not self._exact:
-            length = self._length * _spread(shards, ranks if _sharded(places) else None)
+            length = self._length * _spread(shards, ranks if sharded(places) else None)
         probe = _forward_mode if self._exact else _displaced
         moved: list[dict[str, Tensor]] = []
         for _ in range(self._probes):
             word = int(torch.empty((), dtype=torch.int64).random_(generator=self._generator))
-            own = ranks.place if _sharded(places) else 0  # replicas move alike, shards do not
+            own = ranks.place if sharded(places) else 0  # replicas move alike, shards do not
             signs = _signs(total, length, make_generator(word, own))
             with _undisturbed(model):
                 moved.append(probe(goals, model, batch, places, signs))
         self._seen = _Seen(moved, length)
 
-    def measure(self, scene: Scene) -> Measured:
-        """See `Source`.
+    def measure(self, context: StepContext) -> Measured:
+        """See `GramSource`.
 
         Raises:
             InputError: nobody looked: `Balancer.step` evaluates the goals, `backward` cannot; or
@@ -126,17 +126,19 @@ class Sketch:
                 " balancer.step(goals, model, batch) instead of balancer.backward"
             )
         seen, self._seen = self._seen, None
-        here = torch.stack([loss.detach().double() for loss in scene.losses])
+        here = torch.stack([loss.detach().double() for loss in context.losses])
         probes: list[Tensor] = []
         for found in seen.losses:
-            if tuple(found) != scene.names:
+            if tuple(found) != context.names:
                 raise InputError(
-                    f"gram='sketch': the goals' function gave {tuple(found)} and then {scene.names}"
+                    f"gram='sketch': the goals' function gave {tuple(found)} and then"
+                    f" {context.names}"
                 )
+            # differences in float64, where losses come in float32: they are nearly equal
             there = torch.stack([loss.double() for loss in found.values()])
             probes.append(there if self._exact else (there - here) / seen.length)
-        derivatives = scene.ranks.mean(torch.stack(probes))
-        return Measured(self._averaged(scene.names, derivatives))
+        derivatives = context.ranks.mean(torch.stack(probes))
+        return Measured(self._averaged(context.names, derivatives))
 
     def state(self) -> dict[str, Tensor]:
         """The running averages and the generator."""
@@ -156,6 +158,7 @@ class Sketch:
         """
         old = self._memory.recall(names, derivatives.device)
         part, probes = 1.0 - self._decay, len(derivatives)
+        # "share" is the sum of the weights so far: young averages and late goals are unbiased
         new = {
             "total": derivatives.T @ derivatives / probes,
             "mean": derivatives.mean(0)[:, None].expand(-1, len(names)),
@@ -170,6 +173,7 @@ class Sketch:
         raw = new["total"] / new["share"]
         bent = mean * mean.T
         enough = count > _FEW
+        # Bessel's correction, with as many probes as the weighted average is worth
         return Gram.from_matrix(torch.where(enough, (raw - bent) * count / (count - 1.0), raw))
 
 
@@ -214,16 +218,6 @@ def _spread(weights: Sequence[Tensor], ranks: Ranks | None) -> Tensor:
     return (squares / count.clamp_min(1.0)).sqrt().clamp_min(1e-12)
 
 
-def _sharded(weights: Sequence[Tensor]) -> bool:
-    return any(hasattr(weight, "to_local") for weight in weights)
-
-
-def _local(weight: Tensor) -> Tensor:
-    """The weight's numbers on this rank."""
-    whole = weight.detach()
-    return whole.to_local() if hasattr(whole, "to_local") else whole  # pyright: ignore
-
-
 def _displaced(
     goals: Goals,
     model: nn.Module,
@@ -232,12 +226,13 @@ def _displaced(
     shift: Tensor,
 ) -> dict[str, Tensor]:
     """The goals with the weights moved; the weights themselves are never written to, shards are."""
-    if _sharded(weights):
+    if sharded(weights):
         return _displaced_shards(goals, model, batch, weights, shift)
     parts = shift.split([weight.numel() for weight in weights])
     kept = [weight.data for weight in weights]
     try:
         for weight, value, part in zip(weights, kept, parts, strict=True):
+            # a tensor put in place of another: no rounding on the way back, no version counted up
             weight.data = value + part.view_as(value).to(value.dtype)
         with torch.no_grad():
             return dict(goals(model, batch))
@@ -253,16 +248,16 @@ def _displaced_shards(
     weights: Sequence[nn.Parameter],
     shift: Tensor,
 ) -> dict[str, Tensor]:
-    shards = [_local(weight) for weight in weights]
-    kept = [shard.clone() for shard in shards]
+    shards = [shard(weight.detach()) for weight in weights]
+    before = [own.clone() for own in shards]
     try:
-        for shard, part in zip(shards, shift.split([s.numel() for s in shards]), strict=True):
-            shard.add_(part.view_as(shard).to(shard.dtype))
+        for own, part in zip(shards, shift.split([s.numel() for s in shards]), strict=True):
+            own.add_(part.view_as(own).to(own.dtype))
         with torch.no_grad():
             return dict(goals(model, batch))
     finally:
-        for shard, value in zip(shards, kept, strict=True):
-            shard.copy_(value)
+        for own, value in zip(shards, before, strict=True):
+            own.copy_(value)
         for module in model.modules():
             gathered = getattr(module, "reshard", None)
             if callable(gathered):

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from counterpoint.balance.gram import Gram
 from counterpoint.balance.ranks import Ranks
+from counterpoint.balance.step import Knowledge
 from counterpoint.errors import InputError
 
-__all__ = ["Assemble", "Measured", "Scene", "Source", "Unfit", "once_only"]
+__all__ = ["Assemble", "GramSource", "Measured", "StepContext", "Unfit", "once_only"]
 
 
 class Unfit(InputError):
@@ -24,29 +26,33 @@ the goals that take part."""
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One step, as a source sees it.
+class StepContext:
+    """One step before anything is differentiated.
 
     Attributes:
         names: the goals.
         losses: their scalars, with graphs.
+        means: the same over the ranks, without, float64 (K,).
         model: the model.
         ranks: who trains it.
-        features: values that were named as the shared representation; none if not told.
+        knowledge: what the step will know of its goals' gradients.
+        counted: False for the further parts of an accumulated step: the first stands for all.
+        features: values that were named as the shared representation; none if nobody did.
         scale: what a GradScaler multiplies losses by before they are differentiated; None: nothing.
         share: how much the gradient counts: the part's share of an accumulated step.
-        blind: whether nothing can be measured in this step.
         backward: what is called with the balanced loss; None: its own `backward`.
     """
 
     names: tuple[str, ...]
     losses: Sequence[Tensor]
+    means: Float64[Tensor, " goals"]
     model: nn.Module
     ranks: Ranks
+    knowledge: Knowledge = Knowledge.FRESH
+    counted: bool = True
     features: tuple[Tensor, ...] = ()
     scale: Tensor | None = None
     share: float = 1.0
-    blind: bool = False
     backward: Callable[[Tensor], object] | None = None
 
     @property
@@ -56,6 +62,7 @@ class Scene:
 
     def unscaled(self, gram: Gram) -> Gram:
         """The Gram matrix of the losses from that of the scaled losses."""
+        # cosines do not change: the scale is positive, and the same for all
         return gram if self.scale is None else Gram(gram.norms / self.scale, gram.cosines)
 
 
@@ -65,7 +72,8 @@ class Measured:
 
     Attributes:
         gram: of the goals' gradients, summed over ranks.
-        known: False if nothing was measured: norms and cosines are NaN.
+        known: False if nothing was measured in this step: what the Gram matrix holds is NaN, or of
+            an earlier one.
         assemble: where the gradients themselves are at hand, what adds them up; else None, and
             an ordinary backward pass does it.
         unseen: goals that do not pass through where it measured.
@@ -77,15 +85,16 @@ class Measured:
     unseen: tuple[str, ...] = ()
 
     @classmethod
-    def nothing(cls, scene: Scene) -> "Measured":
+    def nothing(cls, context: StepContext) -> "Measured":
         """For a step of which nothing is measured."""
-        count, device = len(scene.names), scene.losses[0].device
+        count, device = len(context.names), context.losses[0].device
+        # NaN, not 0: whoever reads the record must not take it for a gradient at rest
         unknown = torch.full((count, count), float("nan"), dtype=torch.float64, device=device)
         return cls(Gram(unknown[0], unknown), known=False)
 
 
 @runtime_checkable
-class Source(Protocol):
+class GramSource(Protocol):
     """Measures the Gram matrix of the goals' gradients; the graph is kept for what follows."""
 
     @property
@@ -93,13 +102,14 @@ class Source(Protocol):
         """Where it measures, and why there."""
         ...
 
-    def measure(self, scene: Scene) -> Measured:
+    def measure(self, context: StepContext) -> Measured:
         """The Gram matrix of one step, the same on every rank."""
         ...
 
 
 def once_only(error: RuntimeError) -> RuntimeError | InputError:
     """What to raise where torch would not go backward: words for a model compiled as one."""
+    # torch has no type for it: a compiled backward pass that gave its buffers away
     if "donated buffer" not in str(error):
         return error
     return InputError(

@@ -7,16 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.balance import Balancer
-from counterpoint.balance import Step as BalancedStep
-from counterpoint.balance.monitor import Alarm, Kind
+from counterpoint.balance import Alarm, BalancedStep, Balancer, Failure
 from counterpoint.balance.rules import RULES
 from counterpoint.errors import InputError
 from counterpoint.seeding import derive, seeded
 from counterpoint.train import NonFiniteError, Tensors, Training, find_rate, fit, groups
+from counterpoint.train.balance_log import BalanceRecorder, choose_recorder
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.shares import Shares, choose_shares
 from counterpoint.train.step import EagerStep
 
 TRAINING = Training(
@@ -292,8 +290,8 @@ def test_a_goal_that_is_not_finite_is_named(net, source):
 
 def test_alarms_are_noted_logged_and_recorded():
     said = []
-    shares = Shares(quiet(), "impartial", 2, said.append)
-    alarm = Alarm(Kind.STANDOFF, NAMES, 2, {"harmony": 0.001}, {"square": 1.0})
+    recorder = BalanceRecorder(quiet(), "impartial", 2, said.append)
+    alarm = Alarm(Failure.STANDOFF, NAMES, 2, {"harmony": 0.001}, {"square": 1.0})
     step = BalancedStep(
         names=NAMES,
         losses=torch.ones(2).double(),
@@ -303,23 +301,23 @@ def test_alarms_are_noted_logged_and_recorded():
         cosines=torch.eye(2).double(),
     )
     for alarms in ((), (alarm,), (), (replace(alarm, step=4, over=True),)):
-        shares.add(replace(step, alarms=alarms), [torch.ones(()), torch.zeros(())])
+        recorder.add(replace(step, alarms=alarms), [torch.ones(()), torch.zeros(())])
     assert said == [
         f"{alarm.sentence}; {alarm.remedy}",
         "step 4: standoff of square, absolute is over",
     ]
-    assert shares.line()["alarms"] == [alarm.sentence, said[1]]
-    assert shares.line()["alarms"] == []
-    record = shares.record()
+    assert recorder.line()["alarms"] == [alarm.sentence, said[1]]
+    assert recorder.line()["alarms"] == []
+    record = recorder.record()
     assert record.steps == (1, 3)
     assert record.losses.tolist() == [[1.0, 0.0]] * 2
     assert [(at, found.over) for at, found in record.alarms] == [(2, False), (4, True)]
-    other = Shares(quiet(), "impartial", 2, said.append)
+    other = BalanceRecorder(quiet(), "impartial", 2, said.append)
     # the balancer itself has made no step here
-    state = {k: v for k, v in shares.state().items() if k.startswith("record.")}
+    state = {k: v for k, v in recorder.state().items() if k.startswith("record.")}
     other.restore({**state, **{f"balancer.{k}": v for k, v in _started().items()}})
     assert equal(replace(other.record(), source=""), record)
-    assert other.line() == shares.line()
+    assert other.line() == recorder.line()
 
 
 def _started():
@@ -375,8 +373,8 @@ def test_a_scaled_loss_is_balanced_alike_and_an_overflow_skips_the_step(net, unl
     steps = []
     for model in models:
         optimiser = Optimiser(model, groups(model), training)
-        shares = choose_shares(replace(training, balance="impartial"), None, 10, lambda _: None)
-        steps.append(EagerStep(model, unlike, optimiser, training, shares))
+        recorder = choose_recorder(replace(training, balance="impartial"), None, 10, lambda _: None)
+        steps.append(EagerStep(model, unlike, optimiser, training, recorder))
     steps[1]._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
     for step in steps:
         step(table, Phase(1.0, 0.9))

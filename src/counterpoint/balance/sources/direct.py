@@ -1,4 +1,4 @@
-"""When a source that has computed gradients may put them into `.grad` itself."""
+"""Where a source that has computed gradients may add them to `.grad` itself, and how."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,19 +8,19 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from counterpoint.balance.sources.source import Scene
+from counterpoint.balance.sources.source import StepContext
 
-__all__ = ["hooked", "plain"]
+__all__ = ["add", "hooked", "plain"]
 
 
-def plain(scene: Scene, leaves: Sequence[Tensor]) -> bool:
+def plain(context: StepContext, leaves: Sequence[Tensor]) -> bool:
     """Whether nothing but `.grad` depends on what a backward pass does to some leaves.
 
     Not with other ranks, wrappers, sharded weights, hooks of the leaves, or somebody else's way
     to go backward.
     """
-    wrapped = isinstance(scene.model, DistributedDataParallel | DataParallel)
-    if scene.ranks.count > 1 or wrapped or scene.backward is not None:
+    wrapped = isinstance(context.model, DistributedDataParallel | DataParallel)
+    if context.ranks.count > 1 or wrapped or context.backward is not None:
         return False
     return not any(
         leaf._backward_hooks
@@ -40,3 +40,23 @@ def hooked(edge: GradientEdge) -> bool:
     sent = torch.ones(value.shape, dtype=value.dtype, device=value.device)
     found = differentiate([edge], [edge], grad_outputs=[sent], retain_graph=True)[0]
     return not torch.equal(found, sent)
+
+
+def add(leaf: Tensor, parts: Sequence[Tensor]) -> None:
+    """Add a sum of gradients to a leaf's `.grad`, as a backward pass would; nothing if empty.
+
+    Call it without recording a graph.
+    """
+    if not parts:
+        return
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    if total.dtype != leaf.dtype:
+        total = total.to(leaf.dtype)
+    if leaf.grad is None:
+        leaf.grad = total
+    elif leaf.grad.is_sparse or total.is_sparse:
+        leaf.grad = leaf.grad + total
+    else:
+        leaf.grad.add_(total)  # whoever holds the tensor goes on seeing it

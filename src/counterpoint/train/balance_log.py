@@ -8,29 +8,27 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from counterpoint.balance import Balancer, Step
-from counterpoint.balance.monitor import Alarm
-from counterpoint.balance.saved import join, split
+from counterpoint.balance import Alarm, BalancedStep, Balancer
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.recipe import PLAIN, Training
 from counterpoint.seeding import derive
-from counterpoint.storage import JSONValue
+from counterpoint.storage import JSONValue, below, pack, unpack
 from counterpoint.train.source import Batch
 
-__all__ = ["Balance", "Shares", "choose_shares"]
+__all__ = ["BalanceLog", "BalanceRecorder", "choose_recorder"]
 
-_MOST = 240
+_MOST = 240  # records of a run: more than a figure has room for, and bounded however long it is
 _SEEDS = 3  # the stream of seeds of the balancer
 
 
 @dataclass(frozen=True)
-class Balance:
+class BalanceLog:
     """How the goals shared the steps: T records of single steps, evenly spread over the run.
 
     Attributes:
         rule: name of the rule.
-        source: where the gradients were compared, and why; see `counterpoint.balance.Step`.
+        source: where the gradients were compared, and why; see `counterpoint.balance.BalancedStep`.
         names: the goals, K of them.
         steps: the steps that are recorded, T of them, 1 for the first of the run.
         losses: (T, K).
@@ -51,7 +49,7 @@ class Balance:
     alarms: tuple[tuple[int, Alarm], ...] = ()
 
 
-class Shares:
+class BalanceRecorder:
     """A balancer and a record of its steps, of bounded length; nothing waits for the device.
 
     Args:
@@ -84,7 +82,7 @@ class Shares:
         scaler: torch.amp.GradScaler | None = None,
         first: bool = True,
         share: float = 1.0,
-    ) -> Step:
+    ) -> BalancedStep:
         """Add the balanced gradient to `.grad`; see `counterpoint.balance.Balancer.step`.
 
         Args:
@@ -97,7 +95,7 @@ class Shares:
         """
         return self.balancer.step(goals, model, batch, scaler=scaler, refresh=first, share=share)
 
-    def add(self, step: Step, losses: list[Tensor]) -> None:
+    def add(self, step: BalancedStep, losses: list[Tensor]) -> None:
         """Take in one optimiser step.
 
         Args:
@@ -108,6 +106,7 @@ class Shares:
         self._count += 1
         values = torch.stack(losses).double()
         parts = [values, step.weights, step.control, step.cosines.flatten()]
+        # one tensor a step, left where it is: nothing is read before the run asks
         self._last = torch.cat([part.to(values) for part in parts])
         if (self._count - 1) % self._every == 0:
             self._rows.append(self._last)
@@ -129,12 +128,12 @@ class Shares:
             "alarms": [*said],
         }
 
-    def record(self) -> Balance | None:
+    def record(self) -> BalanceLog | None:
         """Everything kept; None before the first step."""
         if not self._names:
             return None
         losses, weights, control, cosines = _cut(self._table(), len(self._names))
-        return Balance(
+        return BalanceLog(
             rule=self.name,
             source=self.balancer.source,
             names=self._names,
@@ -150,7 +149,7 @@ class Shares:
         """All that later steps and the record depend on."""
         if self._last is None:
             return {}
-        kept: dict[str, Any] = {
+        values: dict[str, Any] = {
             "names": self._names,
             "count": self._count,
             "steps": self._steps,
@@ -159,33 +158,34 @@ class Shares:
             "rows": self._table(),
             "last": self._last.cpu(),
         }
-        record = {f"record.{name}": value for name, value in split(kept).items()}
+        record = {f"record.{name}": value for name, value in pack(values).items()}
         balancer = self.balancer.state_dict()
         return {**record, **{f"balancer.{name}": value for name, value in balancer.items()}}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
-        record, balancer = _part(state, "record."), _part(state, "balancer.")
-        if not record:
+        record, balancer = below(state, "record"), below(state, "balancer")
+        if not record:  # of a run that ended before its first step
             return
         self.balancer.load_state_dict(balancer)
-        kept = join(record)
-        self._names, self._count = tuple(kept["names"]), kept["count"]
-        self._steps, self._logged = kept["steps"], kept["logged"]
-        self._rows, self._last = list(kept["rows"].unbind()), kept["last"]
-        self._alarms = [(item["at"], Alarm.from_json(item)) for item in kept["alarms"]]
+        values = unpack(record, "balance log")
+        self._names, self._count = tuple(values["names"]), values["count"]
+        self._steps, self._logged = values["steps"], values["logged"]
+        self._rows, self._last = list(values["rows"].unbind()), values["last"]
+        self._alarms = [(item["at"], Alarm.from_json(item)) for item in values["alarms"]]
 
     def _table(self) -> Tensor:
         return torch.stack([row.cpu() for row in self._rows])
 
     def _by_name(self, values: Tensor) -> dict[str, JSONValue]:
         pairs = zip(self._names, values.tolist(), strict=True)
+        # JSON has neither NaN nor infinity, for which value - value is NaN
         return {name: value if value - value == 0.0 else None for name, value in pairs}
 
 
-def choose_shares(
+def choose_recorder(
     training: Training, balancer: Balancer | None, steps: int, note: Callable[[str], object]
-) -> Shares | None:
+) -> BalanceRecorder | None:
     """The balancer that was given, or the one that the settings name; None for the plain mean.
 
     Args:
@@ -208,7 +208,7 @@ def choose_shares(
             on_alarm=_heard,
             seed=derive(training.seed, _SEEDS),
         )
-        return Shares(made, training.balance, every, note)
+        return BalanceRecorder(made, training.balance, every, note)
     if training.balance != PLAIN:
         raise InputError(
             f"training.balance: {training.balance!r} is asked for, and a balancer is given;"
@@ -216,7 +216,7 @@ def choose_shares(
         )
     if training.compile:
         raise InputError("training.compile: works without a balancer only")
-    return Shares(balancer, type(balancer.rule).__name__, every, note)
+    return BalanceRecorder(balancer, type(balancer.rule).__name__, every, note)
 
 
 def _heard(_: Alarm) -> None:
@@ -225,9 +225,3 @@ def _heard(_: Alarm) -> None:
 
 def _cut(table: Tensor, goals: int) -> list[Tensor]:
     return list(table.split([goals, goals, goals, goals * goals], dim=1))
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
-    }

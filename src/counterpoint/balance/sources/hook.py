@@ -5,27 +5,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils import _pytree as pytree
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.parameters import unwrapped
 
-__all__ = ["Catch", "unwrapped"]
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside what torch wraps around it (DistributedDataParallel, compile)."""
-    while True:
-        if isinstance(model, DistributedDataParallel | DataParallel):
-            model = model.module
-        else:
-            inner = dict(model.named_children()).get("_orig_mod")
-            if inner is None:
-                return model
-            model = inner
+__all__ = ["FeatureHook"]
 
 
-class Catch:
+class FeatureHook:
     """The tensors with a graph that one part of a model returned since they were last taken.
 
     Args:
@@ -43,7 +31,7 @@ class Catch:
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
-        """Catch inside the block.
+        """FeatureHook inside the block.
 
         Raises:
             InputError: the model has no part of this name.
@@ -85,5 +73,5 @@ class Catch:
 
     def _take_in(self, module: nn.Module, inputs: Any, output: Any) -> None:
         del module, inputs
-        leaves = pytree.tree_leaves(output)
+        leaves = pytree.tree_leaves(output)  # a part may return a tuple, a dict, an object of both
         self._caught += [v for v in leaves if isinstance(v, Tensor) and v.grad_fn is not None]

@@ -1,11 +1,10 @@
-"""Which source to use where nobody said."""
+"""Which source to use: the one of a name, or, where nobody said, the one that fits."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.balance.catch import unwrapped
 from counterpoint.balance.graph import Graph, trace
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.sources.features import Features
@@ -13,19 +12,21 @@ from counterpoint.balance.sources.last import last_layer
 from counterpoint.balance.sources.loss import Loss
 from counterpoint.balance.sources.parameters import Parameters
 from counterpoint.balance.sources.sketch import Sketch
-from counterpoint.balance.sources.source import Scene, Source
+from counterpoint.balance.sources.source import GramSource, Measured, StepContext, Unfit
 from counterpoint.errors import InputError, nearest
-from counterpoint.parameters import Pattern, select
+from counterpoint.parameters import Pattern, select, unwrapped
 
-__all__ = ["GRAMS", "choose", "made_source", "told_source"]
+__all__ = ["GRAMS", "AutoSource", "choose", "make_source", "source_of"]
 
 GRAMS = ("auto", "features", "parameters", "last", "sketch", "loss")
 """Names of the sources of the Gram matrix."""
 
-_MANY = 8
+_MANY = 8  # goals; beyond, a backward pass through the whole trunk for each costs too much
 
 
-def made_source(gram: str, why: str = "", *, at: Pattern | None = None, seed: int = 0) -> Source:
+def make_source(
+    gram: str, why: str = "", *, at: Pattern | None = None, seed: int = 0
+) -> GramSource:
     """The source of a name.
 
     Args:
@@ -46,26 +47,67 @@ def made_source(gram: str, why: str = "", *, at: Pattern | None = None, seed: in
     if gram not in ("parameters", "last"):
         raise InputError(f"gram: no source is called {gram!r}{nearest(gram, GRAMS)}")
     if at is not None:
-        return Parameters(lambda scene: _selected(scene.model, at), f" {at!r}")
+        return Parameters(lambda context: _selected(context.model, at), f" {at!r}")
     if gram == "last":
         return Parameters(_last, f" of the last shared layer{why}")
     return Parameters(None, why)
 
 
-def told_source(gram: str | Source, at: Pattern | None, seed: int) -> Source | None:
-    """The source that somebody asks for; None for "auto", which needs to see a step.
+def source_of(gram: str | GramSource, rule: Rule, at: Pattern | None, seed: int) -> GramSource:
+    """The source that somebody asks for, by itself or by its name.
 
     Raises:
         InputError: it is neither a source nor the name of one.
     """
     if isinstance(gram, str):
-        return None if gram == "auto" else made_source(gram, at=at, seed=seed)
+        return AutoSource(rule) if gram == "auto" else make_source(gram, at=at, seed=seed)
+    # by what it does: a source of somebody else need not know the protocol
     if not callable(getattr(gram, "measure", None)):
         raise InputError(f"gram: expected a source or the name of one, found {gram!r}")
     return gram
 
 
-def choose(rule: Rule, scene: Scene) -> tuple[str, str]:
+class AutoSource:
+    """The source that `choose` finds for the goals of the first step, until it fits no longer.
+
+    Attributes:
+        choice: the chosen source's name, and why; None before the first step.
+
+    Args:
+        rule: what the source is for.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self.choice: tuple[str, str] | None = None
+        self._rule = rule
+        self._source: GramSource | None = None
+
+    @property
+    def text(self) -> str:
+        """Where it measures, and why there; "" before the first step."""
+        return "" if self._source is None else self._source.text
+
+    def measure(self, context: StepContext) -> Measured:
+        """See `GramSource`."""
+        if self._source is not None:
+            try:
+                return self._source.measure(context)
+            except Unfit:
+                # the goals of this step are others than those it was chosen for: choose again
+                self._source = None
+        self.choice = choose(self._rule, context)
+        self._source = make_source(*self.choice)
+        return self._source.measure(context)
+
+    def restore(self, choice: Sequence[str] | None) -> None:
+        """Go on with the choice of another run; None: choose at the next step."""
+        self.choice = self._source = None
+        if choice is not None:
+            gram, why = choice
+            self.choice, self._source = (gram, why), make_source(gram, why)
+
+
+def choose(rule: Rule, context: StepContext) -> tuple[str, str]:
     """By rule and model: the cheapest source that shows the rule what it needs, and why.
 
     Losses alone: no source. Where all goals go through computed values before they reach what
@@ -75,29 +117,29 @@ def choose(rule: Rule, scene: Scene) -> tuple[str, str]:
     """
     if rule.needs == "losses":
         return "loss", " (auto: the rule looks at losses only)"
-    if scene.features:
+    if context.features:
         return "features", " (as passed)"
-    meeting = Graph(trace(scene.losses), len(scene.losses)).meeting()
+    meeting = Graph(trace(context.losses), len(context.losses)).meeting()
     if meeting is not None:
         names = ", ".join(sorted({edge.node.name() for edge in meeting}))
-        if _overlap(scene):
+        if _overlap(context):
             return "features", f" (auto: the goals meet at the output of {names})"
         why = "pull at different entries of one value"
     else:
         why = "meet in weights only"
-    if len(scene.names) <= _MANY:
+    if len(context.names) <= _MANY:
         return "parameters", f" (auto: the goals {why})"
     return "last", f" (auto: the goals {why}, and are more than {_MANY})"
 
 
-def _overlap(scene: Scene) -> bool:
-    cosines = Features().measure(scene).gram.cosines
+def _overlap(context: StepContext) -> bool:
+    cosines = Features().measure(context).gram.cosines
     apart = cosines.masked_fill(torch.eye(len(cosines), device=cosines.device) > 0, 0.0)
     return bool((apart != 0).any())  # what is not finite says nothing against it
 
 
-def _last(scene: Scene) -> list[Tensor]:
-    return last_layer(scene)[1]
+def _last(context: StepContext) -> list[Tensor]:
+    return last_layer(context)[1]
 
 
 def _selected(model: nn.Module, pattern: Pattern) -> Sequence[Tensor]:
