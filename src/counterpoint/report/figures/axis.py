@@ -104,8 +104,8 @@ def _name(x: float, base: float, text: str, *, turned: bool) -> Markup:
     if not turned:
         return tag("text", {"class": "tick-text middle", "x": x, "y": base + 17}, text)
     turn = f"rotate(-40 {x + 3:.1f} {base + 12:.1f})"
-    place = {"x": x + 3, "y": base + 12, "transform": turn}
-    return tag("text", {"class": "tick-text end", **place}, fit(text, 76))
+    position = {"x": x + 3, "y": base + 12, "transform": turn}
+    return tag("text", {"class": "tick-text end", **position}, fit(text, 76))
 
 
 def draw_upward(axis: Axis, frame: Frame, ticks: Sequence[Tick]) -> Markup:
@@ -118,6 +118,6 @@ def draw_upward(axis: Axis, frame: Frame, ticks: Sequence[Tick]) -> Markup:
         if axis.names is None:
             ends = {"x1": frame.x.start, "x2": frame.x.end, "y1": at, "y2": at}
             parts.append(tag("line", {"class": "grid", **ends}))
-        place = {"x": frame.x.start - 6, "y": at + 4}
-        parts.append(tag("text", {"class": "tick-text end", **place}, text))
+        position = {"x": frame.x.start - 6, "y": at + 4}
+        parts.append(tag("text", {"class": "tick-text end", **position}, text))
     return join(parts)

@@ -57,12 +57,12 @@ class Field:
     def _runs(self, values: Values) -> Iterable[tuple[int, int, int]]:
         """Neighbours of one shade: the first, the one after the last, the shade."""
         start, shade = 0, self._shade(values[0]) if values else None
-        for place in range(1, len(values) + 1):
-            here = self._shade(values[place]) if place < len(values) else None
-            if place == len(values) or here != shade:
+        for column in range(1, len(values) + 1):
+            here = self._shade(values[column]) if column < len(values) else None
+            if column == len(values) or here != shade:
                 if shade is not None:
-                    yield start, place, shade
-                start, shade = place, here
+                    yield start, column, shade
+                start, shade = column, here
 
     def _shade(self, value: float | None) -> int | None:
         known = finite(value)

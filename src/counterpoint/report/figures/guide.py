@@ -38,18 +38,18 @@ class Guide:
             return Markup("")
         ends = {"x1": x, "x2": x, "y1": frame.bottom, "y2": frame.top}
         after = x + text_width(self.text) + 6 < frame.x.end
-        place = {"x": x + (4 if after else -4), "y": frame.top + 10}
+        position = {"x": x + (4 if after else -4), "y": frame.top + 10}
         anchor = {"text-anchor": "start" if after else "end"}
         line = tag("line", {"class": f"rule {self.tone}", **ends}, hover(self.text))
-        return join([line, self._note({**place, **anchor})])
+        return join([line, self._note({**position, **anchor})])
 
     def _lying(self, frame: Frame, y: float | None) -> Markup:
         if y is None:
             return Markup("")
         ends = {"x1": frame.x.start, "x2": frame.x.end, "y1": y, "y2": y}
-        place = {"x": frame.x.end - 2, "y": y - 4, "text-anchor": "end"}
+        position = {"x": frame.x.end - 2, "y": y - 4, "text-anchor": "end"}
         line = tag("line", {"class": f"rule {self.tone}", **ends}, hover(self.text))
-        return join([line, self._note(place)])
+        return join([line, self._note(position)])
 
-    def _note(self, place: Attributes) -> Markup:
-        return tag("text", {"class": "note", **place}, self.text) if self.text else Markup("")
+    def _note(self, position: Attributes) -> Markup:
+        return tag("text", {"class": "note", **position}, self.text) if self.text else Markup("")

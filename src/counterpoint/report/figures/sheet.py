@@ -54,8 +54,8 @@ def sheet(figures: Sequence[Figure], across: int = 2) -> str:
         "viewBox": f"0 0 {width:g} {height:g}",
     }
     card = tag("rect", {**size, "rx": 8, "style": "fill: var(--card)"})
-    places = [(lefts[place % across], tops[place // across]) for place in range(len(figures))]
-    return tag("svg", opening, styles(), card, join(_placed(figures, places))) + "\n"
+    corners = [(lefts[index % across], tops[index // across]) for index in range(len(figures))]
+    return tag("svg", opening, styles(), card, join(_placed(figures, corners))) + "\n"
 
 
 def _starts(sizes: Sequence[float]) -> list[float]:
@@ -63,8 +63,8 @@ def _starts(sizes: Sequence[float]) -> list[float]:
     return list(accumulate((size + _APART for size in sizes), initial=_EDGE))
 
 
-def _placed(figures: Sequence[Figure], places: Sequence[tuple[float, float]]) -> Iterator[Markup]:
-    for number, (figure, (x, y)) in enumerate(zip(figures, places, strict=True)):
+def _placed(figures: Sequence[Figure], corners: Sequence[tuple[float, float]]) -> Iterator[Markup]:
+    for number, (figure, (x, y)) in enumerate(zip(figures, corners, strict=True)):
         style = "font-size: 13px; font-weight: 600"
         text = {"class": "legend", "x": x + 4, "y": y + 14, "style": style}
         yield tag("text", text, fit(figure.title, figure.width - 8, 13.0))

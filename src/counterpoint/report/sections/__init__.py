@@ -30,7 +30,7 @@ __all__ = ["sections"]
 
 def sections(findings: Findings) -> list[Section]:
     """All sections that have something to say, in reading order."""
-    found = [
+    parts = [
         overview(findings),
         updates(findings),
         *targets(findings),
@@ -42,4 +42,4 @@ def sections(findings: Findings) -> list[Section]:
         data(findings),
         embeddings(findings),
     ]
-    return [section for section in found if section is not None]
+    return [section for section in parts if section is not None]

@@ -34,49 +34,51 @@ def balance(findings: Findings) -> Section | None:
 
     Control and cosines are left out where the rule measured no gradient.
     """
-    found = findings.balance
-    if found is None or not found.goals or not found.step:
+    record = findings.balance
+    if record is None or not record.goals or not record.step:
         return None
-    cards = [_losses(found), _weights(found), _control(found), _pairs(found), _matrices(found)]
-    body = [grid([made for made in cards if made is not None]), _alarms(found)]
-    return Section("balance", "How the goals shared the steps", join(body), _lead(found))
+    cards = [_losses(record), _weights(record), _control(record), _pairs(record), _matrices(record)]
+    body = [grid([made for made in cards if made is not None]), _alarms(record)]
+    return Section("balance", "How the goals shared the steps", join(body), _lead(record))
 
 
-def _lead(found: BalanceFindings) -> str:
+def _lead(record: BalanceFindings) -> str:
     text = (
         "A step goes along the mean of the goals' gradients, each times its weight; weights of 1"
-        f" are the plain mean. The rule {plain(found.rule)} chose the weights"
+        f" are the plain mean. The rule {plain(record.rule)} chose the weights"
     )
-    text += f" (gradients: {plain(found.source)})." if found.source else "."
-    text += f" {amount(len(found.step), 'step')} of {max(found.step):,} are recorded."
-    return sentences(text, first_of(_MOST_GOALS, len(found.goals), "goals"))
+    text += f" (gradients: {plain(record.source)})." if record.source else "."
+    text += f" {amount(len(record.step), 'step')} of {max(record.step):,} are recorded."
+    return sentences(text, first_of(_MOST_GOALS, len(record.goals), "goals"))
 
 
-def _curves(found: BalanceFindings, values: Mapping[str, Sequence[float | None]]) -> Curves:
-    return Curves.of(found.step, {name: values.get(name, []) for name in found.goals[:_MOST_GOALS]})
+def _curves(record: BalanceFindings, values: Mapping[str, Sequence[float | None]]) -> Curves:
+    return Curves.of(
+        record.step, {name: values.get(name, []) for name in record.goals[:_MOST_GOALS]}
+    )
 
 
-def _events(found: BalanceFindings) -> list[tuple[int, str]]:
-    return [(alarm.step, alarm.kind) for alarm in found.alarms]
+def _events(record: BalanceFindings) -> list[tuple[int, str]]:
+    return [(alarm.step, alarm.kind) for alarm in record.alarms]
 
 
 def _means(curves: Curves) -> dict[str, float]:
     return {name: fmean(values) for name, values in curves.known().items()}
 
 
-def _losses(found: BalanceFindings) -> Markup | None:
-    curves = _curves(found, found.losses)
+def _losses(record: BalanceFindings) -> Markup | None:
+    curves = _curves(record, record.losses)
     ends = [
         f"{short(name)} went from {number(values[0], 3)} to {number(values[-1], 3)}"
         for name, values in curves.known().items()
     ]
     summary = f"Each goal on the batches of its steps, noisy as batches are: {listing(ends, 4)}."
     axis = Axis("loss", log=curves.spans)
-    return timeline("balance-losses", "Losses", curves, axis, summary, events=_events(found))
+    return timeline("balance-losses", "Losses", curves, axis, summary, events=_events(record))
 
 
-def _weights(found: BalanceFindings) -> Markup | None:
-    curves = _curves(found, found.weights)
+def _weights(record: BalanceFindings) -> Markup | None:
+    curves = _curves(record, record.weights)
     means = [f"{short(name)} {number(mean, 3)}" for name, mean in _means(curves).items()]
     summary = f"How much each goal counted, on average: {listing(means, 4)}."
     reading = "At the dotted line a goal counts as in the plain mean, above it more."
@@ -88,12 +90,12 @@ def _weights(found: BalanceFindings) -> Markup | None:
         summary,
         reading,
         marks=[Guide(y=1.0)],
-        events=_events(found),
+        events=_events(record),
     )
 
 
-def _control(found: BalanceFindings) -> Markup | None:
-    curves = _curves(found, found.control)
+def _control(record: BalanceFindings) -> Markup | None:
+    curves = _curves(record, record.control)
     means = _means(curves)
     leader = max(means, key=lambda name: means[name], default="")
     summary = (
@@ -107,16 +109,16 @@ def _control(found: BalanceFindings) -> Markup | None:
         Axis("share of the step", 0.0, 1.0, kind="percent"),
         summary,
         "The dotted line is an equal share.",
-        marks=[Guide(y=1 / len(found.goals))],
-        events=_events(found),
+        marks=[Guide(y=1 / len(record.goals))],
+        events=_events(record),
         text=percent,
     )
 
 
-def _pairs(found: BalanceFindings) -> Markup | None:
+def _pairs(record: BalanceFindings) -> Markup | None:
     """The cosines of the most opposed pairs over the steps."""
-    matrices = found.cosines[: len(found.cosine_step)]
-    pairs = list(combinations(range(min(len(found.goals), _MOST_GOALS)), 2))
+    matrices = record.cosines[: len(record.cosine_step)]
+    pairs = list(combinations(range(min(len(record.goals), _MOST_GOALS)), 2))
     values = {pair: [_entry(matrix, *pair) for matrix in matrices] for pair in pairs}
     means = {pair: mean for pair in pairs if (mean := _mean(values[pair])) is not None}
     if not means:
@@ -124,7 +126,7 @@ def _pairs(found: BalanceFindings) -> Markup | None:
     # the most opposed first: that two goals agree is no news
     order = sorted(means, key=lambda pair: means[pair])
     worst = order[0]
-    names = [plain(found.goals[place]) for place in worst]
+    names = [plain(record.goals[index]) for index in worst]
     known = [value for value in values[worst] if value is not None]
     summary = (
         f"The cosine between two goals' gradients. Most opposed: {names[0]} and {names[1]},"
@@ -134,18 +136,18 @@ def _pairs(found: BalanceFindings) -> Markup | None:
     reading = "At 1 two goals pull the same way, at −1 against each other."
     rest = len(order) - _MOST_PAIRS
     more = left_out(rest, "less opposed pair", "drawn")
-    halves = [shorten(name, _HALF_NAME) for name in found.goals]
+    halves = [shorten(name, _HALF_NAME) for name in record.goals]
     drawn = {f"{halves[i]}, {halves[j]}": values[i, j] for i, j in order[:_MOST_PAIRS]}
     return timeline(
         "balance-pairs",
         "Who pulls with whom",
-        Curves.of(found.cosine_step[: len(matrices)], drawn),
+        Curves.of(record.cosine_step[: len(matrices)], drawn),
         Axis("cosine", -1.0, 1.0),
         summary,
         reading,
         more,
         marks=[Guide(y=0.0)],
-        events=_events(found),
+        events=_events(record),
     )
 
 
@@ -161,31 +163,31 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _matrices(found: BalanceFindings) -> Markup | None:
+def _matrices(record: BalanceFindings) -> Markup | None:
     """All cosines at the start, in the middle and at the end; of many goals only at the end."""
-    size = min(len(found.goals), _MOST_GOALS)
+    size = min(len(record.goals), _MOST_GOALS)
     pairs = list(combinations(range(size), 2))
-    places = [
-        place
-        for place, matrix in enumerate(found.cosines[: len(found.cosine_step)])
+    indices = [
+        index
+        for index, matrix in enumerate(record.cosines[: len(record.cosine_step)])
         if any(_entry(matrix, *pair) is not None for pair in pairs)
     ]
-    if not places:
+    if not indices:
         return None
-    chosen = sorted({places[0], places[len(places) // 2], places[-1]})
+    chosen = sorted({indices[0], indices[len(indices) // 2], indices[-1]})
     chosen = chosen[-max(_MOST_CELLS // size**2, 1) :]
-    figures = [(f"balance-cosines-{place}", _matrix(found, place, size)) for place in chosen]
-    steps = listing([f"{found.cosine_step[place]:,}" for place in chosen])
+    figures = [(f"balance-cosines-{index}", _matrix(record, index, size)) for index in chosen]
+    steps = listing([f"{record.cosine_step[index]:,}" for index in chosen])
     summary = f"The cosines between all goals' gradients at step {steps}."
     reading = "A stronger colour is further from 0; the second colour is below 0."
     return card("All goals against all", figures, summary, reading)
 
 
-def _matrix(found: BalanceFindings, place: int, size: int) -> Figure:
-    names = [short(name) for name in found.goals[:size]]
-    shade = [[_entry(found.cosines[place], i, j) for j in range(size)] for i in range(size)]
+def _matrix(record: BalanceFindings, index: int, size: int) -> Figure:
+    names = [short(name) for name in record.goals[:size]]
+    shade = [[_entry(record.cosines[index], i, j) for j in range(size)] for i in range(size)]
     texts = [[number(value and round(value, 2), 2) for value in row] for row in shade]
-    step = f"step {found.cosine_step[place]:,}"
+    step = f"step {record.cosine_step[index]:,}"
     return Figure(
         f"Cosines at {step}",
         [Cells(shade, texts)],
@@ -196,8 +198,8 @@ def _matrix(found: BalanceFindings, place: int, size: int) -> Figure:
     )
 
 
-def _alarms(found: BalanceFindings) -> Markup:
-    if not found.alarms:
+def _alarms(record: BalanceFindings) -> Markup:
+    if not record.alarms:
         return tag("p", None, "The monitor raised no alarm.")
     headings = [
         Heading("step", "amount"),
@@ -214,9 +216,9 @@ def _alarms(found: BalanceFindings) -> Markup:
             alarm.sentence[:300],
             alarm.remedy[:300],
         ]
-        for alarm in found.alarms[:_MOST_ALARMS]
+        for alarm in record.alarms[:_MOST_ALARMS]
     ]
-    summary = f"{amount(len(found.alarms), 'alarm')} of the monitor, marked in the figures."
-    if len(found.alarms) > _MOST_ALARMS:
+    summary = f"{amount(len(record.alarms), 'alarm')} of the monitor, marked in the figures."
+    if len(record.alarms) > _MOST_ALARMS:
         summary += f" The first {_MOST_ALARMS} are listed."
     return table(summary, headings, rows)

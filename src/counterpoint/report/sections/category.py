@@ -32,15 +32,15 @@ def category_cards(target: TargetFindings, anchor: str) -> list[Markup]:
     return cards
 
 
-def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
-    bins = _bins(found)
+def _reliability(curve: ReliabilityCurve, anchor: str) -> Markup:
+    bins = _bins(curve)
     # Wilson: the normal interval of 5 out of 5 has no width
     ends = [wilson(right, count) for _, right, count in bins]
     tips = [
         f"confidence {percent(sure)}\nright {percent(right)}\n{amount(count, 'row')}"
         for sure, right, count in bins
     ]
-    summary = _summary(found, bins, ends)
+    summary = _summary(curve, bins, ends)
     sure, right = [row[0] for row in bins], [row[1] for row in bins]
     line = Line([0.0, 1.0], [0.0, 1.0], "exact", "soft", dashed=True)
     low, high = [end[0] for end in ends], [end[1] for end in ends]
@@ -54,10 +54,10 @@ def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
         height=225,
         left=52,
     )
-    edges = [index / len(found.count) for index in range(len(found.count) + 1)]
-    heights = [float(count) for count in found.count]
+    edges = [index / len(curve.count) for index in range(len(curve.count) + 1)]
+    heights = [float(count) for count in curve.count]
     counted = [
-        f"{percent(a)} to {percent(b)}\n{amount(c, 'row')}" for a, b, c in _spans(edges, found)
+        f"{percent(a)} to {percent(b)}\n{amount(c, 'row')}" for a, b, c in _spans(edges, curve)
     ]
     below = Figure(
         "Rows by confidence",
@@ -72,13 +72,13 @@ def _reliability(found: ReliabilityCurve, anchor: str) -> Markup:
     return card("Are the probabilities honest?", figures, summary, reading)
 
 
-def _spans(edges: Sequence[float], found: ReliabilityCurve) -> list[tuple[float, float, int]]:
-    return list(zip(edges, edges[1:], found.count, strict=False))
+def _spans(edges: Sequence[float], curve: ReliabilityCurve) -> list[tuple[float, float, int]]:
+    return list(zip(edges, edges[1:], curve.count, strict=False))
 
 
-def _bins(found: ReliabilityCurve) -> list[tuple[float, float, int]]:
+def _bins(curve: ReliabilityCurve) -> list[tuple[float, float, int]]:
     bins: list[tuple[float, float, int]] = []
-    for sure, right, count in zip(found.confidence, found.accuracy, found.count, strict=False):
+    for sure, right, count in zip(curve.confidence, curve.accuracy, curve.count, strict=False):
         known, share = finite(sure), finite(right)
         if known is not None and share is not None and count > 0:
             bins.append((known, share, count))
@@ -86,11 +86,11 @@ def _bins(found: ReliabilityCurve) -> list[tuple[float, float, int]]:
 
 
 def _summary(
-    found: ReliabilityCurve, bins: list[tuple[float, float, int]], ends: list[tuple[float, float]]
+    curve: ReliabilityCurve, bins: list[tuple[float, float, int]], ends: list[tuple[float, float]]
 ) -> str:
-    rows = sum(found.count)
+    rows = sum(curve.count)
     text = f"{amount(rows, 'held-out row')}, grouped by how sure the model was."
-    error = finite(found.error)
+    error = finite(curve.error)
     if error is not None:
         text += f" {calibration_sentence(error)}"
     missed = sum(
@@ -171,11 +171,11 @@ def _largest(matrix: list[list[int]], names: list[str]) -> tuple[list[list[int]]
         return square, names[:size], 0
     order = sorted(range(size), key=lambda index: -sum(square[index]))
     kept = sorted(order[: _MOST_CLASSES - 1])
-    place = {index: position for position, index in enumerate(kept)}
+    row_of = {index: position for position, index in enumerate(kept)}
     small = [[0] * _MOST_CLASSES for _ in range(_MOST_CLASSES)]
     for i, row in enumerate(square):
         for j, count in enumerate(row):
-            small[place.get(i, len(kept))][place.get(j, len(kept))] += count
+            small[row_of.get(i, len(kept))][row_of.get(j, len(kept))] += count
     return small, [*(names[index] for index in kept), "other"], size - len(kept)
 
 

@@ -22,18 +22,18 @@ _STYLES = {"better": "good", "worse": "bad"}
 _SPOKEN_WITH_A_VOWEL = frozenset("AEFHILMNORSX")
 
 
-def learnt(found: UpdateFindings) -> Markup:
+def learnt(update: UpdateFindings) -> Markup:
     """The card of the update's own rows: before and after, and the classes they brought."""
     reading = "Before and after, each row is predicted by a model that had not learnt it."
-    if found.deep:
+    if update.deep:
         reading += " These rows were left out of training, and decided when it stopped."
-    return _card("What was learnt", found.targets, _learnt, reading)
+    return _card("What was learnt", update.targets, _learnt, reading)
 
 
-def forgotten(found: UpdateFindings) -> Markup:
+def forgotten(update: UpdateFindings) -> Markup:
     """The card of the earlier rows: before and after, and where these numbers come from."""
     reading = "Where the numbers stay as they were, nothing was forgotten."
-    return _card("What was forgotten", found.targets, _forgotten, reading)
+    return _card("What was forgotten", update.targets, _forgotten, reading)
 
 
 def _card(
@@ -134,10 +134,10 @@ def _tail(name: str, pair: _Pair) -> Markup:
 
 
 def _learnt_sentence(target: UpdatedTarget) -> Markup:
-    found = _first(target.new)
-    if found is None:
+    first = _first(target.new)
+    if first is None:
         return join(["No measure of these rows is known both before and after."])
-    name, pair = found
+    name, pair = first
     before, after = (shown(name, value) for value in pair)
     start = "Predicted before they were learnt, these rows"
     if target.new_rows == 1:
@@ -180,10 +180,10 @@ def _source(target: UpdatedTarget) -> str:
 
 
 def _forgotten_sentence(target: UpdatedTarget, measures: Mapping[str, _Pair]) -> Markup:
-    found = _first(measures)
-    if found is None:
+    first = _first(measures)
+    if first is None:
         return join(["How well earlier rows are still predicted is not known."])
-    name, pair = found
+    name, pair = first
     before, after = pair[0] or 0.0, pair[1] or 0.0
     if target.source == "Gaussian":
         # of a likelihood a fall is the loss that was added

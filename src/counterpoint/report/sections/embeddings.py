@@ -17,12 +17,12 @@ _MOST_LEVELS_EACH = 200
 
 def embeddings(findings: Findings) -> Section | None:
     """One map a column; None when there is none."""
-    maps = [found for found in findings.embeddings if found.labels]
+    maps = [embedding for embedding in findings.embeddings if embedding.labels]
     if not maps:
         return None
     drawn = maps[:_MOST_MAPS]
     most = min(_MOST_LEVELS_EACH, _MOST_LEVELS // len(drawn))
-    cards = [_card(found, index, most) for index, found in enumerate(drawn)]
+    cards = [_card(embedding, index, most) for index, embedding in enumerate(drawn)]
     lead = (
         "Levels that the network treats alike lie close together. A larger dot is a level with more"
         " rows; of levels with few rows little was learnt, and their place says little."
@@ -31,28 +31,30 @@ def embeddings(findings: Findings) -> Section | None:
     return Section("embeddings", "How categories relate", grid(cards), lead)
 
 
-def _card(found: EmbeddingMap, index: int, most: int) -> Markup:
-    counts = [max(count, 0) for count in found.count] + [0] * len(found.labels)
-    order = sorted(range(len(found.labels)), key=lambda level: -counts[level])[:most]
-    order = [level for level in order if level < min(len(found.x), len(found.y))]
+def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
+    counts = [max(count, 0) for count in embedding.count] + [0] * len(embedding.labels)
+    order = sorted(range(len(embedding.labels)), key=lambda level: -counts[level])[:most]
+    order = [level for level in order if level < min(len(embedding.x), len(embedding.y))]
     largest = max((counts[level] for level in order), default=0) or 1
-    x, y = [found.x[level] for level in order], [found.y[level] for level in order]
-    tips = [f"{brief(found.labels[level])}\n{amount(counts[level], 'row')}" for level in order]
+    x, y = [embedding.x[level] for level in order], [embedding.y[level] for level in order]
+    tips = [f"{brief(embedding.labels[level])}\n{amount(counts[level], 'row')}" for level in order]
     radius = [2.2 + 5 * (counts[level] / largest) ** 0.5 for level in order]
     figure = Figure(
-        f"Map of {plain(found.column)}",
+        f"Map of {plain(embedding.column)}",
         [
             Points(x, y, radius=radius, tips=tips, tone="three"),
-            Labels(x, y, [found.labels[level] for level in order], radius=radius),
+            Labels(x, y, [embedding.labels[level] for level in order], radius=radius),
         ],
-        Axis(_axis("first", found.explained, 0), hidden=True),
-        Axis(_axis("second", found.explained, 1), hidden=True),
-        description=_summary(found, len(order)),
+        Axis(_axis("first", embedding.explained, 0), hidden=True),
+        Axis(_axis("second", embedding.explained, 1), hidden=True),
+        description=_summary(embedding, len(order)),
         height=290,
         margin=0.12,
     )
     return card(
-        f"Map of {plain(found.column)}", [(f"map-{index}", figure)], _summary(found, len(order))
+        f"Map of {plain(embedding.column)}",
+        [(f"map-{index}", figure)],
+        _summary(embedding, len(order)),
     )
 
 
@@ -63,14 +65,14 @@ def _axis(which: str, explained: Sequence[float], position: int) -> str:
     )
 
 
-def _summary(found: EmbeddingMap, drawn: int) -> str:
-    levels = len(found.labels)
+def _summary(embedding: EmbeddingMap, drawn: int) -> str:
+    levels = len(embedding.labels)
     text = f"{amount(levels, 'level')}; point at a dot for its name and number of rows."
     if drawn < levels:
         text += f" The {drawn:,} commonest are drawn."
-    shares = [known for share in found.explained[:2] if (known := finite(share)) is not None]
+    shares = [known for share in embedding.explained[:2] if (known := finite(share)) is not None]
     if len(shares) == 2 and sum(shares) < 0.5:
         text += f" The map shows only {percent(sum(shares), 0)} of the variance: distances mislead."
-    if levels > 1 and len(set(zip(found.x, found.y, strict=False))) == 1:
+    if levels > 1 and len(set(zip(embedding.x, embedding.y, strict=False))) == 1:
         text += " All levels lie at one point: nothing was learnt that tells them apart."
     return text

@@ -21,8 +21,8 @@ _SHADES = 9
 def ignorance(findings: Findings) -> Section | None:
     """Two cards a target: the map, and knowledge against distance; None when there is neither."""
     grids: list[Markup] = []
-    for index, found in enumerate(findings.maps[:_MOST_TARGETS]):
-        cards = [_map(found, index), _distance(found, index)]
+    for index, chart in enumerate(findings.maps[:_MOST_TARGETS]):
+        cards = [_map(chart, index), _distance(chart, index)]
         if any(cards):
             grids.append(grid([part for part in cards if part is not None]))
     if not grids:
@@ -36,22 +36,22 @@ def ignorance(findings: Findings) -> Section | None:
     return Section("ignorance", "Map of ignorance", join(grids), lead)
 
 
-def _map(found: IgnoranceMap, index: int) -> Markup | None:
-    values = [finite(v) for row in found.knowledge[:_MOST_CELLS] for v in row[:_MOST_LINE]]
+def _map(chart: IgnoranceMap, index: int) -> Markup | None:
+    values = [finite(v) for row in chart.knowledge[:_MOST_CELLS] for v in row[:_MOST_LINE]]
     known = [value for value in values if value is not None]
-    if found.columns is None or not known:
+    if chart.columns is None or not known:
         return None
-    title = f"Missing knowledge of {plain(found.target)}"
-    held = _held(found)
+    title = f"Missing knowledge of {plain(chart.target)}"
+    held = _held(chart)
     summary = f"From {number(min(known), 3)} to {number(max(known), 3)}."
-    if found.rows is None:
-        figure = _line(found, title, summary)
+    if chart.rows is None:
+        figure = _line(chart, title, summary)
         reading = "The dots at the foot are rows that were learnt from."
         return card(title, [(f"ignorance-{index}", figure)], summary, reading, held)
     low, high = extent(known)
-    steps = [low + (high - low) * place / _SHADES for place in range(_SHADES + 1)]
+    steps = [low + (high - low) * step / _SHADES for step in range(_SHADES + 1)]
     figures = [
-        (f"ignorance-{index}", _surface(found, title, summary, steps)),
+        (f"ignorance-{index}", _surface(chart, title, summary, steps)),
         (f"ignorance-scale-{index}", _scale(steps)),
     ]
     reading = (
@@ -61,21 +61,21 @@ def _map(found: IgnoranceMap, index: int) -> Markup | None:
     return card(title, figures, summary, reading, held)
 
 
-def _held(found: IgnoranceMap) -> str:
-    if not found.others:
+def _held(chart: IgnoranceMap) -> str:
+    if not chart.others:
         return ""
-    pairs = [f"{brief(name)} {brief(value)}" for name, value in found.others.items()]
+    pairs = [f"{brief(name)} {brief(value)}" for name, value in chart.others.items()]
     return f"Other inputs stay at their median or commonest value: {listing(pairs, 6)}."
 
 
-def _surface(found: IgnoranceMap, title: str, summary: str, steps: list[float]) -> Figure:
-    x, y = found.x[:_MOST_CELLS], found.y[:_MOST_CELLS]
-    value = [row[: len(x)] for row in found.knowledge[: len(y)]]
-    chosen = every(min(len(found.point_x), len(found.point_y)), _MOST_POINTS)
-    inside = [i for i in chosen if _between(found.point_x[i], x) and _between(found.point_y[i], y)]
+def _surface(chart: IgnoranceMap, title: str, summary: str, steps: list[float]) -> Figure:
+    x, y = chart.x[:_MOST_CELLS], chart.y[:_MOST_CELLS]
+    value = [row[: len(x)] for row in chart.knowledge[: len(y)]]
+    chosen = every(min(len(chart.point_x), len(chart.point_y)), _MOST_POINTS)
+    inside = [i for i in chosen if _between(chart.point_x[i], x) and _between(chart.point_y[i], y)]
     dots = Points(
-        [found.point_x[i] for i in inside],
-        [found.point_y[i] for i in inside],
+        [chart.point_x[i] for i in inside],
+        [chart.point_y[i] for i in inside],
         radius=1.5,
         label="rows that were learnt from",
         tone="two",
@@ -83,8 +83,8 @@ def _surface(found: IgnoranceMap, title: str, summary: str, steps: list[float]) 
     return Figure(
         title,
         [Field(x, y, value, steps, _tips(steps)), dots],
-        Axis(plain(found.columns or "")),
-        Axis(plain(found.rows or "")),
+        Axis(plain(chart.columns or "")),
+        Axis(plain(chart.rows or "")),
         description=summary,
         height=320,
         margin=0.0,
@@ -114,38 +114,38 @@ def _scale(steps: list[float]) -> Figure:
     )
 
 
-def _line(found: IgnoranceMap, title: str, summary: str) -> Figure:
-    x = found.x[:_MOST_LINE]
-    chosen = [i for i in every(len(found.point_x), _MOST_POINTS) if _between(found.point_x[i], x)]
+def _line(chart: IgnoranceMap, title: str, summary: str) -> Figure:
+    x = chart.x[:_MOST_LINE]
+    chosen = [i for i in every(len(chart.point_x), _MOST_POINTS) if _between(chart.point_x[i], x)]
     dots = Points(
-        [found.point_x[i] for i in chosen],
+        [chart.point_x[i] for i in chosen],
         [0.0] * len(chosen),
         radius=1.5,
         label="rows that were learnt from",
         tone="two",
     )
-    curve = Line(x, [finite(v) for v in found.knowledge[0][: len(x)]], "missing knowledge", "one")
+    curve = Line(x, [finite(v) for v in chart.knowledge[0][: len(x)]], "missing knowledge", "one")
     return Figure(
         title,
         [curve, dots],
-        Axis(plain(found.columns or "")),
+        Axis(plain(chart.columns or "")),
         Axis("standard deviation", low=0.0),
         description=summary,
         height=290,
     )
 
 
-def _distance(found: IgnoranceMap, index: int) -> Markup | None:
-    count = min(len(found.distance), len(found.missing))
-    pairs = [(finite(found.distance[i]), finite(found.missing[i])) for i in every(count, 400)]
+def _distance(chart: IgnoranceMap, index: int) -> Markup | None:
+    count = min(len(chart.distance), len(chart.missing))
+    pairs = [(finite(chart.distance[i]), finite(chart.missing[i])) for i in every(count, 400)]
     known = [(x, y) for x, y in pairs if x is not None and y is not None and x > 0]
     if not known:
         return None
-    summary = _summary(found)
+    summary = _summary(chart)
     # distances are ratios, so a few far rows would press all others to the edge
     spread = max(x for x, _ in known) / min(x for x, _ in known)
     figure = Figure(
-        f"Missing knowledge of {plain(found.target)} against distance",
+        f"Missing knowledge of {plain(chart.target)} against distance",
         [Points([x for x, _ in known], [y for _, y in known], radius=2.2, tone="one")],
         Axis("distance to the nearest rows that were learnt from", log=spread > 20),
         Axis("missing knowledge", low=0.0),
@@ -156,12 +156,12 @@ def _distance(found: IgnoranceMap, index: int) -> Markup | None:
         f"Each of the {amount(len(known), 'dot')} is a held-out row; at distance 1 it lies as far"
         " from the five nearest rows that were learnt from as those usually lie from theirs."
     )
-    title = f"Does {plain(found.target)} grow unsure far from known rows?"
+    title = f"Does {plain(chart.target)} grow unsure far from known rows?"
     return card(title, [(f"ignorance-distance-{index}", figure)], summary, reading)
 
 
-def _summary(found: IgnoranceMap) -> str:
-    near, far, rank = finite(found.near), finite(found.far), finite(found.agreement)
+def _summary(chart: IgnoranceMap) -> str:
+    near, far, rank = finite(chart.near), finite(chart.far), finite(chart.agreement)
     if near is None or far is None:
         return "There are too few held-out rows to say."
     if rank is None:

@@ -122,15 +122,15 @@ def _against(name: str, value: float | None, base: float) -> list[str]:
 
 
 def _cover(target: TargetFindings) -> str:
-    found = expected_cover(target)
-    if found is None:
+    cover = expected_cover(target)
+    if cover is None:
         return ""
     verdict = {"inside": "as wide as they should be", "below": "too narrow", "above": "too wide"}
-    said = verdict[found.verdict]
+    said = verdict[cover.verdict]
     return join(
         [
-            f"{percent(found.level)} intervals cover {percent(found.observed)} of the rows: ",
-            said if found.verdict == "inside" else tag("strong", {"class": "bad"}, said),
+            f"{percent(cover.level)} intervals cover {percent(cover.observed)} of the rows: ",
+            said if cover.verdict == "inside" else tag("strong", {"class": "bad"}, said),
             ".",
         ]
     )

@@ -31,22 +31,22 @@ class Curves:
     @classmethod
     def of(cls, step: Sequence[int], values: Mapping[str, Sequence[float | None]]) -> "Curves":
         """Thinned to what a figure can show, the last step kept; what cannot be drawn is absent."""
-        places = every(len(step), min(_MOST_STEPS, _MOST_POINTS // max(len(values), 1)))
-        if step and places[-1] != len(step) - 1:
-            places.append(len(step) - 1)
+        indices = every(len(step), min(_MOST_STEPS, _MOST_POINTS // max(len(values), 1)))
+        if step and indices[-1] != len(step) - 1:
+            indices.append(len(step) - 1)
         thinned = {
-            name: [finite(curve[place]) if place < len(curve) else None for place in places]
+            name: [finite(curve[index]) if index < len(curve) else None for index in indices]
             for name, curve in values.items()
         }
-        return cls([float(step[place]) for place in places], thinned)
+        return cls([float(step[index]) for index in indices], thinned)
 
     def known(self) -> dict[str, list[float]]:
         """The values that are there, of the curves that have one."""
-        found = {
+        known = {
             name: [value for value in curve if value is not None]
             for name, curve in self.values.items()
         }
-        return {name: values for name, values in found.items() if values}
+        return {name: values for name, values in known.items() if values}
 
     @property
     def spans(self) -> bool:
@@ -85,8 +85,8 @@ def timeline(
     if not curves.known():
         return None
     drawn: list[Mark] = [_tips(curves, text), *marks, *_rules(curves, events)]
-    for place, (name, values) in enumerate(curves.values.items()):
-        tone, dashed = _TONES[place % len(_TONES)], place >= len(_TONES)
+    for index, (name, values) in enumerate(curves.values.items()):
+        tone, dashed = _TONES[index % len(_TONES)], index >= len(_TONES)
         drawn.append(Line(curves.step, values, short(name), tone, dashed))
     figure = Figure(
         f"{title} by step",
@@ -102,18 +102,18 @@ def timeline(
 
 
 def _tips(curves: Curves, text: Callable[[float | None], str]) -> Bands:
-    places = every(len(curves.step), _MOST_TIPS)
+    indices = every(len(curves.step), _MOST_TIPS)
     few = list(curves.values.items())[:_MOST_LINES_IN_TIP]
     tips = [
         "\n".join(
             [
-                f"step {curves.step[place]:,.0f}",
-                *(f"{short(name)} {text(values[place])}" for name, values in few),
+                f"step {curves.step[index]:,.0f}",
+                *(f"{short(name)} {text(values[index])}" for name, values in few),
             ]
         )
-        for place in places
+        for index in indices
     ]
-    return Bands([curves.step[place] for place in places], tips)
+    return Bands([curves.step[index] for index in indices], tips)
 
 
 def _rules(curves: Curves, events: Sequence[tuple[int, str]]) -> list[Guide]:

@@ -37,14 +37,14 @@ def updates(findings: Findings) -> Section | None:
     return Section("updates", "What was learnt since", join(parts), _lead(findings.updates))
 
 
-def _lead(found: list[UpdateFindings]) -> str:
-    rows = sum(update.rows for update in found)
-    verb = "has" if len(found) == 1 else "have"
+def _lead(every: list[UpdateFindings]) -> str:
+    rows = sum(update.rows for update in every)
+    verb = "has" if len(every) == 1 else "have"
     text = (
-        f"{amount(len(found), 'update')} {verb} taught the model {amount(rows, 'row')} since the"
+        f"{amount(len(every), 'update')} {verb} taught the model {amount(rows, 'row')} since the"
         " fit. Every other section shows the fit as it was, before any update."
     )
-    if len(found) > _MOST_IN_FULL:
+    if len(every) > _MOST_IN_FULL:
         text += f" The newest {_MOST_IN_FULL} are shown in full."
     return text
 
@@ -68,46 +68,46 @@ def _listed(newest: list[tuple[int, UpdateFindings]]) -> Markup:
     return table(caption, headings, [_line(*pair) for pair in newest[:_MOST_LISTED]])
 
 
-def _line(place: int, found: UpdateFindings) -> list[Cell]:
-    moved = sum(shift.moved for shift in found.shifts)
+def _line(number: int, update: UpdateFindings) -> list[Cell]:
+    moved = sum(shift.moved for shift in update.shifts)
     return [
-        sized(f"{place:,}", place),
-        shorten(found.created, _LONGEST_DATE) or ABSENT,
-        named(found.name or ABSENT),
-        sized(f"{found.rows:,}", found.rows),
-        _kind(found),
-        sized(percent(found.forget), found.forget),
-        sized(f"{moved:,} of {len(found.shifts):,}" if found.shifts else ABSENT, moved),
+        sized(f"{number:,}", number),
+        shorten(update.created, _LONGEST_DATE) or ABSENT,
+        named(update.name or ABSENT),
+        sized(f"{update.rows:,}", update.rows),
+        _kind(update),
+        sized(percent(update.forget), update.forget),
+        sized(f"{moved:,} of {len(update.shifts):,}" if update.shifts else ABSENT, moved),
     ]
 
 
-def _kind(found: UpdateFindings) -> str:
-    return "whole network" if found.deep else "last layer"
+def _kind(update: UpdateFindings) -> str:
+    return "whole network" if update.deep else "last layer"
 
 
-def _update(place: int, found: UpdateFindings) -> Markup:
-    heading = [f"Update {place:,}", *([": ", named(found.name)] if found.name else [])]
-    identifier = f"update-{place}-moved"
-    cards = [learnt(found), forgotten(found), moved_card(found.shifts, identifier)]
+def _update(number: int, update: UpdateFindings) -> Markup:
+    heading = [f"Update {number:,}", *([": ", named(update.name)] if update.name else [])]
+    identifier = f"update-{number}-moved"
+    cards = [learnt(update), forgotten(update), moved_card(update.shifts, identifier)]
     return join(
         [
             tag("h3", {"class": "part"}, *heading),
-            tag("p", {"class": "lead"}, _summary(found)),
+            tag("p", {"class": "lead"}, _summary(update)),
             grid(cards),
-            moved_table(found.shifts, plain(found.name) or f"update {place:,}"),
-            note_box(found.notes, f"Notes of update {place:,}", _MOST_NOTES, _LONGEST_NOTE),
+            moved_table(update.shifts, plain(update.name) or f"update {number:,}"),
+            note_box(update.notes, f"Notes of update {number:,}", _MOST_NOTES, _LONGEST_NOTE),
         ]
     )
 
 
-def _summary(found: UpdateFindings) -> str:
-    trained = "the whole network" if found.deep else "the last layer alone"
-    verb = "was" if found.rows == 1 else "were"
-    text = f"{amount(found.rows, 'row')} {verb} learnt by {trained}"
-    text += f", after {amount(found.earlier_rows, 'earlier row')}"
-    text += f", in {duration(found.seconds)}" if finite(found.seconds) is not None else ""
-    text += f" ({shorten(found.created, _LONGEST_DATE)})." if found.created else "."
-    forget = finite(found.forget)
+def _summary(update: UpdateFindings) -> str:
+    trained = "the whole network" if update.deep else "the last layer alone"
+    verb = "was" if update.rows == 1 else "were"
+    text = f"{amount(update.rows, 'row')} {verb} learnt by {trained}"
+    text += f", after {amount(update.earlier_rows, 'earlier row')}"
+    text += f", in {duration(update.seconds)}" if finite(update.seconds) is not None else ""
+    text += f" ({shorten(update.created, _LONGEST_DATE)})." if update.created else "."
+    forget = finite(update.forget)
     if forget:
         return f"{text} {percent(forget)} of what earlier rows say was forgotten on purpose."
     return text if forget is None else f"{text} Nothing was forgotten on purpose."
