@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from continual.tasks import ANCHORED, LIKELIHOOD, MEMORIES, batches, moved, net, task, taught
-from counterpoint.continual import Memory
+from counterpoint.continual import LwF, Memory
+from counterpoint.curvature import Batch
 from counterpoint.errors import InputError
 
 every = pytest.mark.parametrize("name", MEMORIES)
@@ -54,16 +55,40 @@ def test_strength_scales_and_rows_divide(name):
 @every
 def test_goes_on_from_its_state_to_the_bit(name, tmp_path):
     memory, model = taught(name)
-    other, third = MEMORIES[name](), MEMORIES[name]()
+    other, third, early = (MEMORIES[name]() for _ in range(3))
     other.load_state_dict(memory.state_dict())
     memory.save(tmp_path / "memory")
     third.load(tmp_path / "memory")
+    # states of earlier versions held the tensors without a group
+    state = memory.state_dict()
+    early.load_state_dict({key.removeprefix("held."): value for key, value in state.items()})
     moved(model)
     wanted = memory.penalty(model, task(), rows=10)
-    for found in (other, third):
+    for found in (other, third, early):
         _attach(found)
         assert found.tasks == memory.tasks
         assert torch.equal(found.penalty(model, task(), rows=10), wanted)
+
+
+class Named(torch.nn.Module):
+    """Weights that are called like what a state holds beside them."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("plain", "settings", "tasks", "values"):
+            self.register_parameter(name, torch.nn.Parameter(torch.ones(2)))
+
+    def forward(self, x):
+        return x * (self.plain + self.settings + self.tasks + self.values)
+
+
+def test_a_weight_may_have_any_name():
+    memory, again = LwF(), LwF()
+    memory.consolidate(Named(), LIKELIHOOD, [(torch.eye(2), torch.tensor([0, 1]))])
+    again.load_state_dict(memory.state_dict())
+    again.attach(LIKELIHOOD)
+    assert again.tasks == 1
+    assert torch.equal(again.answers(Named(), Batch.of(torch.eye(2)))[""], 4 * torch.eye(2))
 
 
 @every

@@ -100,7 +100,7 @@ def test_a_large_sum_solves_pulls_and_draws_without_a_dense_matrix(monkeypatch):
     precision = kronecker() + kronecker(seed=5) + diagonal(LAYER)
     dense = precision.dense()
     for room in (vectors, summed):
-        monkeypatch.setattr(room, "DENSE_LIMIT", 7)
+        monkeypatch.setattr(room, "FORMED_LIMIT", 7)
     full = explicit([outer()], LAYER)
     wide = torch.cat([full["w"].flatten(2), full["b"]], 2)
     close(precision.pull([outer()]), wide @ dense.inverse() @ wide.mT)

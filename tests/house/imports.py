@@ -18,7 +18,7 @@ CIRCLES = {
 BELOW_FACES = {
     "continual -> goals.checks": "`one_hot`, an internal step of two rooms",
     "continual -> train.progress": "until scenarios run on train.fit",
-    "estimators -> posterior.rows": "`checked_weight`, until it has one home",
+    "estimators -> posterior.rows": "`design`, an internal step of two rooms",
     "posterior -> gaussian.state": "reads one structure out of a larger file",
     "table -> estimators.checks": "the arguments of scikit-learn's estimators, which both are",
     "train -> curvature.gradients": "one gradient in one flat vector",

@@ -22,7 +22,6 @@ SEVERAL_HOMES = {
     "Rows",
     "Run",
     "Source",
-    "Status",
     "Step",
     "Sum",
     "Update",

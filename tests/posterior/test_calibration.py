@@ -262,7 +262,10 @@ def test_top_label():
     [
         (lambda: coverage(torch.zeros(0, 1), LEVELS), "at least one of positive weight"),
         (lambda: nll(torch.zeros(3), torch.zeros(3)), "at least one of positive weight"),
-        (lambda: nll(torch.zeros(3), torch.tensor([1.0, -1.0, 1.0])), "weight: row 1"),
+        (
+            lambda: nll(torch.zeros(3), torch.tensor([1.0, -1.0, 1.0])),
+            "found -1 in row 1",
+        ),
         (lambda: brier(torch.ones(1, 2) / 2, torch.tensor([2])), "labels: row 0"),
         (lambda: reliability(torch.ones(2), torch.ones(3).bool()), "expected 2 outcomes"),
         (lambda: reliability(torch.full((1,), 1.5), torch.ones(1).bool()), "from 0 to 1"),
@@ -272,7 +275,10 @@ def test_top_label():
         (lambda: auroc(torch.tensor([0.0, math.nan]), torch.ones(2)), "inside: row 1 must be fin"),
         (lambda: auroc(torch.ones(2), torch.tensor([math.inf])), "outside: row 0 must be finite"),
         (lambda: auroc(torch.ones(2), torch.ones(2), torch.zeros(2)), "positive weight"),
-        (lambda: auroc(torch.ones(2), torch.ones(2), None, torch.ones(3)), "weight: expected sha"),
+        (
+            lambda: auroc(torch.ones(2), torch.ones(2), None, torch.ones(3)),
+            "weight must have one",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(call, words):

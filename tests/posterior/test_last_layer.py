@@ -11,7 +11,7 @@ from sklearn.linear_model import BayesianRidge
 from torch.distributions import MultivariateNormal
 
 from counterpoint.errors import InputError
-from counterpoint.posterior import LastLayer, Posterior, Statistics, Status
+from counterpoint.posterior import LastLayer, Posterior, Statistics, TuningEnding
 from counterpoint.seeding import generator
 
 
@@ -92,7 +92,7 @@ def test_the_optimum_is_macKays_fixed_point_and_a_maximum(seed, noise, features)
     layer = fit(x, y)
     residual = (y - augmented(x) @ layer.mean).square().sum(0)
     for k in range(2):
-        if layer.status[k] is not Status.TUNED:
+        if layer.status[k] is not TuningEnding.TUNED:
             continue
         size = layer.mean[:, k].square().sum()
         torch.testing.assert_close(layer.prior[k] * size, layer.effective[k], rtol=1e-6, atol=1e-8)
@@ -222,7 +222,7 @@ def test_features_that_carry_nothing_are_capped():
     phi = augmented(x)
     y = y - phi @ torch.linalg.lstsq(phi, y).solution  # no linear trace of the features at all
     layer = fit(x, y)
-    assert layer.status == (Status.PRIOR_CAPPED,)
+    assert layer.status == (TuningEnding.PRIOR_CAPPED,)
     assert "nothing" in layer.status[0].value
     assert bool(torch.isfinite(layer.prior).all())
     torch.testing.assert_close(layer.noise, y.square().mean(0), rtol=1e-6, atol=0)
@@ -232,14 +232,14 @@ def test_features_that_carry_nothing_are_capped():
 def test_a_prior_at_its_floor_is_named():
     x = torch.linspace(-1, 1, 50)[:, None]
     layer = fit(x, 1e9 * x, noise=1.0)
-    assert layer.status == (Status.PRIOR_FLOORED,)
+    assert layer.status == (TuningEnding.PRIOR_FLOORED,)
     torch.testing.assert_close(layer.predict(x).mean, 1e9 * x.double(), rtol=1e-6, atol=1)
 
 
 def test_a_perfect_fit_stops_at_the_noise_floor():
     x, y = rows(0, noise=0.0)
     layer = fit(x, y)
-    assert layer.status == (Status.NOISE_FLOORED,) * 2
+    assert layer.status == (TuningEnding.NOISE_FLOORED,) * 2
     assert layer.converged == (True, True)
     torch.testing.assert_close(layer.noise, 1e-12 * y.square().mean(0), rtol=20, atol=0)
     torch.testing.assert_close(layer.predict(x).mean, y, rtol=1e-5, atol=1e-5)
@@ -265,13 +265,13 @@ def test_a_constant_target(value):
         predictive.mean, torch.full((60, 1), value).double(), rtol=1e-4, atol=1e-9
     )
     assert bool(torch.isfinite(predictive.std).all())
-    assert layer.status[0] in {Status.NOISE_FLOORED, Status.PRIOR_CAPPED}
+    assert layer.status[0] in {TuningEnding.NOISE_FLOORED, TuningEnding.PRIOR_CAPPED}
 
 
 def test_twin_features_are_no_obstacle():
     x, y = rows(0)
     layer = fit(torch.cat([x, x], 1), y)
-    assert layer.status == (Status.TUNED,) * 2
+    assert layer.status == (TuningEnding.TUNED,) * 2
     single = fit(2**0.5 * x, y)  # two equal columns with halved weights act as one, longer
     torch.testing.assert_close(layer.log_evidence, single.log_evidence, rtol=1e-6, atol=1e-6)
 

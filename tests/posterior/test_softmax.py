@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from counterpoint.gaussian import Dense, Kronecker
-from counterpoint.posterior import Softmax, Status
+from counterpoint.posterior import Softmax, TuningEnding
 from counterpoint.posterior.multinomial import contrasts, jacobian
 from counterpoint.seeding import generator
 from softmax_cases import augmented, loss, multinomial, rows
@@ -79,7 +79,7 @@ def test_the_gradient_vanishes_at_the_optimum(seed, classes, log_prior, scale):
     loss(weights, scale * x, labels).backward()
     steep = scale * 40
     assert float((weights.grad + prior * weights.detach()).abs().max()) < 1e-5 * max(steep, 1)
-    assert layer.status is Status.GIVEN
+    assert layer.status is TuningEnding.GIVEN
 
 
 def brute_evidence(x, labels, classes, prior):
@@ -119,7 +119,7 @@ def test_log_evidence_is_near_the_integral():
 def test_the_prior_has_the_greatest_evidence(classes, dense_limit):
     x, labels = rows(3, 300, classes=classes)
     layer = Softmax.fit(x, labels, classes, dense_limit=dense_limit)
-    assert layer.status is Status.TUNED
+    assert layer.status is TuningEnding.TUNED
     assert layer.evaluations < 15
 
     def at(factor):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Dense, Kronecker
-from counterpoint.posterior import Softmax, Status, newton
+from counterpoint.posterior import Softmax, TuningEnding, newton
 from counterpoint.posterior.multinomial import contrasts
 from counterpoint.seeding import generator
 from softmax_cases import augmented, loss, multinomial, rows
@@ -59,7 +59,7 @@ def test_the_gradient_of_the_objective_vanishes(classes, keep, dense_limit):
     point = in_contrasts(layer).requires_grad_()
     objective(old, new, point, classes, keep).backward()
     assert float(point.grad.abs().max()) < 1e-5
-    assert (layer.status, layer.prior, layer.classes) == (Status.GIVEN, PRIOR, classes)
+    assert (layer.status, layer.prior, layer.classes) == (TuningEnding.GIVEN, PRIOR, classes)
 
 
 @pytest.mark.parametrize("classes", [3, 4])
@@ -211,7 +211,7 @@ def test_cost_is_near_what_the_rows_lose():
 def test_what_is_not_found_is_said(monkeypatch):
     old = Softmax.fit(*rows(13), 3, prior=PRIOR)
     monkeypatch.setattr(newton, "_NEWTON_STEPS", 1)
-    assert old.update(*rows(14)).status is Status.UNFINISHED
+    assert old.update(*rows(14)).status is TuningEnding.UNFINISHED
 
 
 def test_many_rows_are_preconditioned_by_a_sample():
@@ -221,7 +221,7 @@ def test_many_rows_are_preconditioned_by_a_sample():
     point = in_contrasts(layer).requires_grad_()
     objective(old, new, point, 3, 1.0).backward()
     assert float(point.grad.abs().max()) < 1e-3
-    assert layer.status is Status.GIVEN
+    assert layer.status is TuningEnding.GIVEN
 
 
 @pytest.mark.parametrize("prior", [1e-30, 1e30])

@@ -171,9 +171,15 @@ def bad(row, column, value):
         (bad(3, 0, torch.inf), "features: row 3 must be finite, found inf"),
         ((rows(0)[0], bad(5, 0, torch.nan)[0]), "targets: row 5"),
         ((rows(0)[0], rows(0, 39)[1]), r"expected 40 rows .* found shape \(39, 2\)"),
-        ((*rows(0), torch.ones(39)), r"weight: expected shape \(40,\)"),
-        ((*rows(0), torch.linspace(-1, 1, 40)), "weight: row 0 must be finite and at least 0"),
-        ((*rows(0), torch.full((40,), torch.nan)), "weight: row 0"),
+        ((*rows(0), torch.ones(39)), r"weight must have one value a row, shape \(40,\)"),
+        (
+            (*rows(0), torch.linspace(-1, 1, 40)),
+            "weight must be finite and at.* in row 0",
+        ),
+        (
+            (*rows(0), torch.full((40,), torch.nan)),
+            "weight must.* found nan in row 0",
+        ),
         ((rows(0)[0] * 1e200, rows(0)[1]), "float64"),
     ],
 )

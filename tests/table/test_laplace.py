@@ -6,7 +6,7 @@ import torch
 
 from counterpoint.goals import Normal
 from counterpoint.nn import TableNet
-from counterpoint.posterior import Status, laplace
+from counterpoint.posterior import TuningEnding, laplace
 from counterpoint.table.masked import Masked, batches
 from counterpoint.table.prepare import prepare
 from counterpoint.table.uncertainty.laplace import LAPLACE, _Table
@@ -41,7 +41,7 @@ def test_one_target_is_the_plain_laplace_of_the_network():
     inputs, y = table.inputs, table.rows[0].values
     batches = [{**inputs, "target": y}]
     plain = laplace(Price(), Normal(0.3), batches, prior=1.0).tuned(noise=False)
-    assert found.status is Status.TUNED
+    assert found.status is TuningEnding.TUNED
     belief = LAPLACE.fit(networks, prepared)[0]
     assert set(belief.noise) == {"price"}
     known = torch.ones(len(y), 1)

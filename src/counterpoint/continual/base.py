@@ -9,13 +9,25 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterpoint.continual.saved import KIND, SCHEMA, pack, same_settings, unpacked
 from counterpoint.curvature import Heads
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
-from counterpoint.storage import read_folder, write_folder
+from counterpoint.storage import (
+    below,
+    pack,
+    read_folder,
+    refuse_other_settings,
+    unpack,
+    write_folder,
+)
 
 __all__ = ["MemoryBase", "attached", "checked_rows", "refuse_unattached"]
+
+_KIND = "continual memory"
+_SCHEMA = 1
+
+_HELD = "held"
+"""The group of a memory's tensors: names of weights, which could be any, collide with nothing."""
 
 
 @dataclass
@@ -68,7 +80,8 @@ class MemoryBase(ABC):
     def state_dict(self) -> dict[str, Tensor]:
         """All that the penalties to come depend on, as tensors on the CPU."""
         values, tensors = self._state()
-        return pack({"settings": self.describe(), "tasks": self.tasks, "values": values}, tensors)
+        plain = {"settings": self.describe(), "tasks": self.tasks, "values": values}
+        return pack(plain, {_HELD: tensors})
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on where `state_dict` was called: the same penalties, to the bit.
@@ -76,10 +89,12 @@ class MemoryBase(ABC):
         Raises:
             InputError: it is the state of a memory with other settings; names the first.
         """
-        values, tensors = unpacked(state)
-        same_settings(values["settings"], self.describe())
-        self._restore(values["values"], tensors)
-        self._count.tasks = int(values["tasks"])
+        plain = unpack(state, "memory")
+        refuse_other_settings("memory", plain["settings"], self.describe())
+        # states written before tensors had a group of their own hold them beside the plain values
+        tensors = {name: value for name, value in plain.items() if isinstance(value, Tensor)}
+        self._restore(plain["values"], below(state, _HELD) or tensors)
+        self._count.tasks = int(plain["tasks"])
 
     def save(self, path: Path, *, overwrite: bool = False) -> None:
         """Write a folder that `load` reads back to the same bits.
@@ -89,8 +104,8 @@ class MemoryBase(ABC):
         """
         write_folder(
             Path(path),
-            kind=KIND,
-            schema=SCHEMA,
+            kind=_KIND,
+            schema=_SCHEMA,
             tensors={"state": self.state_dict()},
             data=self.describe(),
             overwrite=overwrite,
@@ -102,7 +117,7 @@ class MemoryBase(ABC):
         Raises:
             InputError: the folder is damaged, or of a memory with other settings.
         """
-        self.load_state_dict(read_folder(Path(path), kind=KIND, schema=SCHEMA).tensors("state"))
+        self.load_state_dict(read_folder(Path(path), kind=_KIND, schema=_SCHEMA).tensors("state"))
 
     def _refuse_empty(self) -> None:
         if not self.tasks:

@@ -18,8 +18,9 @@ STRUCTURES = ("diagonal", "kronecker", "kronecker-reduce", "block", "dense")
 Structure: TypeAlias = str | Mapping[str, str]
 """One of `STRUCTURES`, or globs over names to them: ``{"head.*": "dense", "*": "diagonal"}``."""
 
-DENSE_LIMIT = 8192
-"""Most weights in a dense block: it has their square in numbers, half a GiB at this limit."""
+# half a GiB in float64; larger than what is formed unasked, since here somebody asked
+DENSE_BLOCK_LIMIT = 8192
+"""Most weights in a dense block that is asked for: it has their square in numbers."""
 
 
 def running(structure: Structure, forward: Forward) -> list[CurvatureSum]:
@@ -38,7 +39,7 @@ def running(structure: Structure, forward: Forward) -> list[CurvatureSum]:
 
     Raises:
         InputError: an unknown structure, a weight that no glob matches, or a dense block beyond
-            `DENSE_LIMIT`.
+            `DENSE_BLOCK_LIMIT`.
     """
     weights = forward.plan.weights
     if isinstance(structure, str):
@@ -98,11 +99,11 @@ def _maps(forward: Forward) -> dict[tuple[str, ...], int]:
 
 def _dense(weights: Mapping[str, Tensor]) -> DenseSum:
     size = sum(value.numel() for value in weights.values())
-    if size > DENSE_LIMIT:
+    if size > DENSE_BLOCK_LIMIT:
         raise InputError(
             f"structure: a dense block of {size:,} weights, of which {next(iter(weights))!r} is "
-            f"the first, is above the limit of {DENSE_LIMIT:,}; choose 'kronecker' or 'diagonal', "
-            "or fewer parameters"
+            f"the first, is above the limit of {DENSE_BLOCK_LIMIT:,}; choose 'kronecker' or "
+            "'diagonal', or fewer parameters"
         )
     return DenseSum(weights)
 

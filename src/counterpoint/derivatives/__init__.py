@@ -26,7 +26,7 @@ not how they change with the weights: kinks move, unseen. Take a smooth activati
 True
 """
 
-from counterpoint.derivatives.check import Finding, GradientCheck, Verdict, check_gradients
+from counterpoint.derivatives.check import Agreement, GradientCheck, Verdict, check_gradients
 from counterpoint.derivatives.function import Function
 from counterpoint.derivatives.gradients import (
     directional,
@@ -52,12 +52,12 @@ from counterpoint.derivatives.subset import Subset
 
 __all__ = [
     "SCHEMES",
+    "Agreement",
     "Auto",
     "BackwardDifference",
     "CentralDifference",
     "ComplexStep",
     "Drawn",
-    "Finding",
     "Fixed",
     "ForwardDifference",
     "ForwardMode",

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from counterpoint.errors import InputError
+from counterpoint.errors import Ending, InputError
 
-__all__ = ["Finding", "GradientCheck", "Verdict", "check_gradients"]
+__all__ = ["Agreement", "GradientCheck", "Verdict", "check_gradients"]
 
 _STEP = 1e-6
 """Of a difference, times max(1, ``|w|``)."""
@@ -22,30 +21,19 @@ _TOLD = 0.1
 """Largest share of a gradient that rounding may be while the difference tells anything."""
 
 
-class Finding(Enum):
-    """What a gradient turned out to be; `sentence` says it in words."""
+class Agreement(Ending):
+    """How the comparison of a gradient with differences ended, from the best to the worst."""
 
-    RIGHT = "right"
-    KINK = "kink"
-    UNTOLD = "untold"
-    WRONG = "wrong"
-
-    @property
-    def sentence(self) -> str:
-        """What was found, for a person."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Finding.RIGHT: "the gradient is that of the differences",
-    Finding.KINK: "the function bends beside the point; the gradient is right on one side of it",
-    Finding.UNTOLD: (
+    RIGHT = "the gradient is that of the differences"
+    KINK = "the function bends beside the point; the gradient is right on one side of it"
+    UNTOLD = (
         "differences cannot tell: they are lost in rounding, do not settle as the step shrinks, or "
         "are not finite"
-    ),
-    Finding.WRONG: "the gradient is not that of the differences",
-}
-_GRAVITY = list(Finding)
+    )
+    WRONG = "the gradient is not that of the differences"
+
+
+_GRAVITY = list(Agreement)
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class Verdict:
     """What was found about one tensor's gradient.
 
     Attributes:
-        finding: right, right beside a kink, not to be told, or wrong.
+        agreement: right, right beside a kink, not to be told, or wrong.
         error: largest distance of an entry from the difference that it is judged by; 0 if right.
         place: index of that entry; None if right.
         gradient: what backpropagation gives there.
@@ -62,7 +50,7 @@ class Verdict:
             or if the function gives one number.
     """
 
-    finding: Finding
+    agreement: Agreement
     error: float = 0.0
     place: tuple[int, ...] | None = None
     gradient: float = 0.0
@@ -71,12 +59,12 @@ class Verdict:
 
     def sentence(self, name: str) -> str:
         """One line about the tensor of this name."""
-        if self.finding is Finding.RIGHT:
-            return f"{name}: {self.finding.sentence}"
+        if self.agreement is Agreement.RIGHT:
+            return f"{name}: {self.agreement.sentence}"
         numbers = f"gradient {self.gradient:.6g}, difference {self.difference:.6g}"
         where = f"{name}{list(self.place or ())}"
         of = "" if self.output is None else f", output {self.output}"
-        return f"{name}: {self.finding.sentence} (at {where}{of}: {numbers})"
+        return f"{name}: {self.agreement.sentence} (at {where}{of}: {numbers})"
 
 
 @dataclass(frozen=True)
@@ -92,7 +80,7 @@ class GradientCheck:
     @property
     def ok(self) -> bool:
         """Whether no gradient is found wrong; a kink is none, nor what cannot be told."""
-        return all(one.finding is not Finding.WRONG for one in self.verdicts.values())
+        return all(one.agreement is not Agreement.WRONG for one in self.verdicts.values())
 
     @property
     def sentence(self) -> str:
@@ -100,7 +88,7 @@ class GradientCheck:
         odd = [
             one.sentence(name)
             for name, one in self.verdicts.items()
-            if one.finding is not Finding.RIGHT
+            if one.agreement is not Agreement.RIGHT
         ]
         count = len(self.verdicts)
         named = "1 tensor" if count == 1 else f"{count} tensors"
@@ -137,7 +125,7 @@ def check_gradients(
     >>> check_gradients(lambda: weight.square().sum(), {"weight": weight}).sentence
     'the gradient of 1 tensor is right'
     >>> found = check_gradients(lambda: (weight * weight.detach()).sum(), {"weight": weight})
-    >>> found.ok, found.verdicts["weight"].finding.sentence
+    >>> found.ok, found.verdicts["weight"].agreement.sentence
     (False, 'the gradient is not that of the differences')
     """
     _check_parameters(parameters)
@@ -213,13 +201,13 @@ def _verdict(function: Callable[[], Tensor], one: Tensor) -> Verdict:
     finally:
         with torch.no_grad():
             one.copy_(before)
-    worst = max(found, key=_gravity, default=Verdict(Finding.RIGHT))
-    return Verdict(Finding.RIGHT) if worst.finding is Finding.RIGHT else worst
+    worst = max(found, key=_gravity, default=Verdict(Agreement.RIGHT))
+    return Verdict(Agreement.RIGHT) if worst.agreement is Agreement.RIGHT else worst
 
 
 def _gravity(verdict: Verdict) -> tuple[int, float]:
     error = verdict.error if verdict.error == verdict.error else float("inf")
-    return _GRAVITY.index(verdict.finding), error
+    return _GRAVITY.index(verdict.agreement), error
 
 
 def _jacobian(values: Tensor, one: Tensor) -> Tensor:
@@ -296,7 +284,7 @@ def _entry(
     """One entry's worst output, by differences of one step and, where apart, of a tenth of it."""
     far = look(place, 1.0)
     error = (gradient - far.central).abs()
-    gravity = _lost(far, gradient, scale).long() * _GRAVITY.index(Finding.UNTOLD)
+    gravity = _lost(far, gradient, scale).long() * _GRAVITY.index(Agreement.UNTOLD)
     apart = ~((error <= far.near) & error.isfinite())
     if bool(apart.any()):
         within = look(place, 0.1)
@@ -320,7 +308,7 @@ def _lost(far: _Slopes, gradient: Tensor, scale: Tensor) -> Tensor:
 
 
 def _reason(far: _Slopes, within: _Slopes, gradient: Tensor) -> Tensor:
-    """Gravity of the findings where gradient and difference are apart."""
+    """Gravity of the agreement where gradient and difference are apart."""
     error, closer = ((gradient - one.central).abs() for one in (far, within))
     # Slopes of a smooth function come ten times as near when the step is a tenth, central ones a
     # hundred times; those that are rounding alone go apart.
@@ -336,6 +324,6 @@ def _reason(far: _Slopes, within: _Slopes, gradient: Tensor) -> Tensor:
     steady = (moved <= error / 2) & (within.jump <= torch.maximum(error, 2 * far.jump))
     settled = steady | (smooth & (closer <= error)) | ~gradient.isfinite()
     told = settled & far.central.isfinite() & within.central.isfinite()
-    found = torch.where(told, _GRAVITY.index(Finding.WRONG), _GRAVITY.index(Finding.UNTOLD))
-    found = found.masked_fill(right, _GRAVITY.index(Finding.RIGHT))
-    return found.masked_fill(kink, _GRAVITY.index(Finding.KINK))
+    found = torch.where(told, _GRAVITY.index(Agreement.WRONG), _GRAVITY.index(Agreement.UNTOLD))
+    found = found.masked_fill(right, _GRAVITY.index(Agreement.RIGHT))
+    return found.masked_fill(kink, _GRAVITY.index(Agreement.KINK))

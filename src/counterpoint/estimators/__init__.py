@@ -7,7 +7,8 @@ so that it also says where it has seen nothing. Both give functions drawn from p
 log densities, and a `GapReport` on what they claim to know where there are no data.
 
 Everything works inside pipelines, grid search and cross validation; `GapSplit` leaves out gaps in
-place of random rows, and `tune` chooses settings in them. Tables with categories, missing values
+place of random rows, `tune` chooses settings in them, and `neighbour_distance` is the score of
+ignorance that knows nothing of a model. Tables with categories, missing values
 and dates are the business of `counterpoint.table`.
 
 >>> import numpy as np
@@ -20,6 +21,7 @@ True
 [[2, 3]]
 """
 
+from counterpoint.estimators.distance import neighbour_distance
 from counterpoint.estimators.gaps import GapReport, GapSplit
 from counterpoint.estimators.luna import KinkWarning, LunaRegressor
 from counterpoint.estimators.neural_linear import NeuralLinearRegressor
@@ -32,5 +34,6 @@ __all__ = [
     "LunaRegressor",
     "NeuralLinearRegressor",
     "Tuned",
+    "neighbour_distance",
     "tune",
 ]

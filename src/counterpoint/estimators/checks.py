@@ -3,18 +3,20 @@
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import validation
 
 from counterpoint.errors import InputError
+from counterpoint.goals import checked_weight
 
 __all__ = [
     "Floats",
     "checked_inputs",
     "checked_targets",
-    "checked_weight",
     "refuse_flat",
     "seed_of",
+    "unit_weight",
 ]
 
 Floats = NDArray[np.float64]
@@ -89,7 +91,7 @@ def refuse_flat(targets: Floats, weight: Floats) -> None:
         )
 
 
-def checked_weight(sample_weight: ArrayLike | None, rows: int) -> Floats:
+def unit_weight(sample_weight: ArrayLike | None, rows: int) -> Floats:
     """Row weights, (rows,), with mean one.
 
     Raises:
@@ -101,10 +103,7 @@ def checked_weight(sample_weight: ArrayLike | None, rows: int) -> Floats:
         "Floats",
         _check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"),
     )
-    if weight.shape != (rows,):
-        raise InputError(f"sample_weight: expected shape ({rows},), found {weight.shape}")
-    if (weight < 0).any():
-        raise InputError(f"sample_weight: must be at least 0, found {weight.min():g}")
+    checked_weight(torch.from_numpy(weight), rows, name="sample_weight")
     mean = float(weight.mean())
     if mean == 0.0:
         raise InputError("sample_weight: every weight is zero")

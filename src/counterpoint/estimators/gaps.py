@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike, NDArray
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from counterpoint.errors import InputError, nearest
 from counterpoint.estimators.checks import Floats, checked_targets
+from counterpoint.estimators.distance import neighbour_distance
 from counterpoint.estimators.options import whole
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import auroc, coverage, pit
@@ -219,10 +218,8 @@ def gap_report(
     count = min(whole("neighbours", neighbours, 1), len(rows_of_fit))
     if not 0 < level < 1:
         raise InputError(f"level: expected a number between 0 and 1, found {level!r}")
-    scaler: Any = StandardScaler().fit(rows_of_fit.numpy())
-    index: Any = NearestNeighbors(n_neighbors=count).fit(scaler.transform(rows_of_fit.numpy()))
     known = [(side.found.knowledge / scale.square()).sum(1) for side in sides]
-    apart = [_distance(index, scaler, side.features) for side in sides]
+    apart = [_distance(rows_of_fit, side.features, count) for side in sides]
     deviations = [side.found.knowledge.sqrt().mean(0).numpy() for side in sides]
     tested = [_tested(side, level) for side in sides]
     return GapReport(
@@ -239,10 +236,10 @@ def gap_report(
 
 
 def _distance(
-    index: Any, scaler: Any, features: Float[Tensor, "rows width"]
+    known: Float[Tensor, "known width"], features: Float[Tensor, "rows width"], count: int
 ) -> Float64[Tensor, " rows"]:
-    distances, _ = index.kneighbors(scaler.transform(features.numpy()))
-    return torch.from_numpy(cast("Floats", distances)).double().mean(1)
+    found = neighbour_distance(known.numpy(), features.numpy(), neighbours=count, standardise=True)
+    return torch.from_numpy(found)
 
 
 def _tested(side: Side, level: float) -> tuple[float, float]:

@@ -17,9 +17,9 @@ from counterpoint.estimators.checks import (
     Floats,
     checked_inputs,
     checked_targets,
-    checked_weight,
     refuse_flat,
     seed_of,
+    unit_weight,
 )
 from counterpoint.estimators.gaps import GapReport, Side, gap_report
 from counterpoint.estimators.options import activation_of, below_one, whole
@@ -93,7 +93,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         """
         inputs = checked_inputs(self, X, reset=True, rows=2)
         targets = checked_targets(y, len(inputs))
-        weight = checked_weight(sample_weight, len(inputs))
+        weight = unit_weight(sample_weight, len(inputs))
         counted = weight > 0  # the others are no evidence, nor where data are
         inputs, targets, weight = inputs[counted], targets[counted], weight[counted]
         weight = weight / weight.mean()

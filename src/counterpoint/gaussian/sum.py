@@ -17,7 +17,7 @@ from counterpoint.gaussian.jacobian import Jacobian, chunks, explicit
 from counterpoint.gaussian.kronecker import Kronecker
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.vectors import (
-    DENSE_LIMIT,
+    FORMED_LIMIT,
     Shift,
     cholesky,
     chosen,
@@ -158,7 +158,7 @@ class Sum(Precision):
 
     def least(self) -> float:
         """From the dense matrix; above 4096 weights the members' sum, a lower bound (Weyl 1912)."""
-        if self.total > DENSE_LIMIT:
+        if self.total > FORMED_LIMIT:
             return sum(member.least() for member in self.members)
         return float(torch.linalg.eigvalsh(self.dense().detach().double())[0])
 
@@ -195,7 +195,7 @@ class Sum(Precision):
         return cholesky(self.dense().detach(), "sum of precisions")
 
     def _pull(self, wide: Float[Tensor, "rows columns total"]) -> Tensor:
-        if self.total <= DENSE_LIMIT:
+        if self.total <= FORMED_LIMIT:
             columns = wide.reshape(-1, self.total).T.to(self._root)
             root = torch.linalg.solve_triangular(self._root, columns, upper=False).T
             root = root.reshape(wide.shape).to(wide)

@@ -10,7 +10,7 @@ from torch import Tensor
 from counterpoint.errors import InputError, nearest
 
 __all__ = [
-    "DENSE_LIMIT",
+    "FORMED_LIMIT",
     "Shift",
     "cholesky",
     "chosen",
@@ -30,7 +30,8 @@ __all__ = [
 Shift: TypeAlias = float | Tensor | Mapping[str, float | Tensor]
 """What is added to a diagonal: one number, or name -> a number or a tensor that broadcasts."""
 
-DENSE_LIMIT = 4096
+# its square in float64 is 128 MiB, and one factorisation of it takes a second or two of one core
+FORMED_LIMIT = 4096
 """Weights up to which what has no other way is answered from a dense matrix."""
 
 
@@ -156,15 +157,15 @@ def positive(least: float, what: str) -> None:
 
 
 def small(total: int, what: str) -> None:
-    """Refuse to form a dense matrix for more weights than `DENSE_LIMIT`.
+    """Refuse to form a dense matrix for more weights than `FORMED_LIMIT`.
 
     Raises:
         InputError: there are more.
     """
-    if total > DENSE_LIMIT:
+    if total > FORMED_LIMIT:
         raise InputError(
             f"{what}: has no closed form here and is taken from a dense matrix of at most"
-            f" {DENSE_LIMIT} weights, found {total}; restrict(names) first"
+            f" {FORMED_LIMIT} weights, found {total}; restrict(names) first"
         )
 
 

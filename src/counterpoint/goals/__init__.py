@@ -37,6 +37,7 @@ from counterpoint.goals.likelihood import Likelihood
 from counterpoint.goals.moments import moments
 from counterpoint.goals.normal import Normal
 from counterpoint.goals.poisson import Poisson
+from counterpoint.goals.rows import checked_weight
 
 __all__ = [
     "Bernoulli",
@@ -47,6 +48,7 @@ __all__ = [
     "Normal",
     "Poisson",
     "check_goals",
+    "checked_weight",
     "diversity",
     "kl_categorical",
     "kl_normal",

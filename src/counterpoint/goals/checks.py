@@ -74,6 +74,8 @@ def check_range(
     Raises:
         InputError: names the rule, the first offending row and its value.
     """
+    if not values.numel():
+        return
     # One pass over the values in the common case; NaN propagates through both ends.
     least, most = (bound.item() for bound in torch.aminmax(values))
     if math.isfinite(least) and math.isfinite(most) and low <= least and most <= high:

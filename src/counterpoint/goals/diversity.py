@@ -5,7 +5,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from counterpoint.errors import InputError, nearest
-from counterpoint.goals.checks import as_floats
+from counterpoint.goals.checks import as_floats, readable
 from counterpoint.goals.rows import checked_weight, mean_of_rows
 
 __all__ = ["diversity", "negative_correlation", "orthogonality"]
@@ -172,7 +172,8 @@ def _weighted(
     """Every row times the root of its weight: products over rows then count it with its weight."""
     if weight is None:
         return values
-    root = checked_weight(weight, len(values)).to(values.dtype).sqrt()
+    weight = checked_weight(weight, len(values), validate=readable(weight))
+    root = weight.to(values.dtype).sqrt()
     return values * root.reshape(-1, *[1] * (values.ndim - 1))
 
 

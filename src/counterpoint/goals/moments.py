@@ -170,7 +170,7 @@ def _shares(
         counting = rows
         shares = flat.new_full((rows,), 1 / rows)
     else:
-        weight = checked_weight(weight, rows)
+        weight = checked_weight(weight, rows, validate=readable(weight))
         counting = int((weight > 0).sum()) if readable(weight) else rows
         mass = weight.to(flat.dtype)
         mass = mass / mass.amax().clamp_min(torch.finfo(flat.dtype).tiny)

@@ -40,7 +40,8 @@ def mean_of_rows(
     """
     if weight is None:
         return each.mean()
-    weight = checked_weight(weight, len(each), validate=validate).to(each.dtype)
+    weight = checked_weight(weight, len(each), validate=validate and readable(weight))
+    weight = weight.to(each.dtype)
     total = (weight * each).sum()
     if mean_weight == "batch":
         # A batch without any weight has nothing to say: 0, with zero gradient, never 0 / 0.
@@ -52,19 +53,30 @@ def mean_of_rows(
 
 
 def checked_weight(
-    weight: Shaped[Tensor, "..."], rows: int, *, validate: bool = True
+    weight: Shaped[Tensor, "..."], rows: int, *, name: str = "weight", validate: bool = True
 ) -> Shaped[Tensor, " batch"]:
     """The row weights, if there is one a row, a real number, finite and not negative.
 
+    Args:
+        weight: how much each row counts.
+        rows: how many there are.
+        name: of the argument, for messages.
+        validate: whether to look at the values, which waits for the device that they are on.
+
     Raises:
         InputError: names the rule and what was found.
+
+    >>> checked_weight(torch.tensor([1.0, -2.0]), 2)
+    Traceback (most recent call last):
+        ...
+    counterpoint.errors.InputError: weight must be finite and at least 0, found -2 in row 1
     """
     if weight.shape != (rows,):
         raise InputError(
-            f"weight must have one value a row, shape ({rows},), found shape {tuple(weight.shape)}"
+            f"{name} must have one value a row, shape ({rows},), found shape {tuple(weight.shape)}"
         )
     if weight.is_complex() or weight.dtype == torch.bool:
-        raise InputError(f"weight must be a real number, found {weight.dtype}")
-    if validate and readable(weight):
-        check_range("weight", weight, low=0.0)
+        raise InputError(f"{name} must be a real number, found {weight.dtype}")
+    if validate:
+        check_range(name, weight, low=0.0)
     return weight

@@ -10,8 +10,8 @@ predictive distributions with the noise of the data and the model's own ignoranc
   `CategoricalPredictive`, in closed form (probit) or by Monte Carlo.
 - Any trained network: `laplace` makes a Gaussian over any selection of its weights and predicts
   with it (`Laplace`), for every likelihood and for several heads; `laplace_from` reads one back.
-- Both layers are a `Posterior`, and all predict a `Distribution`; a `Status` says how the tuning
-  ended.
+- Both layers are a `Posterior`, and all predict a `Distribution`; a `TuningEnding` says how the
+  search for prior and noise ended.
 - `calibration` holds what they promised against what came true.
 
 >>> import torch
@@ -33,7 +33,7 @@ from counterpoint.posterior.protocol import Distribution, Posterior
 from counterpoint.posterior.restore import laplace_from
 from counterpoint.posterior.softmax import Softmax
 from counterpoint.posterior.statistics import Statistics
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 
 __all__ = [
     "BernoulliPredictive",
@@ -46,7 +46,7 @@ __all__ = [
     "Predictive",
     "Softmax",
     "Statistics",
-    "Status",
+    "TuningEnding",
     "calibration",
     "laplace",
     "laplace_from",

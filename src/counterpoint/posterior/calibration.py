@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from counterpoint.errors import InputError
+from counterpoint.goals import checked_weight
 from counterpoint.posterior.categorical import labels_within
 from counterpoint.posterior.predictive import Predictive
-from counterpoint.posterior.rows import checked_weight, refuse_rows
+from counterpoint.posterior.rows import in_float64, refuse_rows
 
 __all__ = [
     "Reliability",
@@ -335,9 +336,8 @@ def _scores(name: str, scores: Float[Tensor, "..."]) -> Float64[Tensor, " rows"]
 
 def _shares(weight: Float[Tensor, "..."] | None, rows: int) -> Float64[Tensor, " rows"]:
     """Weights that sum to one."""
-    weights = (
-        torch.ones(rows, dtype=torch.float64) if weight is None else checked_weight(weight, rows)
-    )
+    given = torch.ones(rows) if weight is None else checked_weight(weight, rows)
+    weights = in_float64(given)
     total = float(weights.sum())
     if total <= 0:
         raise InputError(f"rows: at least one of positive weight is needed, found {rows} row(s)")

@@ -23,7 +23,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from counterpoint.posterior.statistics import Statistics
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 
 __all__ = ["Spectrum", "Tuning", "tune"]
 
@@ -126,7 +126,7 @@ class Tuning:
 
     prior: PerTarget
     noise: PerTarget
-    status: tuple[Status, ...]
+    status: tuple[TuningEnding, ...]
     iterations: int
 
 
@@ -147,7 +147,7 @@ def tune(spectrum: Spectrum, prior: PerTarget | None, noise: PerTarget | None) -
     eigenvalue, the noise above its floor; a bound that is reached is named in the status.
     """
     if prior is not None and noise is not None:
-        return Tuning(prior, noise, (Status.GIVEN,) * len(prior), 0)
+        return Tuning(prior, noise, (TuningEnding.GIVEN,) * len(prior), 0)
     line = _line(spectrum, prior, noise)
     points = 2 + math.ceil(float((line.upper - line.lower).max()) / _GRID_STEP)
     many = spectrum.repeated(points)
@@ -230,7 +230,7 @@ def _level(
 
 def _statuses(
     spectrum: Spectrum, prior: PerTarget, noise: PerTarget, *, free_noise: bool
-) -> tuple[Status, ...]:
+) -> tuple[TuningEnding, ...]:
     ratio = prior * noise
     effective = spectrum.effective(ratio)
     # With as many effective weights as rows the evidence is flat in the noise down to the floor.
@@ -240,12 +240,14 @@ def _statuses(
     floored = reproduced & torch.tensor(free_noise)
     nothing = effective < 1e-4
     unshrunk = ratio <= spectrum.values[-1] * _RATIO[0] * 1e3  # so near, rounding decides
-    statuses: list[Status] = []
+    statuses: list[TuningEnding] = []
     for target in range(len(prior)):
         if bool(nothing[target]):
-            statuses.append(Status.PRIOR_CAPPED)
+            statuses.append(TuningEnding.PRIOR_CAPPED)
         elif bool(floored[target]):
-            statuses.append(Status.NOISE_FLOORED)
+            statuses.append(TuningEnding.NOISE_FLOORED)
         else:
-            statuses.append(Status.PRIOR_FLOORED if bool(unshrunk[target]) else Status.TUNED)
+            statuses.append(
+                TuningEnding.PRIOR_FLOORED if bool(unshrunk[target]) else TuningEnding.TUNED
+            )
     return tuple(statuses)

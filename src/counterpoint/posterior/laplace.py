@@ -29,7 +29,7 @@ from counterpoint.posterior.marginal import Fit, best
 from counterpoint.posterior.prior import Each, Prior, given, log_density, spread
 from counterpoint.posterior.protocol import Distribution
 from counterpoint.posterior.state import State
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 from counterpoint.storage import JSONValue
 
 __all__ = ["Laplace", "laplace"]
@@ -66,7 +66,7 @@ class Laplace:
     prior: dict[str, Tensor]
     noise_scale: float
     fit: Fit
-    status: Status
+    status: TuningEnding
     scalable: bool
     seen: State = field(repr=False)
 
@@ -219,7 +219,7 @@ class Laplace:
             **{f"prior/{name}": value for name, value in self.prior.items()},
             "noise_scale": torch.tensor(self.noise_scale, dtype=torch.float64),
             "fit": torch.tensor(fit, dtype=torch.float64),
-            "status": Status.encode([self.status]),
+            "status": TuningEnding.encode([self.status]),
         }
 
     @cached_property
@@ -374,7 +374,7 @@ def laplace(
         given(1.0 if prior is None else prior, curvature.shapes),
         1.0,
         fit,
-        Status.GIVEN,
+        TuningEnding.GIVEN,
         scalable=labels != "empirical" and _all_gaussian(linearised),
         seen=State.of(linearised.plan.model),
     )

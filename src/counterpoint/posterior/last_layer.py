@@ -12,7 +12,7 @@ from counterpoint.posterior.evidence import Spectrum, tune
 from counterpoint.posterior.predictive import Predictive
 from counterpoint.posterior.rows import blocks, design, refuse_width
 from counterpoint.posterior.statistics import Statistics
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 
 __all__ = ["LastLayer"]
 
@@ -53,7 +53,7 @@ class LastLayer:
     noise: Float64[Tensor, " targets"]
     log_evidence: Float64[Tensor, " targets"]
     effective: Float64[Tensor, " targets"]
-    status: tuple[Status, ...]
+    status: tuple[TuningEnding, ...]
     iterations: int
     basis: Float64[Tensor, "width width"]
     spectrum: Float64[Tensor, " width"]
@@ -208,7 +208,7 @@ class LastLayer:
             **self.statistics.state(),
             "prior": self.prior,
             "noise": self.noise,
-            "status": Status.encode(self.status),
+            "status": TuningEnding.encode(self.status),
         }
 
     @classmethod
@@ -223,7 +223,7 @@ class LastLayer:
         if missing:
             raise InputError(f"last layer: the state must hold {missing[0]!r}, found none")
         layer = cls.fit(statistics, prior=state["prior"], noise=state["noise"])
-        status = Status.decode(state["status"])
+        status = TuningEnding.decode(state["status"])
         if len(status) != statistics.targets:
             raise InputError(
                 f"last layer: expected {statistics.targets} status codes, found {len(status)}"

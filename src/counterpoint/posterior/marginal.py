@@ -16,7 +16,7 @@ from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal, Precision
 from counterpoint.goals import Likelihood, Normal
 from counterpoint.posterior.prior import Each, groups
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 
 __all__ = ["Fit", "best"]
 
@@ -85,7 +85,7 @@ def best(
     *,
     each: Each,
     noise: bool,
-) -> tuple[dict[str, Tensor], float, Status]:
+) -> tuple[dict[str, Tensor], float, TuningEnding]:
     """Prior, noise scale, and how the search for the greatest evidence ended.
 
     Args:
@@ -124,7 +124,7 @@ def _climb(
     sizes: list[int],
     *,
     noise: bool,
-) -> tuple[dict[str, Tensor], float, Status]:
+) -> tuple[dict[str, Tensor], float, TuningEnding]:
     """L-BFGS on the logarithms of the precisions of groups of names, and of the noise scale."""
 
     def unpacked(values: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -151,15 +151,15 @@ def _climb(
         loss, point, jac=True, method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * len(point)
     )
     prior, scale = unpacked(torch.from_numpy(found.x))
-    status = _status(prior.values()) if found.success else Status.UNFINISHED
+    status = _status(prior.values()) if found.success else TuningEnding.UNFINISHED
     if noise and found.x[-1] <= 1e-3 - _BOUND:
-        status = Status.NOISE_FLOORED
+        status = TuningEnding.NOISE_FLOORED
     return prior, 1.0 if scale is None else float(scale), status
 
 
 def _closed(
     mean: Mapping[str, Tensor], curvature: Mapping[str, Tensor], fit: Fit, *, noise: bool
-) -> tuple[dict[str, Tensor], float, Status]:
+) -> tuple[dict[str, Tensor], float, TuningEnding]:
     """One precision a weight: ``1/α − 1/(h + α) = θ²`` is a quadratic, the noise MacKay's."""
     squared = {name: value.double().square() for name, value in mean.items()}
     scale = 1.0
@@ -175,11 +175,11 @@ def _closed(
         # residuals are in units of the noise at scale 1
         renewed = max(fit.residual / free, floor) if free > 0 else floor
         if renewed == floor:
-            return prior, floor, Status.NOISE_FLOORED
+            return prior, floor, TuningEnding.NOISE_FLOORED
         if abs(math.log(renewed / scale)) < 1e-10:
             return prior, renewed, _status(prior.values())
         scale = renewed
-    return prior, scale, Status.UNFINISHED
+    return prior, scale, TuningEnding.UNFINISHED
 
 
 def _root(curvature: Tensor, squared: Tensor) -> Tensor:
@@ -194,12 +194,16 @@ def _start(mean: Mapping[str, Tensor], names: list[str]) -> float:
     return float(-squares.mean().clamp(1e-8, 1e8).log())
 
 
-def _status(precisions: Iterable[Tensor]) -> Status:
+def _status(precisions: Iterable[Tensor]) -> TuningEnding:
     """Whether precisions, for most weights of a tensor, ended at a bound."""
     logarithms = torch.stack([value.detach().double().log().median() for value in precisions])
     if float(logarithms.max()) >= _BOUND - 1e-3:
-        return Status.PRIOR_CAPPED
-    return Status.PRIOR_FLOORED if float(logarithms.min()) <= 1e-3 - _BOUND else Status.TUNED
+        return TuningEnding.PRIOR_CAPPED
+    return (
+        TuningEnding.PRIOR_FLOORED
+        if float(logarithms.min()) <= 1e-3 - _BOUND
+        else TuningEnding.TUNED
+    )
 
 
 def _as_diagonal(precision: Precision) -> dict[str, Tensor] | None:

@@ -15,7 +15,7 @@ from counterpoint.posterior.laplace import Laplace
 from counterpoint.posterior.marginal import Fit
 from counterpoint.posterior.prior import given
 from counterpoint.posterior.state import State
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 from counterpoint.storage import JSONValue
 
 __all__ = ["laplace_from"]
@@ -66,7 +66,7 @@ def laplace_from(
     if not scale > 0:
         raise InputError(f"laplace: 'noise_scale' must be positive, found {scale:g}")
     fit = Fit(**dict(zip(_FIT, _numbers(tensors, "fit", len(_FIT)), strict=True)))
-    (status,) = Status.decode(torch.tensor(_numbers(tensors, "status", 1)).long())
+    (status,) = TuningEnding.decode(torch.tensor(_numbers(tensors, "status", 1)).long())
     scalable, seen = bool(fields["scalable"]), State.of(found.plan.model)
     return Laplace(found, mean, curvature, prior, scale, fit, status, scalable, seen)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 
-__all__ = ["BLOCK", "blocks", "checked_targets", "checked_weight", "design", "refuse_width"]
+__all__ = ["BLOCK", "blocks", "checked_targets", "design", "in_float64", "refuse_width"]
 
 BLOCK = 8192
 """Rows turned to float64 at a time; bounds the memory of a pass over the data."""
@@ -62,19 +62,10 @@ def checked_targets(targets: Float[Tensor, "..."], rows: int) -> Float[Tensor, "
     return matrix
 
 
-def checked_weight(weight: Float[Tensor, "..."], rows: int) -> Float64[Tensor, " rows"]:
-    """Row weights in float64.
-
-    Raises:
-        InputError: another length than the rows, or a weight that is negative or not finite.
-    """
-    weight = weight.detach()
-    if weight.shape != (rows,):
-        raise InputError(f"weight: expected shape ({rows},), found {tuple(weight.shape)}")
-    bad = ~(torch.isfinite(weight) & (weight >= 0))
-    refuse_rows(bad[:, None], "weight", "finite and at least 0", weight[:, None])
-    device = torch.device("cpu") if weight.device.type == "mps" else weight.device
-    return weight.to(device, torch.float64)
+def in_float64(values: Shaped[Tensor, "..."]) -> Float64[Tensor, "..."]:
+    """Values in float64, where they are or, from a device that has none (MPS), on the CPU."""
+    device = torch.device("cpu") if values.device.type == "mps" else values.device
+    return values.detach().to(device, torch.float64)
 
 
 def refuse_rows(

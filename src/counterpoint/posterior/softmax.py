@@ -10,17 +10,20 @@ from torch import Tensor
 
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Precision, precision_from
+from counterpoint.goals import checked_weight
 from counterpoint.posterior.categorical import CategoricalPredictive, labels_within, probit
 from counterpoint.posterior.multinomial import WEIGHT, Multinomial, contrasts, jacobian
 from counterpoint.posterior.past import QuadraticLikelihood
-from counterpoint.posterior.rows import blocks, checked_weight, design, refuse_width
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.rows import blocks, design, in_float64, refuse_width
+from counterpoint.posterior.status import TuningEnding
 from counterpoint.posterior.tuning import Fitted, Search
 from counterpoint.storage import JSONValue
 
-__all__ = ["DENSE_LIMIT", "Softmax"]
+__all__ = ["SOFTMAX_DENSE_LIMIT", "Softmax"]
 
-DENSE_LIMIT = 1024
+# every step of Newton's method and of the search for the prior factorises this matrix again, some
+# hundred times a fit, so it is far below what is formed once
+SOFTMAX_DENSE_LIMIT = 1024
 """Most weights ``(F + 1)(C − 1)`` whose covariance is kept in full; beyond, Kronecker factors."""
 
 
@@ -43,7 +46,7 @@ class Softmax:
         status: how the tuning ended, with a sentence.
         evaluations: optima computed on the way.
         precision: ``H + αI`` of the weights in contrasts (see `posterior.multinomial`): `Dense` up
-            to `DENSE_LIMIT` of them and `Kronecker` beyond.
+            to `SOFTMAX_DENSE_LIMIT` of them and `Kronecker` beyond.
 
     >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
     >>> layer = Softmax.fit(x, torch.tensor([0, 0, 1, 1]), classes=2, prior=1.0)
@@ -56,7 +59,7 @@ class Softmax:
     prior: float
     log_evidence: float
     effective: float
-    status: Status
+    status: TuningEnding
     evaluations: int
     precision: Precision = field(repr=False)
 
@@ -70,7 +73,7 @@ class Softmax:
         *,
         prior: float | None = None,
         start: float | None = None,
-        dense_limit: int = DENSE_LIMIT,
+        dense_limit: int = SOFTMAX_DENSE_LIMIT,
     ) -> "Softmax":
         """The Laplace approximation given rows.
 
@@ -81,7 +84,7 @@ class Softmax:
             weight: rows, at least 0, as repetition; none means one each.
             prior: precision of the weights; none means the one of greatest evidence.
             start: where the search for it begins; none means a value from the data's scale.
-            dense_limit: see `DENSE_LIMIT`.
+            dense_limit: see `SOFTMAX_DENSE_LIMIT`.
 
         Raises:
             InputError: no row of positive weight, fewer than two classes, a label that is no
@@ -92,15 +95,17 @@ class Softmax:
         search = Search.over(rows, dense_limit)
         if prior is not None:
             found = search.evaluate(math.log(_positive(prior, "prior")))
-            return cls._of(rows, found, Status.GIVEN, search.evaluations)
+            return cls._of(rows, found, TuningEnding.GIVEN, search.evaluations)
         begin = search.start if start is None else _positive(start, "start")
         found, status = search.tune(begin)
         return cls._of(rows, found, status, search.evaluations)
 
     @classmethod
-    def _of(cls, rows: Multinomial, found: Fitted, status: Status, evaluations: int) -> "Softmax":
+    def _of(
+        cls, rows: Multinomial, found: Fitted, status: TuningEnding, evaluations: int
+    ) -> "Softmax":
         if not found.optimum.converged:
-            status = Status.UNFINISHED
+            status = TuningEnding.UNFINISHED
         return cls(
             mean=found.optimum.weights @ rows.basis.T,
             prior=found.prior,
@@ -261,7 +266,7 @@ class Softmax:
         return {
             "mean": self.mean,
             "numbers": torch.tensor(numbers, dtype=torch.float64),
-            "status": Status.encode([self.status]),
+            "status": TuningEnding.encode([self.status]),
             **self.precision.tensors(),
         }
 
@@ -285,7 +290,7 @@ class Softmax:
         if numbers.shape != (4,) or not bool(finite) or float(numbers[0]) <= 0:
             raise InputError("softmax: 'mean' and 'numbers' must be finite, with a positive prior")
         prior, log_evidence, effective, evaluations = numbers.tolist()
-        status = Status.decode(state["status"].reshape(-1))
+        status = TuningEnding.decode(state["status"].reshape(-1))
         if len(status) != 1:
             raise InputError(f"softmax: expected one status code, found {len(status)}")
         return cls(
@@ -327,7 +332,7 @@ def _rows(
     count = features.shape[0]
     labels = labels_within(labels, count, classes)
     given = torch.ones(count) if weight is None else weight
-    checked = checked_weight(given, count).cpu()
+    checked = in_float64(checked_weight(given, count)).cpu()
     if not bool((checked > 0).any()):
         raise InputError(f"rows: at least one of positive weight is needed, found {count} row(s)")
     phi = design(features).cpu()

@@ -8,7 +8,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from counterpoint.errors import InputError
-from counterpoint.posterior.rows import BLOCK, blocks, checked_targets, checked_weight, design
+from counterpoint.goals import checked_weight
+from counterpoint.posterior.rows import BLOCK, blocks, checked_targets, design, in_float64
 
 __all__ = ["Statistics"]
 
@@ -83,7 +84,7 @@ class Statistics:
                 below zero, numbers of rows that differ, or sums beyond the range of float64.
         """
         targets = checked_targets(targets, features.shape[0])
-        weights = None if weight is None else checked_weight(weight, features.shape[0])
+        weights = None if weight is None else in_float64(checked_weight(weight, len(features)))
         total = cls.zeros(features.shape[1], targets.shape[1])
         for rows in blocks(features.shape[0], block):
             part = None if weights is None else weights[rows]

@@ -1,21 +1,22 @@
 """How a posterior's tuning ended: a value with a sentence, not an exception."""
 
 from collections.abc import Sequence
-from enum import Enum
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from counterpoint.errors import InputError
+from counterpoint.errors import Ending, InputError
 
-__all__ = ["Status"]
+__all__ = ["TuningEnding"]
 
 
-class Status(Enum):
-    """How the search for prior and noise ended; the value is a sentence for people.
+class TuningEnding(Ending):
+    """How the search for prior and noise ended.
 
-    >>> Status.TUNED.converged, Status.UNFINISHED.converged
+    Folders hold the number of a member, so new ones go to the end.
+
+    >>> TuningEnding.TUNED.converged, TuningEnding.UNFINISHED.converged
     (True, False)
     """
 
@@ -37,22 +38,22 @@ class Status(Enum):
     @property
     def converged(self) -> bool:
         """Whether prior and noise are where the evidence, inside its bounds, is greatest."""
-        return self is not Status.UNFINISHED
+        return self is not TuningEnding.UNFINISHED
 
     @staticmethod
-    def encode(statuses: Sequence["Status"]) -> Int64[Tensor, " statuses"]:
+    def encode(statuses: Sequence["TuningEnding"]) -> Int64[Tensor, " statuses"]:
         """Statuses as integers, for storage."""
-        members = list(Status)
+        members = list(TuningEnding)
         return torch.tensor([members.index(status) for status in statuses], dtype=torch.int64)
 
     @staticmethod
-    def decode(codes: Int64[Tensor, " statuses"]) -> tuple["Status", ...]:
+    def decode(codes: Int64[Tensor, " statuses"]) -> tuple["TuningEnding", ...]:
         """The statuses that `encode` wrote.
 
         Raises:
             InputError: a code that names no status.
         """
-        members = list(Status)
+        members = list(TuningEnding)
         if any(not 0 <= int(code) < len(members) for code in codes):
             raise InputError(
                 f"status: codes must be from 0 to {len(members) - 1}, found {codes.tolist()}"

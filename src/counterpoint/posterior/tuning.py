@@ -18,7 +18,7 @@ from counterpoint.posterior.newton import (
     maximise,
 )
 from counterpoint.posterior.search import climb
-from counterpoint.posterior.status import Status
+from counterpoint.posterior.status import TuningEnding
 
 __all__ = ["Fitted", "Search"]
 
@@ -131,17 +131,17 @@ class Search:
 
         return at
 
-    def tune(self, start: float) -> tuple[Fitted, Status]:
+    def tune(self, start: float) -> tuple[Fitted, TuningEnding]:
         """The prior precision of greatest evidence: MacKay's fixed point, then a climb."""
         bounds = (math.log(self.scale * _RANGE[0]), math.log(self.scale * _RANGE[1]))
         known = self._approach(min(max(math.log(start), bounds[0]), bounds[1]), bounds)
         peak = climb(lambda x: self.evaluate(x).log_evidence, known, bounds)
         best = self.best if self.best is not None else self.evaluate(peak.at)
         if not peak.converged:
-            return best, Status.UNFINISHED
+            return best, TuningEnding.UNFINISHED
         if best.effective < 1e-4 or peak.bound > 0:
-            return best, Status.PRIOR_CAPPED
-        return best, Status.PRIOR_FLOORED if peak.bound < 0 else Status.TUNED
+            return best, TuningEnding.PRIOR_CAPPED
+        return best, TuningEnding.PRIOR_FLOORED if peak.bound < 0 else TuningEnding.TUNED
 
     def _approach(self, point: float, bounds: tuple[float, float]) -> dict[float, float]:
         """Steps ``α = γ/|W|²`` until they are short: log evidence by log prior precision.

@@ -15,8 +15,8 @@ from counterpoint.errors import InputError
 from counterpoint.estimators.checks import (
     checked_inputs,
     checked_targets,
-    checked_weight,
     seed_of,
+    unit_weight,
 )
 from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build
 from counterpoint.table.fit import fit_table
@@ -102,7 +102,7 @@ class _Table(BaseEstimator):
     def _fit(
         self, frame: pd.DataFrame, targets: dict[str, pd.Series], weight: Any, kind: str
     ) -> None:
-        weights = checked_weight(weight, len(frame))
+        weights = unit_weight(weight, len(frame))
         self._names = tuple(_unused(frame, name) for name in targets)
         for name, values in zip(self._names, targets.values(), strict=True):
             frame[name] = values.to_numpy()
@@ -243,7 +243,7 @@ class TableClassifier(ClassifierMixin, _Table):
                 f" {len(labels)}"
             )
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        counted = codes[checked_weight(sample_weight, len(frame)) > 0]
+        counted = codes[unit_weight(sample_weight, len(frame)) > 0]
         if len(np.unique(counted)) < 2:
             raise InputError(f"y: at least two classes are needed, found one class: {labels[0]!r}")
         self._fit(frame, {"y": pd.Series(codes)}, sample_weight, "category")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.stats import spearmanr
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from counterpoint.estimators import neighbour_distance
 from counterpoint.findings import IgnoranceMap, Importance
 from counterpoint.nn import TableNet
 from counterpoint.seeding import generator
@@ -155,9 +155,10 @@ def _distances(
     network = model.members[0].network
     own = _encoded(prepared, torch.from_numpy(known), network)
     count = min(_NEIGHBOURS, len(known) - 1)
-    near = NearestNeighbors(n_neighbors=count).fit(own)
-    spacing = np.median(near.kneighbors()[0].mean(1))  # of the rows themselves, each left out
-    found = near.kneighbors(_encoded(prepared, test[chosen], network))[0].mean(1)
+    points = _encoded(prepared, test[chosen], network)
+    # in the units of the network's first layer: what it was given small, it was given small
+    spacing = np.median(neighbour_distance(own, neighbours=count, standardise=False))
+    found = neighbour_distance(own, points, neighbours=count, standardise=False)
     return chosen.numpy(), found / max(float(spacing), 1e-12)
 
 
