@@ -54,6 +54,7 @@ class Cells:
         if across is None or down is None:
             return Markup("")
         columns, rows = len(self.shade[row]), len(self.shade)
+        # 1.5 units apart: touching cells of one shade would be read as one
         wide = abs(frame.x.end - frame.x.start) / columns - 1.5
         high = abs(frame.y.end - frame.y.start) / rows - 1.5
         box = {"x": across - wide / 2, "y": down - high / 2, "width": wide, "height": high}
@@ -61,6 +62,7 @@ class Cells:
         if value is None:
             return tag("rect", {"class": "cell absent", "rx": 2, **box}, tip)
         tone = self.tone if value >= 0 else self.against
+        # opacity, not colour: one tone serves light and dark pages
         strength = f"{0.05 + 0.95 * min(abs(value), 1.0):.2f}"
         style = {"class": f"cell {tone}", "rx": 2, "fill-opacity": strength, **box}
         text = self._text(across, down, (row, column), wide, high, value)
@@ -71,8 +73,10 @@ class Cells:
     ) -> Markup:
         text = self.texts[at[0]][at[1]] if self.texts else ""
         size = SIZE if text_width(text) < wide - 2 else _SMALL
+        # a text that does not fit is left to the pointer; half a number is a wrong number
         if not text or text_width(text, size) > wide or high < size:
             return Markup("")
+        # on a strong shade only the page's own colour can be read
         style = "cell-text strong" if abs(value) > 0.5 else "cell-text"
         style += " small" if size < SIZE else ""
         return tag("text", {"class": style, "x": x, "y": y + 0.36 * size}, text)

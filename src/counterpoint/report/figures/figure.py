@@ -95,6 +95,7 @@ class Figure:
         reach = [mark.reach() for mark in self.marks]
         x = self.x.range(_extent((part[0] for part in reach), self.x), self.margin)
         y = self.y.range(_extent((part[1] for part in reach), self.y), self.margin)
+        # 18 units a line of the legend, and 21 for the label above the axis: no text is turned
         top = 8.0 + 18 * _legend_rows(entries, self.width) + (21 if self.y.label else 0)
         flat = self.width - 80
         below = 24.0 + (18 if self.x.label else 0) - (18 if self.x.hidden else 0)
@@ -135,6 +136,7 @@ def _rows(entries: Sequence[LegendEntry], width: float) -> list[tuple[float, int
     for label, tone, shape in entries:
         label = fit(label, width - 40)
         wide = 34 + text_width(label)
+        # the first entry of a line stays, however wide: it was cut to fit
         if left > 4 and left + wide > width:
             left, line = 4.0, line + 1
         placed.append((left, line, (label, tone, shape)))

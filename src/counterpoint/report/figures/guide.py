@@ -37,6 +37,7 @@ class Guide:
         if x is None:
             return Markup("")
         ends = {"x1": x, "x2": x, "y1": frame.bottom, "y2": frame.top}
+        # to the left of the line where there is no room to its right
         after = x + text_width(self.text) + 6 < frame.x.end
         position = {"x": x + (4 if after else -4), "y": frame.top + 10}
         anchor = {"text-anchor": "start" if after else "end"}

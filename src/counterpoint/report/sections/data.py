@@ -84,6 +84,7 @@ def _described(kind: str, bins: Bins) -> str:
         return f"{counted} from {texts[0]} to {texts[1]}"
     if bins.labels:
         pairs = sorted(zip(bins.counts, bins.labels, strict=False), key=lambda pair: -pair[0])[:3]
+        # for who cannot see the bars: what they would see first
         often = ", ".join(f"{label[:40]} ({count:,})" for count, label in pairs)
         return f"{amount(len(bins.counts), 'category', 'categories')}; most often {often}"
     return counted

@@ -38,6 +38,7 @@ def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
     largest = max((counts[level] for level in order), default=0) or 1
     x, y = [embedding.x[level] for level in order], [embedding.y[level] for level in order]
     tips = [f"{brief(embedding.labels[level])}\n{amount(counts[level], 'row')}" for level in order]
+    # by area: people compare areas of dots, not their radii
     radius = [2.2 + 5 * (counts[level] / largest) ** 0.5 for level in order]
     figure = Figure(
         f"Map of {plain(embedding.column)}",

@@ -182,10 +182,12 @@ def _residuals(residuals: list[float], anchor: str) -> Markup:
     counts = [0] * (len(_EDGES) - 1)
     residuals = [min(max(residual, -1e9), 1e9) for residual in residuals]  # tails, maybe infinite
     for residual in residuals:
+        # the outermost bars hold all beyond: an outlier must not vanish from a calibration plot
         counts[min(max(math.floor((residual + 4.5) / 0.5), 0), len(counts) - 1)] += 1
     tips = [f"{_range(index)}\n{amount(count, 'row')}" for index, count in enumerate(counts)]
     grid = [-4.5 + 0.1 * index for index in range(91)]
     normal = NormalDist()
+    # density times rows times the width of a bin: what its bar would show
     expected = [len(residuals) * 0.5 * normal.pdf(value) for value in grid]
     summary = _shape(residuals)
     figure = Figure(

@@ -64,6 +64,7 @@ def gain(name: str, value: float | None, base: float | None) -> bool | None:
 def _headline(target: TargetFindings) -> str | None:
     """The first metric that has a value and a baseline; else the first with a value."""
     known = [name for name, value in target.metrics.items() if finite(value) is not None]
+    # without a baseline nobody can tell whether 20.75 is good
     against = [name for name in known if finite(target.baseline.get(name)) is not None]
     return next(iter(against or known), None)
 

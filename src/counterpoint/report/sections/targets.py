@@ -9,13 +9,14 @@ from counterpoint.report.words import amount
 
 __all__ = ["targets"]
 
+# Every dot has its tip: 1,500 of them leave room for all else in a megabyte.
 _MOST_TARGETS = 8
 _POINTS = 1500
 _POINTS_EACH = 420
 
 
 def targets(findings: Findings) -> list[Section]:
-    """The sections of the first 10 targets; together they draw at most 1,500 rows."""
+    """The sections of the first 8 targets; together they draw at most 1,500 rows."""
     drawn = findings.targets[:_MOST_TARGETS]
     points = min(_POINTS_EACH, _POINTS // max(len(drawn), 1))
     sections = [_target(target, index, points) for index, target in enumerate(drawn)]

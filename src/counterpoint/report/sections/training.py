@@ -32,6 +32,7 @@ def training(findings: Findings) -> Section:
 
 
 def _names(history: list[EpochRow]) -> list[str]:
+    # a goal may begin late, but hardly after 50 epochs; all of a long history need not be read
     return list(dict.fromkeys(name for row in history[:50] for name in row.train))
 
 

@@ -30,6 +30,7 @@ _LONGEST_DATE = 40
 
 def updates(findings: Findings) -> Section | None:
     """A table of the updates, newest first, and the newest three in full; None without any."""
+    # the number an update has stays its own, also where only the newest are shown
     newest = list(enumerate(findings.updates, start=1))[::-1]
     if not newest:
         return None
