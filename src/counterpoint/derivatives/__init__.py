@@ -27,6 +27,15 @@ True
 """
 
 from counterpoint.derivatives.check import Agreement, GradientCheck, Verdict, check_gradients
+from counterpoint.derivatives.complex_step import ComplexStep
+from counterpoint.derivatives.differences import (
+    BackwardDifference,
+    CentralDifference,
+    ForwardDifference,
+    Richardson,
+)
+from counterpoint.derivatives.draws import Subset
+from counterpoint.derivatives.exact import Auto, ForwardMode, ReverseMode
 from counterpoint.derivatives.function import Function
 from counterpoint.derivatives.gradients import (
     directional,
@@ -35,20 +44,8 @@ from counterpoint.derivatives.gradients import (
     values_and_gradients,
 )
 from counterpoint.derivatives.scheme import Scheme
-from counterpoint.derivatives.schemes import (
-    SCHEMES,
-    Auto,
-    BackwardDifference,
-    CentralDifference,
-    ComplexStep,
-    ForwardDifference,
-    ForwardMode,
-    ReverseMode,
-    Richardson,
-    scheme,
-)
-from counterpoint.derivatives.steps import Drawn, Fixed, Relative, Step
-from counterpoint.derivatives.subset import Subset
+from counterpoint.derivatives.schemes import SCHEMES, scheme
+from counterpoint.derivatives.steps import Drawn, Fixed, Relative, StepSize
 
 __all__ = [
     "SCHEMES",
@@ -67,7 +64,7 @@ __all__ = [
     "ReverseMode",
     "Richardson",
     "Scheme",
-    "Step",
+    "StepSize",
     "Subset",
     "Verdict",
     "check_gradients",

@@ -1,24 +1,127 @@
-"""Outputs at shifted points: what every finite difference is made of."""
+"""Finite differences: outputs at shifted points, all evaluated at once, and their quotients."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.derivatives.function import Function, readable, together
-from counterpoint.derivatives.steps import Step
+from counterpoint.derivatives.scheme import Slopes
+from counterpoint.derivatives.steps import Relative, StepSize
 from counterpoint.errors import InputError
 
-__all__ = ["LIMIT", "Shifted", "shifted", "unit_directions"]
+__all__ = ["BackwardDifference", "CentralDifference", "ForwardDifference", "Richardson"]
 
-LIMIT = 10_000
+_LIMIT = 10_000
 """Most directions of one difference."""
 
 
 @dataclass(frozen=True)
-class Shifted:
+class ForwardDifference:
+    """``(f(x + h v) - f(x)) / h``, of order 1: one evaluation a direction beside that at x.
+
+    Attributes:
+        step: gives h.
+    """
+
+    step: StepSize = field(default_factory=Relative)
+
+    def slopes(
+        self,
+        function: Function,
+        x: Float[Tensor, "rows inputs"],
+        directions: Float[Tensor, "ways rows inputs"] | None,
+    ) -> Slopes:
+        """By one batched evaluation."""
+        at = _shifted(function, x, directions, self.step, (1.0,), order=1)
+        return at.values, (at.outputs.squeeze(0) - at.values) / at.moved.squeeze(0)
+
+
+@dataclass(frozen=True)
+class BackwardDifference:
+    """``(f(x) - f(x - h v)) / h``, of order 1: one evaluation a direction beside that at x.
+
+    Attributes:
+        step: gives h.
+    """
+
+    step: StepSize = field(default_factory=Relative)
+
+    def slopes(
+        self,
+        function: Function,
+        x: Float[Tensor, "rows inputs"],
+        directions: Float[Tensor, "ways rows inputs"] | None,
+    ) -> Slopes:
+        """By one batched evaluation."""
+        at = _shifted(function, x, directions, self.step, (-1.0,), order=1)
+        return at.values, (at.outputs.squeeze(0) - at.values) / at.moved.squeeze(0)
+
+
+@dataclass(frozen=True)
+class CentralDifference:
+    """``(f(x + h v) - f(x - h v)) / 2h``, of order 2: two evaluations a direction.
+
+    Attributes:
+        step: gives h.
+    """
+
+    step: StepSize = field(default_factory=Relative)
+
+    def slopes(
+        self,
+        function: Function,
+        x: Float[Tensor, "rows inputs"],
+        directions: Float[Tensor, "ways rows inputs"] | None,
+    ) -> Slopes:
+        """By one batched evaluation."""
+        at = _shifted(function, x, directions, self.step, (1.0, -1.0), order=2)
+        ahead, behind = at.outputs.unbind()
+        return at.values, (ahead - behind) / (at.moved[0] - at.moved[1])
+
+
+@dataclass(frozen=True)
+class Richardson:
+    """``(4 D(h / 2) - D(h)) / 3`` of central differences D, of order 4, and so on.
+
+    With L levels the steps are ``h, h/2, ..., h/2^(L-1)``, the order is 2 L and there are 2 L
+    evaluations a direction (Richardson 1911; Press et al., Numerical Recipes, section 5.7).
+
+    Attributes:
+        step: gives h.
+        levels: L, from 1 (the central difference) to 8.
+
+    Raises:
+        InputError: the levels are not from 1 to 8.
+    """
+
+    step: StepSize = field(default_factory=Relative)
+    levels: int = 2
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.levels <= 8:
+            raise InputError(f"scheme Richardson: levels must be 1 to 8, found {self.levels}")
+
+    def slopes(
+        self,
+        function: Function,
+        x: Float[Tensor, "rows inputs"],
+        directions: Float[Tensor, "ways rows inputs"] | None,
+    ) -> Slopes:
+        """By one batched evaluation."""
+        offsets = [sign / 2**level for level in range(self.levels) for sign in (1, -1)]
+        at = _shifted(function, x, directions, self.step, offsets, order=2 * self.levels)
+        rising, falling = at.outputs[::2], at.outputs[1::2]
+        table = (rising - falling) / (at.moved[::2] - at.moved[1::2])
+        for level in range(1, self.levels):
+            table = table[1:] + (table[1:] - table[:-1]) / (4**level - 1)
+        return at.values, table[0]
+
+
+@dataclass(frozen=True)
+class _Shifted:
     """A function at the points and, for each offset, at points shifted along each direction.
 
     Attributes:
@@ -32,14 +135,14 @@ class Shifted:
     moved: Float[Tensor, "offsets ways rows 1"]
 
 
-def shifted(
+def _shifted(
     function: Function,
     x: Float[Tensor, "rows inputs"],
     directions: Float[Tensor, "ways rows inputs"] | None,
-    step: Step,
+    step: StepSize,
     offsets: Sequence[float],
     order: int,
-) -> Shifted:
+) -> _Shifted:
     """Evaluate at x and at ``x + offset h v / |v|`` for every offset and direction, all at once.
 
     Args:
@@ -51,12 +154,12 @@ def shifted(
         order: of the difference, for the step's rule.
 
     Raises:
-        InputError: more directions than `LIMIT`, or a step that is lost in rounding.
+        InputError: more directions than 10,000, or a step that is lost in rounding.
     """
     ways = x.shape[1] if directions is None else len(directions)
-    if ways > LIMIT:
+    if ways > _LIMIT:
         raise InputError(
-            f"finite differences: {ways:,} directions are above the limit of {LIMIT:,}, at "
+            f"finite differences: {ways:,} directions are above the limit of {_LIMIT:,}, at "
             f"{len(offsets) * ways + 1:,} evaluations a point; choose scheme 'reverse-mode', one "
             "evaluation and one backward pass an output"
         )
@@ -73,10 +176,10 @@ def shifted(
     # one split, whose backward is one concatenation; slices would each fill zeros of full size
     values, outputs = together(function, points).split([1, len(points) - 1])
     each = outputs.unflatten(0, (len(offsets), ways))
-    return Shifted(values.squeeze(0), each, moved.unsqueeze(-1))
+    return _Shifted(values.squeeze(0), each, moved.unsqueeze(-1))
 
 
-def _unit(x: Tensor, step: Step, offsets: Sequence[float], order: int) -> tuple[Tensor, Tensor]:
+def _unit(x: Tensor, step: StepSize, offsets: Sequence[float], order: int) -> tuple[Tensor, Tensor]:
     """Shifts of one input each."""
     sizes = x.new_tensor(offsets)[:, None, None]
     # The step that is used is the one that x + h, as rounded, really is from x.
@@ -86,7 +189,7 @@ def _unit(x: Tensor, step: Step, offsets: Sequence[float], order: int) -> tuple[
 
 
 def _along(
-    x: Tensor, directions: Tensor, step: Step, offsets: Sequence[float], order: int
+    x: Tensor, directions: Tensor, step: StepSize, offsets: Sequence[float], order: int
 ) -> tuple[Tensor, Tensor]:
     """Shifts along directions; where one is zero nothing moves, and its offsets stand for it."""
     length = directions.norm(dim=-1, keepdim=True)
@@ -128,9 +231,3 @@ def _check_resolved(moved: Tensor, x: Tensor, least: float) -> None:
         f"step: x + step is x to the resolution of {x.dtype} in row {row}, "
         f"{at * torch.finfo(x.dtype).eps:.2g}; take a larger step, Relative(), or x.double()"
     )
-
-
-def unit_directions(x: Float[Tensor, "rows inputs"]) -> Float[Tensor, "inputs rows inputs"]:
-    """One direction an input, the same at every point, without memory of its own for each."""
-    axes = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    return axes.unsqueeze(1).expand(-1, *x.shape)

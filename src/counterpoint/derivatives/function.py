@@ -17,6 +17,7 @@ __all__ = [
     "columns",
     "readable",
     "together",
+    "unit_directions",
 ]
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
@@ -62,6 +63,12 @@ def checked_directions(
     if directions.is_complex() or directions.dtype == torch.bool:
         raise InputError(f"directions: must be real numbers, found {directions.dtype}")
     return directions.detach().to(x).reshape(-1, *x.shape)
+
+
+def unit_directions(x: Float[Tensor, "rows inputs"]) -> Float[Tensor, "inputs rows inputs"]:
+    """One direction an input, the same at every point, without memory of its own for each."""
+    axes = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    return axes.unsqueeze(1).expand(-1, *x.shape)
 
 
 def columns(found: object, rows: int) -> Shaped[Tensor, "rows outputs"]:

@@ -20,7 +20,7 @@ from counterpoint.parameters import unwrapped
 
 __all__ = ["Evaluated", "push"]
 
-Step: TypeAlias = Callable[[Tensor], Tensor]
+_Rule: TypeAlias = Callable[[Tensor], Tensor]
 """From slopes ``(ways, rows or 1, inputs)`` of a layer's input to those of its output."""
 
 
@@ -57,7 +57,7 @@ def push(
     ways = directions
     if ways is None:  # all rows share their slopes for as long as layers are linear
         ways = torch.eye(x.shape[1], dtype=x.dtype, device=x.device).unsqueeze(1)
-    values, steps = x, list[Step]()
+    values, steps = x, list[_Rule]()
     for layer in layers:
         values, step = _RULES[type(layer)](layer, values)
         steps.append(step)
@@ -91,11 +91,11 @@ def _hooked(module: nn.Module) -> bool:
     return any(hooks) or "forward" in vars(module)
 
 
-def _linear(layer: nn.Linear, x: Tensor) -> tuple[Tensor, Step]:
+def _linear(layer: nn.Linear, x: Tensor) -> tuple[Tensor, _Rule]:
     return layer(x), lambda slopes: functional.linear(slopes, layer.weight)
 
 
-def _elementwise(layer: nn.Module, x: Tensor) -> tuple[Tensor, Step]:
+def _elementwise(layer: nn.Module, x: Tensor) -> tuple[Tensor, _Rule]:
     values = layer(x)
 
     def step(slopes: Tensor) -> Tensor:
@@ -115,12 +115,12 @@ def _derivative(function: Callable[[Tensor], Tensor], at: Tensor, values: Tensor
     return torch.autograd.grad(values, at, ones, create_graph=kept, retain_graph=True)[0]
 
 
-def _dropout(layer: nn.Dropout, x: Tensor) -> tuple[Tensor, Step]:
+def _dropout(layer: nn.Dropout, x: Tensor) -> tuple[Tensor, _Rule]:
     mask = layer(torch.ones_like(x))
     return x * mask, lambda slopes: slopes * mask
 
 
-def _layer_norm(layer: nn.LayerNorm, x: Tensor) -> tuple[Tensor, Step]:
+def _layer_norm(layer: nn.LayerNorm, x: Tensor) -> tuple[Tensor, _Rule]:
     def step(slopes: Tensor) -> Tensor:
         variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
         rate = (variance + layer.eps).rsqrt()
@@ -132,13 +132,13 @@ def _layer_norm(layer: nn.LayerNorm, x: Tensor) -> tuple[Tensor, Step]:
     return layer(x), step
 
 
-def _same(layer: nn.Module, x: Tensor) -> tuple[Tensor, Step]:
+def _same(layer: nn.Module, x: Tensor) -> tuple[Tensor, _Rule]:
     return layer(x), lambda slopes: slopes
 
 
 _SMOOTH = (nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.Softplus, nn.ELU, nn.SELU, nn.CELU, nn.Mish)
 _KINKED = (nn.ReLU, nn.LeakyReLU, nn.LogSigmoid, nn.Hardtanh, nn.Softsign, nn.Hardswish)
-_RULES: Mapping[type[nn.Module], Callable[[Any, Tensor], tuple[Tensor, Step]]] = {
+_RULES: Mapping[type[nn.Module], Callable[[Any, Tensor], tuple[Tensor, _Rule]]] = {
     nn.Linear: _linear,
     nn.Dropout: _dropout,
     nn.LayerNorm: _layer_norm,

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from counterpoint.derivatives.differences import unit_directions
-from counterpoint.derivatives.function import Function, together
+from counterpoint.derivatives.function import Function, together, unit_directions
 from counterpoint.derivatives.scheme import Slopes
-from counterpoint.derivatives.steps.step import checked_size
+from counterpoint.derivatives.steps import checked_size
 from counterpoint.errors import InputError
 
 __all__ = ["ComplexStep"]

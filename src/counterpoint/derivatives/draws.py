@@ -1,16 +1,51 @@
-"""A random part of the rows, held for a stated number of evaluations."""
+"""What is drawn at random and held: one draw that several evaluations share, and rows by it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from counterpoint.derivatives.held import Held, checked_hold
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 
-__all__ = ["Subset"]
+__all__ = ["Held", "Subset", "checked_hold"]
+
+
+class Held:
+    """The draw last made, how many rows it is for, and how often it has been used."""
+
+    def __init__(self) -> None:
+        self._draw: Tensor | None = None
+        self._rows = 0
+        self._used = 0
+
+    def take(self, rows: int, hold: int | None, draw: Callable[[], Tensor]) -> Tensor:
+        """The held draw, or a new one where it is used up or is for another number of rows.
+
+        Args:
+            rows: how many the draw is for.
+            hold: evaluations a draw serves; None: all.
+            draw: makes one.
+        """
+        if self._draw is None or self._rows != rows or self._used == hold:
+            self._draw, self._rows, self._used = draw(), rows, 0
+        self._used += 1
+        return self._draw
+
+
+def checked_hold(what: str, hold: int | None) -> None:
+    """Refuse a number of evaluations below one.
+
+    Raises:
+        InputError: names the thing that holds.
+    """
+    if hold is not None and hold < 1:
+        raise InputError(
+            f"{what}: hold must be 1 or more evaluations, or None for one draw for ever, "
+            f"found {hold}"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,19 @@
-"""Schemes: one way to differentiate each, with one interface."""
+"""The schemes by name."""
 
 from collections.abc import Mapping
 
+from counterpoint.derivatives.complex_step import ComplexStep
+from counterpoint.derivatives.differences import (
+    BackwardDifference,
+    CentralDifference,
+    ForwardDifference,
+    Richardson,
+)
+from counterpoint.derivatives.exact import Auto, ForwardMode, ReverseMode
 from counterpoint.derivatives.scheme import Scheme
-from counterpoint.derivatives.schemes.auto import Auto
-from counterpoint.derivatives.schemes.backward_difference import BackwardDifference
-from counterpoint.derivatives.schemes.central_difference import CentralDifference
-from counterpoint.derivatives.schemes.complex_step import ComplexStep
-from counterpoint.derivatives.schemes.forward_difference import ForwardDifference
-from counterpoint.derivatives.schemes.forward_mode import ForwardMode
-from counterpoint.derivatives.schemes.reverse_mode import ReverseMode
-from counterpoint.derivatives.schemes.richardson import Richardson
 from counterpoint.errors import InputError, nearest
 
-__all__ = [
-    "SCHEMES",
-    "Auto",
-    "BackwardDifference",
-    "CentralDifference",
-    "ComplexStep",
-    "ForwardDifference",
-    "ForwardMode",
-    "ReverseMode",
-    "Richardson",
-    "scheme",
-]
+__all__ = ["SCHEMES", "scheme"]
 
 SCHEMES: Mapping[str, Scheme] = {
     "auto": Auto(),
