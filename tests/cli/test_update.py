@@ -12,7 +12,7 @@ import pytest
 from counterpoint.cli import main
 from counterpoint.storage import digest_file
 from counterpoint.table import TableModel, update_table
-from counterpoint.train import Status
+from counterpoint.train import FitEnding
 from tables import mixed
 
 QUICK = ["--training.epochs", "4", "--network.members", "1", "--network.width", "16"]
@@ -227,7 +227,7 @@ def test_an_update_that_ended_but_was_killed_before_it_tidied_up(run, model, new
 def _interrupted(found):
     from dataclasses import replace
 
-    return replace(found, status=Status.INTERRUPTED, signal=2)
+    return replace(found, status=FitEnding.INTERRUPTED, signal=2)
 
 
 def test_an_unfinished_update_of_something_else_is_not_dropped(run, model, newer, monkeypatch):

@@ -1,11 +1,12 @@
 import io
 import json
+from contextlib import closing
 
 import pytest
 import torch
 from torch import nn
 
-from counterpoint.train import Status, Tensors, Training, evaluate, fit
+from counterpoint.train import FitEnding, Tensors, Training, evaluate, fit
 from counterpoint.train.progress import Bar, Lines
 
 
@@ -54,7 +55,7 @@ def test_a_row_says_what_the_epoch_did(source, net, goals):
     model = net()
     training = Training(epochs=3, batch_size=60, rate=1e-2, schedule="constant")
     result = fit(model, goals, source, training, validation=source, progress=False)
-    assert result.status is Status.FINISHED
+    assert result.status is FitEnding.FINISHED
     assert [row["epoch"] for row in result.history] == [1, 2, 3]
     assert [row["step"] for row in result.history] == [4, 8, 12]
     assert {row["rate"] for row in result.history} == {1e-2}
@@ -76,7 +77,7 @@ def test_patience_stops_and_the_best_weights_come_back():
         validation=ONE,
         progress=False,
     )
-    assert result.status is Status.EARLY
+    assert result.status is FitEnding.EARLY
     assert (result.best_epoch, result.step) == (4, 7)
     assert model.weight.item() == 4.0
 
@@ -85,7 +86,7 @@ def test_without_patience_all_epochs_run_and_the_best_weights_still_come_back():
     model = _counter()
     training = Training(epochs=4, **COUNT)
     result = fit(model, _scripted([3, 1, 2, 2]), ONE, training, validation=ONE, progress=False)
-    assert (result.status, result.best_epoch, model.weight.item()) == (Status.FINISHED, 2, 2.0)
+    assert (result.status, result.best_epoch, model.weight.item()) == (FitEnding.FINISHED, 2, 2.0)
 
 
 def test_nothing_global_changes(source, net, goals):
@@ -151,7 +152,7 @@ def test_callbacks_hear_every_step_and_epoch(source, net, goals):
 def test_a_callback_can_stop_the_run(when, step, rows, source, net, goals):
     training = Training(epochs=5, batch_size=100)
     result = fit(net(), goals, source, training, callbacks=[Recorder(**when)], progress=False)
-    assert (result.status, result.step, len(result.history)) == (Status.STOPPED, step, rows)
+    assert (result.status, result.step, len(result.history)) == (FitEnding.STOPPED, step, rows)
     assert "callback" in result.status.sentence
 
 
@@ -202,7 +203,7 @@ def test_plain_lines_elsewhere_and_a_bar_on_a_terminal(source, net, goals, capsy
         "network 1 of 4  epoch 1/3  train 0.5  validation 0.25 (best)  2.0 s\n"
         "network 1 of 4  epoch 3/3  train 0.5  validation 0.25  2.0 s\n"
     )
-    with Bar(3, 10) as bar:
+    with closing(Bar(3, 10)) as bar:
         bar.step(5)
         bar.row(row, None)
         bar.note("damaged; going on from an older one")

@@ -6,12 +6,11 @@ import torch
 from scipy import optimize
 from torch import nn
 
-from counterpoint.train import Ending, minimize
-from counterpoint.train.full_batch.bfgs import _corrected, _times
+from counterpoint.train import MinimizeEnding, minimize
 from counterpoint.train.full_batch.flat import flattened
+from counterpoint.train.full_batch.line_search import _corrected, _times
 from counterpoint.train.full_batch.methods import METHODS
-from counterpoint.train.full_batch.objective import Objective
-from counterpoint.train.full_batch.score import Score
+from counterpoint.train.full_batch.objective import Objective, Score
 
 EXACT = sorted(METHODS.keys() - {"adam"})
 every = pytest.mark.parametrize("method", EXACT)
@@ -53,7 +52,7 @@ def test_least_squares_are_those_of_the_normal_equations(method, table):
         tolerance=1e-6,
         progress=False,
     )
-    assert result.status is Ending.CONVERGED
+    assert result.status is MinimizeEnding.CONVERGED
     got = torch.cat([line.weight.flatten(), line.bias]).detach()
     assert torch.allclose(got, exact, atol=1e-6, rtol=0)
     # the table's own rows are float32: the score is that of their float64 values
@@ -67,7 +66,7 @@ def test_least_squares_are_those_of_the_normal_equations(method, table):
 @every
 def test_the_bend_of_rosenbrock_is_followed(method):
     result, where = found(rosenbrock, -1.2, 1.0, method=method)
-    assert result.status is Ending.CONVERGED
+    assert result.status is MinimizeEnding.CONVERGED
     assert where == pytest.approx([1, 1], abs=1e-5)
 
 
@@ -77,7 +76,7 @@ def test_a_step_to_where_nothing_is_finite_is_taken_back(method):
     result, where = found(
         lambda w: (5 * w - w.log() - (10 - w).log()).sum(), 9.0, 9.9, method=method
     )
-    assert result.status is Ending.CONVERGED
+    assert result.status is MinimizeEnding.CONVERGED
     assert where == pytest.approx([26 / 5 - (26**2 / 25 - 2) ** 0.5] * 2, abs=1e-5)
 
 
@@ -98,7 +97,7 @@ def test_a_saddle_is_left_downhill(method):
     result, where = found(
         lambda x: (x[0] ** 2 - 1) ** 2 + x[1] ** 2, 0.1, 1.0, method=method, tolerance=1e-9
     )
-    assert result.status is Ending.CONVERGED
+    assert result.status is MinimizeEnding.CONVERGED
     assert where == pytest.approx([1, 0], abs=1e-6)
     if method == "newton":
         assert result.history[1].score < result.history[0].score
@@ -155,7 +154,7 @@ def test_adam_takes_the_steps_of_torch():
     result, where = found(
         lambda x: x.square().sum(), 3.0, -2.0, method="adam", rate=0.05, iterations=20
     )
-    assert result.status is Ending.EXHAUSTED
+    assert result.status is MinimizeEnding.EXHAUSTED
     assert where == model.at.tolist()
     assert result.iterations == 20 == result.history[-1].iteration
 
@@ -169,7 +168,7 @@ def test_the_best_of_all_that_was_seen_is_kept():
 
 def test_a_kink_ends_a_line_search_with_a_sentence():
     result, _ = found(lambda x: x.abs().sum(), 3.0, -2.0, method="cg")
-    assert result.status is Ending.NO_DECREASE
+    assert result.status is MinimizeEnding.NO_DECREASE
     assert "kink" in result.status.sentence
     assert result.score < 5
 
@@ -177,10 +176,10 @@ def test_a_kink_ends_a_line_search_with_a_sentence():
 def test_a_trust_region_that_has_shrunk_to_nothing_ends():
     """At the kink of max(x, -2 x) autodiff takes the mean of the two slopes, -1/2."""
     result, where = found(lambda x: torch.maximum(x, -2 * x).sum(), 0.0, method="trust-ncg")
-    assert (result.status, where) == (Ending.NO_DECREASE, [0.0])
+    assert (result.status, where) == (MinimizeEnding.NO_DECREASE, [0.0])
     assert result.iterations == 30
 
 
 def test_a_minimum_to_start_from_costs_no_iteration():
     result, where = found(lambda x: x.square().sum(), 0.0)
-    assert (result.status, result.iterations, where) == (Ending.CONVERGED, 0, [0.0])
+    assert (result.status, result.iterations, where) == (MinimizeEnding.CONVERGED, 0, [0.0])

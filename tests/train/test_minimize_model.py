@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from counterpoint.errors import InputError
-from counterpoint.train import Ending, NonFiniteError, Tensors, Training, fit, minimize
+from counterpoint.train import MinimizeEnding, NonFiniteError, Tensors, Training, fit, minimize
 
 
 def quiet(goals, model, batch=None, **options):
@@ -84,7 +84,7 @@ def test_whatever_ends_it_the_best_weights_are_in_the_model(how, net, goals, tab
     # a rate so high that the last iterate is not the best
     options = {"method": "adam", "rate": 0.5, "callback": callback}
     if how == "stopped":
-        assert quiet(goals, model, table, **options).status is Ending.STOPPED
+        assert quiet(goals, model, table, **options).status is MinimizeEnding.STOPPED
     else:
         with pytest.raises(errors[how]):
             quiet(goals, model, table, **options)
@@ -105,7 +105,7 @@ def test_only_the_parameters_chosen_move_and_tied_ones_together(table):
         "decay": 1e-3 * first.weight.square().sum(),  # a goal that holds a parameter itself
     }
     result = quiet(goals, model, table, parameters="2.*")
-    assert result.status is Ending.CONVERGED
+    assert result.status is MinimizeEnding.CONVERGED
     assert torch.equal(first.weight, held)
     assert first.weight.requires_grad
     quiet(goals, model, table, parameters=["0.*"], iterations=5)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from counterpoint.errors import InputError
-from counterpoint.train import Ending, minimize
+from counterpoint.train import MinimizeEnding, minimize
 
 
 def bowl(model, batch):
@@ -49,7 +49,7 @@ def test_adam_bears_noise_and_ends_at_its_last_step(net, goals, table):
         model = net()
         found = minimize(goals, model, table, method="adam", progress=False, iterations=50)
         assert found.score == found.history[-1].score
-        assert found.status is Ending.EXHAUSTED
+        assert found.status is MinimizeEnding.EXHAUSTED
         results.append((found.score, model[0].weight.tolist()))
     assert results[0] == results[1]  # the draws begin at one seed
 
@@ -57,7 +57,7 @@ def test_adam_bears_noise_and_ends_at_its_last_step(net, goals, table):
 def test_draws_that_were_not_held_long_enough_are_found_out():
     model = nn.Linear(1, 1, bias=False)
     found = minimize(drawn(4), model, progress=False, tolerance=1e-12, iterations=20)
-    assert found.status is Ending.NOISY
+    assert found.status is MinimizeEnding.NOISY
     assert "hold" in found.status.sentence
 
 

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def run(
     found, learning, consolidating = [_tested(scenario, model)], list[float](), list[float]()
     count = len(scenario.tasks)
     shown = reporter(progress, count, count * course.iterations)
-    with shown:
+    with closing(shown):
         for number, task in enumerate(scenario.tasks):
             if course.reset:
                 optimiser = _adam(model, course)
@@ -148,7 +149,7 @@ def joint(
     model.train()
     start, loss = time.perf_counter(), torch.zeros(())
     shown = reporter(progress, 1, course.iterations)
-    with shown:
+    with closing(shown):
         for step in range(course.iterations):
             batches = [task.batch(next(s)) for task, s in zip(tasks, streams, strict=True)]
             optimiser.zero_grad()

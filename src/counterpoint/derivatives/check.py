@@ -192,6 +192,7 @@ def _verdict(function: Callable[[], Tensor], one: Tensor) -> Verdict:
     """The worst entry's."""
     before = one.detach().clone()
     try:
+        # afresh for each tensor: the graph of the last one may be freed
         values = function().flatten()
         jacobian = _jacobian(values, one)
         scale = jacobian.flatten(1).abs().amax(1) if one.numel() else values
@@ -206,6 +207,7 @@ def _verdict(function: Callable[[], Tensor], one: Tensor) -> Verdict:
 
 
 def _gravity(verdict: Verdict) -> tuple[int, float]:
+    # NaN sorts nowhere
     error = verdict.error if verdict.error == verdict.error else float("inf")
     return _GRAVITY.index(verdict.agreement), error
 
@@ -319,6 +321,8 @@ def _reason(far: _Slopes, within: _Slopes, gradient: Tensor) -> Tensor:
     stays = (within.jump > far.jump / 5) & (within.jump < 2 * far.jump)
     smooth = within.jump <= within.near
     beside = (within.jump < far.jump / 20) & smooth
+    # a jump that stays as the step shrinks, or one beside the point that the small step no longer
+    # meets
     kink = (far.jump > far.near) & ((stays & between) | (beside & right))
     moved = (far.central - within.central).abs()
     steady = (moved <= error / 2) & (within.jump <= torch.maximum(error, 2 * far.jump))
@@ -326,4 +330,5 @@ def _reason(far: _Slopes, within: _Slopes, gradient: Tensor) -> Tensor:
     told = settled & far.central.isfinite() & within.central.isfinite()
     found = torch.where(told, _GRAVITY.index(Agreement.WRONG), _GRAVITY.index(Agreement.UNTOLD))
     found = found.masked_fill(right, _GRAVITY.index(Agreement.RIGHT))
+    # last: a kink explains what would otherwise count as wrong
     return found.masked_fill(kink, _GRAVITY.index(Agreement.KINK))

@@ -67,6 +67,8 @@ class ComplexStep:
                 "scheme 'complex-step': the function gives real numbers for complex points, so it "
                 "is not analytic in them; choose 'forward-mode' or 'reverse-mode'"
             )
+        # f(x + i h v) = f(x) + i h v f'(x) - h^2 ...: the real part is f(x) but for h^2, below the
+        # last bit
         return found[0].real.to(x.dtype), (found.imag / self.step).to(x.dtype)
 
 

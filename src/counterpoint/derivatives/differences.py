@@ -79,6 +79,7 @@ class CentralDifference:
         """By one batched evaluation."""
         at = _shifted(function, x, directions, self.step, (1.0, -1.0), order=2)
         ahead, behind = at.outputs.unbind()
+        # the errors of the two sides' even powers cancel: order 2
         return at.values, (ahead - behind) / (at.moved[0] - at.moved[1])
 
 
@@ -114,8 +115,10 @@ class Richardson:
         offsets = [sign / 2**level for level in range(self.levels) for sign in (1, -1)]
         at = _shifted(function, x, directions, self.step, offsets, order=2 * self.levels)
         rising, falling = at.outputs[::2], at.outputs[1::2]
+        # by the distance really gone, which rounding makes other than 2 h
         table = (rising - falling) / (at.moved[::2] - at.moved[1::2])
         for level in range(1, self.levels):
+            # each level takes the next even power of h out (Richardson 1911)
             table = table[1:] + (table[1:] - table[:-1]) / (4**level - 1)
         return at.values, table[0]
 
@@ -184,6 +187,7 @@ def _unit(x: Tensor, step: StepSize, offsets: Sequence[float], order: int) -> tu
     sizes = x.new_tensor(offsets)[:, None, None]
     # The step that is used is the one that x + h, as rounded, really is from x.
     moved = (x.T + step.lengths(x.abs().T, order) * sizes) - x.T
+    # a product with 0 and 1 is exact, so the other inputs stay what they are
     axes = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     return moved.unsqueeze(-1) * axes.unsqueeze(1), moved
 
@@ -194,6 +198,7 @@ def _along(
     """Shifts along directions; where one is zero nothing moves, and its offsets stand for it."""
     length = directions.norm(dim=-1, keepdim=True)
     still = length == 0
+    # a step has the length h whatever that of v, as h is chosen for x
     unit = directions / length.masked_fill(still, 1)
     lengths = step.lengths((x * unit).norm(dim=-1), order)
     sizes = x.new_tensor(offsets)[:, None, None]

@@ -29,6 +29,7 @@ class Held:
             hold: evaluations a draw serves; None: all.
             draw: makes one.
         """
+        # other rows are other points: what was drawn for the old ones means nothing there
         if self._draw is None or self._rows != rows or self._used == hold:
             self._draw, self._rows, self._used = draw(), rows, 0
         self._used += 1

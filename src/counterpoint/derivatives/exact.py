@@ -80,6 +80,7 @@ def _gradients(
     """Every output's gradient; one backward pass each, which torch.vmap would not make cheaper."""
     if not values.requires_grad:
         return x.new_zeros(values.shape[1], *x.shape)
+    # rows are independent, so one pick serves output m of all of them at once
     picks = torch.eye(values.shape[1], dtype=values.dtype, device=values.device)
     return torch.stack(
         [
@@ -143,6 +144,7 @@ def _forwards(
     if not values.requires_grad:
         return shown, values.new_zeros(len(ways), *values.shape)
     with torch.enable_grad():
+        # J'u is linear in u: its derivative is the same at every u, so zeros serve
         weights = torch.zeros_like(values, requires_grad=True)
         pulled = torch.autograd.grad(values, x, weights, create_graph=True, materialize_grads=True)[
             0
@@ -182,6 +184,7 @@ class Auto:
         kept = torch.is_grad_enabled()
         ways = x.shape[1] if directions is None else len(directions)
         with torch.enable_grad():
+            # with a graph, since which way is taken is decided by what comes out
             points = _leaf(x, kept=kept)
             found = push(function, points, directions)
         if found is None:

@@ -62,6 +62,7 @@ def checked_directions(
         )
     if directions.is_complex() or directions.dtype == torch.bool:
         raise InputError(f"directions: must be real numbers, found {directions.dtype}")
+    # constants: slopes are linear in them, and a graph would only cost
     return directions.detach().to(x).reshape(-1, *x.shape)
 
 
@@ -101,6 +102,7 @@ def together(
     random state, which afterwards is where one evaluation leaves it.
     """
     shifts, rows, inputs = points.shape
+    # whether a function draws is not known before it has been called
     before = _Randomness.of(points)
     found = columns(function(points.reshape(-1, inputs)), shifts * rows)
     if shifts == 1 or not before.moved():

@@ -129,6 +129,7 @@ def _slopes(
     """By the scheme; inference mode, in which nothing can be differentiated, is left for it."""
     if not torch.is_inference_mode_enabled():
         return scheme_of(scheme).slopes(function, x, directions)
+    # tensors made in inference mode can be differentiated as little, hence the clones
     with torch.inference_mode(False), torch.no_grad():
         ways = None if directions is None else directions.clone()
         return scheme_of(scheme).slopes(function, x.clone(), ways)

@@ -78,6 +78,7 @@ def _layers(function: object) -> list[Any] | None:
     module = unwrapped(function)
     if _hooked(module):
         return None
+    # the exact type: a subclass may compute anything
     if type(module) in _RULES:
         return None if getattr(module, "inplace", False) else [module]
     if type(module) is not nn.Sequential:
@@ -88,6 +89,7 @@ def _layers(function: object) -> list[Any] | None:
 
 def _hooked(module: nn.Module) -> bool:
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)  # pyright: ignore[reportPrivateUsage] - no public view
+    # a hook or a replaced forward may change what no rule here knows
     return any(hooks) or "forward" in vars(module)
 
 
@@ -116,6 +118,7 @@ def _derivative(function: Callable[[Tensor], Tensor], at: Tensor, values: Tensor
 
 
 def _dropout(layer: nn.Dropout, x: Tensor) -> tuple[Tensor, _Rule]:
+    # one draw for values and slopes alike, scaled as torch scales it
     mask = layer(torch.ones_like(x))
     return x * mask, lambda slopes: slopes * mask
 
@@ -125,6 +128,8 @@ def _layer_norm(layer: nn.LayerNorm, x: Tensor) -> tuple[Tensor, _Rule]:
         variance, mean = torch.var_mean(x, -1, correction=0, keepdim=True)
         rate = (variance + layer.eps).rsqrt()
         unit = (x - mean) * rate
+        # d of (x - mean) / s: the part along the unit vector and the mean are taken out (Ba et al.
+        # 2016)
         along = unit * (unit * slopes).mean(-1, keepdim=True)
         found = rate * (slopes - slopes.mean(-1, keepdim=True) - along)
         return found * layer.weight if layer.elementwise_affine else found

@@ -151,6 +151,7 @@ class Drawn:
                 f"found {self.deviation:g}"
             )
         drawn = self._held.take(reach.shape[1], self.hold, lambda: self._draw(reach.shape[1]))
+        # one draw for all directions, so a gradient is that of one smoothed function
         lengths = drawn.to(reach).expand_as(reach)
         return lengths.abs().clamp_min(least * reach.clamp_min(1)).copysign(lengths)
 

@@ -44,6 +44,7 @@ class Embeddings(nn.Module):
         self.tables = nn.ModuleList(nn.Embedding(*pair) for pair in pairs)
         self.width = sum(widths)
         for table in self.weights:
+            # small: a fresh level then hardly moves a prediction, whatever it drew
             nn.init.trunc_normal_(table, std=deviation)
 
     @property
@@ -67,5 +68,6 @@ class Embeddings(nn.Module):
             counts: for each column, how many training rows had each code.
         """
         for table, count in zip(self.weights, counts, strict=True):
+            # at least 1: a column of a table without rows stays as it was drawn
             share = count.to(table.dtype) / max(int(count.sum()), 1)
             table[count == 0] = share @ table

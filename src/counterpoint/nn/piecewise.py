@@ -38,12 +38,14 @@ class PiecewiseLinear(nn.Module):
 
     def __init__(self, edges: Sequence[Sequence[float]]) -> None:
         super().__init__()
+        # two edges are one bin, which is the standardised number itself once more
         source = [place for place, row in enumerate(edges) if len(row) > 2 for _ in row[1:]]
         lower = [edge for row in edges if len(row) > 2 for edge in row[:-1]]
         upper = [edge for row in edges if len(row) > 2 for edge in row[1:]]
         self.width = len(source)
         self.register_buffer("source", torch.tensor(source, dtype=torch.int64))
         self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32))
+        # in float64: edges that are close lose their difference in float32
         length = torch.tensor(upper, dtype=torch.float64) - torch.tensor(lower, dtype=torch.float64)
         self.register_buffer("length", length.float())
 
@@ -62,4 +64,5 @@ class PiecewiseLinear(nn.Module):
                 [0.0000, 0.0000]])
         """
         way = (numbers[:, self.source] - self.lower) / self.length
+        # both ends count, as the number may stand on an edge, where many rows do
         return ((way >= 0.0) & (way <= 1.0)) / self.length

@@ -46,6 +46,7 @@ class ResidualTrunk(nn.Module):
         self.first = nn.Linear(inputs, width)
         self.blocks = nn.ModuleList(
             nn.Sequential(
+                # before the first layer, not after the sum: the way past the blocks stays linear
                 nn.LayerNorm(width),
                 nn.Linear(width, width),
                 activation(),
@@ -54,6 +55,7 @@ class ResidualTrunk(nn.Module):
             )
             for _ in range(depth)
         )
+        # the sum of blocks grows with depth; the heads and their Gaussian want one scale
         self.last = nn.Sequential(nn.LayerNorm(width), activation())
 
     def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch width"]:

@@ -29,6 +29,7 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
         InputError: no such file, not TOML, or a key that is unknown or of another type (names
             file, line and key).
     """
+    # here, since the command says --help without reading any file
     import tomllib
 
     try:
@@ -39,6 +40,7 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not readable as TOML: {error}") from error
     try:
+        # for its refusals alone: only here are file and line known
         build(values)
     except InputError as error:
         raise InputError(f"{path}{_line(text, str(error))}: {error}") from None
@@ -140,6 +142,7 @@ def _value(section: str, key: str, text: str) -> Any:
     import tomllib
 
     try:
+        # 3e-3, true and ["a", "b"] are TOML; a bare word is not, and is itself
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
@@ -149,6 +152,7 @@ def _line(text: str, message: str) -> str:
     """Where a key named in a message stands in the file, as ", line 3"."""
     import re
 
+    # messages name a key as section.key, so the line is found without a TOML parser of ours
     named = re.search(r"(\w+)\.(\w+)", message)
     section = ""
     for number, line in enumerate(text.splitlines(), 1):

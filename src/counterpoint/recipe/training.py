@@ -118,6 +118,7 @@ class Training:
         for name in ("weight_decay", "clip", "checkpoint_every"):
             number(f"training.{name}", getattr(self, name), 0.0, math.inf)
         number("training.rate", self.rate, 0.0, 1e6)
+        # below 1: at 1 the bias correction of Adam divides by zero
         number("training.momentum", self.momentum, 0.0, 0.9999999)
         number("training.warmup", 0.0 if self.warmup is None else self.warmup, 0.0, 0.99)
         self._check_compile()
@@ -146,9 +147,11 @@ class Training:
         """
         batch, epochs = self.batch_size, self.epochs
         if batch == 0:
+            # a power of two near a fiftieth of the rows; below 50 rows the bound of 32 decides
             even = 2 ** round(math.log2(rows / 50)) if rows > 50 else 1
             batch = min(256, max(32, even))
         if epochs == 0:
+            # a last batch that is shorter is a step of its own
             steps = max(1, -(-rows // batch))
             epochs = min(100, max(10, round(_STEPS / steps)))
         return replace(self, batch_size=batch, epochs=epochs)

@@ -27,7 +27,7 @@ from counterpoint.table.network import build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
 from counterpoint.table.tallies import Tallies
 from counterpoint.table.uncertainty import KINDS
-from counterpoint.train import Fit, Status, fit
+from counterpoint.train import Fit, FitEnding, fit
 
 __all__ = ["Context", "Interrupted", "fit_table", "member_folder", "now"]
 
@@ -160,7 +160,7 @@ def _train(
         command=context.command or None,
         progress=context.progress and f"network {place + 1} of {recipe.network.members}",
     )
-    if course.status is Status.INTERRUPTED:
+    if course.status is FitEnding.INTERRUPTED:
         raise Interrupted(course.signal)
     if heads > 1:
         with seeded(0):  # its weights are replaced; the caller's random numbers are not to be

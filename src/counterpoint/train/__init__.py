@@ -28,9 +28,9 @@ from counterpoint.train.callbacks import Callback, Moment
 from counterpoint.train.evaluate import evaluate
 from counterpoint.train.finder import RateCurve, find_rate
 from counterpoint.train.fit import fit
-from counterpoint.train.full_batch import Ending, Evaluations, Iterate, Minimum, minimize
+from counterpoint.train.full_batch import Evaluations, Iterate, MinimizeEnding, Minimum, minimize
 from counterpoint.train.groups import Group, Groups, groups, spread
-from counterpoint.train.outcome import Fit, NonFiniteError, Row, Status
+from counterpoint.train.outcome import Fit, FitEnding, NonFiniteError, Row
 from counterpoint.train.source import Batch, Source, Tensors
 from counterpoint.train.stream import ParquetStream
 
@@ -38,12 +38,13 @@ __all__ = [
     "BalanceLog",
     "Batch",
     "Callback",
-    "Ending",
     "Evaluations",
     "Fit",
+    "FitEnding",
     "Group",
     "Groups",
     "Iterate",
+    "MinimizeEnding",
     "Minimum",
     "Moment",
     "NonFiniteError",
@@ -51,7 +52,6 @@ __all__ = [
     "RateCurve",
     "Row",
     "Source",
-    "Status",
     "Tensors",
     "Training",
     "evaluate",

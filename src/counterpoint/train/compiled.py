@@ -13,7 +13,7 @@ from counterpoint.goals import Goals, ModelWithGoals
 from counterpoint.parameters import unwrapped
 from counterpoint.recipe import Training
 from counterpoint.train.evaluate import modes_kept
-from counterpoint.train.moments import Knobs, Moments, Update, moments_of, update_rule
+from counterpoint.train.moments import Knobs, Moments, UpdateRule, moments_of, update_rule
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
 from counterpoint.train.source import Batch, rows_of
@@ -49,6 +49,7 @@ class CompiledStep:
             for name, value in zip(optimiser.names, optimiser.parameters, strict=True)
         }
         self._moments: Moments = {}
+        # tensors: a number would be a constant of the graph, and every rate compile anew
         self._knobs = (torch.ones((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
         self._phase: Phase | None = None
         kind = precision_of(training.precision, device)
@@ -56,11 +57,12 @@ class CompiledStep:
             self._module, update_rule(optimiser, training), kind, device, training.clip
         )
         self._plain: _Whole = whole
+        # fullgraph: what cannot be traced is refused with a sentence, and not run in pieces
         self._compiled: _Whole = torch.compile(_alone(whole), dynamic=False, fullgraph=True)
         self._tried = False
 
     def __call__(self, batch: Batch, phase: Phase) -> list[Tensor]:
-        """See `Step`."""
+        """See `FitStep`."""
         if phase != self._phase:
             self._optimiser.advance(phase)
             self._knobs[0].fill_(phase.share)
@@ -68,6 +70,7 @@ class CompiledStep:
             self._phase = phase
         if not self._moments:
             self._prepare(batch)
+        # another shape would be compiled for itself, for one step an epoch
         if rows_of(batch) != self._training.batch_size:
             return self._plain(self._weights, self._moments, batch, self._knobs)
         if self._tried:
@@ -106,7 +109,7 @@ _INSIDE = "model."
 
 def _whole_step(
     module: nn.Module,
-    update: Update,
+    update: UpdateRule,
     kind: torch.dtype | None,
     device: torch.device,
     clip: float,
@@ -114,6 +117,7 @@ def _whole_step(
     def score(weights: _Weights, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         with autocast(kind, device):
             losses = list(functional_call(module, weights, (batch,)).values())
+        # the plain mean: a balancer would need gradients of each
         return torch.stack(losses).mean(), losses
 
     def step(weights: _Weights, moments: Moments, batch: Batch, knobs: Knobs) -> list[Tensor]:
@@ -138,5 +142,6 @@ def _alone(function: FunctionType) -> _Whole:
 
 def _clipped(gradients: Mapping[str, Tensor], clip: float) -> dict[str, Tensor]:
     norm = torch.stack([value.square().sum() for value in gradients.values()]).sum().sqrt()
+    # as torch.nn.utils.clip_grad_norm_ has it, to its small constant
     share = (clip / (norm + 1e-6)).clamp(max=1.0)
     return {name: value * share for name, value in gradients.items()}

@@ -53,6 +53,7 @@ def evaluate(
     names: tuple[str, ...] = ()
     total: Tensor | None = None
     rows = 0
+    # seeded: a goal that draws is the same every epoch, and the run draws what it would have
     with modes_kept(model), seeded(0), torch.no_grad(), autocast(kind, device):
         model.eval()
         for batch in source.batches(batch_size):
@@ -60,6 +61,7 @@ def evaluate(
             here = names_of(found, graph=False)
             if total is not None and here != names:
                 raise InputError(f"goals: expected {names} in every batch, found {here}")
+            # float64 on the device: sums of many rows, and no wait for them
             values = torch.stack([found[name] for name in here]).double() * rows_of(batch)
             names, total = here, values if total is None else total + values
             rows += rows_of(batch)

@@ -15,7 +15,6 @@ from counterpoint.recipe import Training
 from counterpoint.seeding import derive, seeded
 from counterpoint.storage import write_file
 from counterpoint.train.balance_log import choose_recorder
-from counterpoint.train.curve import draw_curve
 from counterpoint.train.evaluate import device_of, modes_kept
 from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups
@@ -29,6 +28,7 @@ __all__ = ["RateCurve", "find_rate"]
 
 _REACH = 3  # points on each side that are averaged
 _BURST = 4.0  # a loss this many times the first, or the best, ends the run
+_WIDTH, _HEIGHT, _MARGIN = 640, 360, 48  # of the figure
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RateCurve:
 
     def svg(self) -> str:
         """The curve as an SVG figure, with the suggestion marked."""
-        return draw_curve(self.rates, self.losses, self.smooth, self.suggestion)
+        return _draw(self.rates, self.losses, self.smooth, self.suggestion)
 
     def draw(self, path: Path) -> None:
         """Write the figure to a file."""
@@ -133,6 +133,7 @@ def _suggest(rates: Sequence[float], smooth: Sequence[float]) -> float:
     if not slopes or min(slopes) >= 0:
         return rates[0]
     steepest = min(range(len(slopes)), key=slopes.__getitem__)
+    # a tenth: at the lowest point the rate is already about to burst
     return max(rates[0], min(rates[steepest], rates[lowest] / 10.0))
 
 
@@ -145,9 +146,11 @@ def _bursts(values: Sequence[float], found: Sequence[Sequence[float]]) -> bool:
     score = math.fsum(values) / len(values)
     if not math.isfinite(score):
         return True
+    # before that there are no averages to compare with
     if len(found) < 2 * _REACH:
         return False
     before = [math.fsum(row) / len(row) for row in found]
+    # relative to how far the loss has fallen: its zero means nothing
     start, best = _around(before, 0), min(_around(before, place) for place in range(len(before)))
     return score - best > _BURST * max(abs(start - best), abs(start) / 4.0)
 
@@ -155,6 +158,7 @@ def _bursts(values: Sequence[float], found: Sequence[Sequence[float]]) -> bool:
 def _endless(source: Source, training: Training, device: torch.device) -> Iterator[Batch]:
     epoch = 0
     while True:
+        # the order of `fit`, so the curve is that of its first epochs
         seed = derive(training.seed, 1, epoch)
         for batch in source.batches(training.batch_size, seed=seed):
             yield to_device(batch, device)
@@ -171,3 +175,54 @@ def _as_it_was(model: nn.Module) -> Generator[None, None, None]:
         put(model, before)
         for parameter, gradient in gradients:
             parameter.grad = gradient
+
+
+def _draw(
+    rates: Sequence[float], losses: Sequence[float], smooth: Sequence[float], mark: float
+) -> str:
+    """Points for the losses, a line for their averages, a vertical line at the suggestion.
+
+    Args:
+        rates: positive, ascending; drawn on a logarithmic axis.
+        losses: one for each rate; the axis spans the averages, so that a burst does not flatten it.
+        smooth: averages of the losses.
+        mark: the suggested rate.
+    """
+    left, right = math.log10(rates[0]), math.log10(rates[-1])
+    # of the averages, so one burst does not flatten the rest
+    low, high = min(smooth), max(smooth)
+
+    def x(rate: float) -> float:
+        share = (math.log10(rate) - left) / ((right - left) or 1.0)
+        return _MARGIN + share * (_WIDTH - 2 * _MARGIN)
+
+    def y(loss: float) -> float:
+        share = min(max((loss - low) / ((high - low) or 1.0), 0.0), 1.0)
+        return _HEIGHT - _MARGIN - share * (_HEIGHT - 2 * _MARGIN)
+
+    def text(at: float, height: float, words: str, anchor: str = "middle") -> str:
+        return f'<text x="{at:.1f}" y="{height:.1f}" text-anchor="{anchor}">{words}</text>'
+
+    line = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(rates, smooth, strict=True))
+    points = "".join(
+        f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="1.5" fill="currentColor" opacity="0.35"/>'
+        for a, b in zip(rates, losses, strict=True)
+    )
+    bottom, at = _HEIGHT - _MARGIN, x(mark)
+    ticks = "".join(
+        text(x(10.0**power), bottom + 18, f"1e{power}")
+        for power in range(math.ceil(left), math.floor(right) + 1)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'
+        ' font-family="sans-serif" font-size="12" fill="currentColor">'
+        f"<title>Loss against learning rate; suggestion {mark:.2g}</title>"
+        f'<path d="M{_MARGIN},{_MARGIN}V{bottom}H{_WIDTH - _MARGIN}" fill="none"'
+        ' stroke="currentColor" opacity="0.5"/>'
+        f'{points}<polyline points="{line}" fill="none" stroke="#2a6fdb" stroke-width="2"/>'
+        f'<path d="M{at:.1f},{_MARGIN}V{bottom}" stroke="#d9822b" stroke-dasharray="4 3"/>'
+        f"{text(at, _MARGIN - 8, f'{mark:.2g}')}{ticks}"
+        f"{text(_WIDTH / 2, _HEIGHT - 10, 'learning rate')}"
+        f"{text(_MARGIN - 6, y(high) + 4, f'{high:.3g}', 'end')}"
+        f"{text(_MARGIN - 6, y(low) + 4, f'{low:.3g}', 'end')}</svg>\n"
+    )

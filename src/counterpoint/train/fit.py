@@ -1,10 +1,9 @@
 """Train a model: put the parts together, run, and clean up."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from torch import nn
@@ -22,7 +21,7 @@ from counterpoint.train.folder import RunFolder
 from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups
 from counterpoint.train.optimiser import Optimiser
-from counterpoint.train.outcome import Fit, Status
+from counterpoint.train.outcome import Fit, FitEnding
 from counterpoint.train.progress import Reporter, reporter
 from counterpoint.train.run import Parts, Run
 from counterpoint.train.signals import Interruption
@@ -95,7 +94,7 @@ def fit(
                 whole["balancer"] = balancer.describe()
             place = stack.enter_context(RunFolder(folder, whole, disk))
         steps = -(-source.rows // training.batch_size) * training.epochs
-        report = stack.enter_context(_Notes(reporter(progress, training.epochs, steps)))
+        report = stack.enter_context(closing(_Notes(reporter(progress, training.epochs, steps))))
         stack.enter_context(modes_kept(model))
         stack.enter_context(frozen(model, split.frozen))
         stack.enter_context(seeded(training.seed))
@@ -126,7 +125,7 @@ def fit(
         run = Run(parts)
         _begin(run, place, report)
         status = run.go()
-        if status is Status.INTERRUPTED:
+        if status is FitEnding.INTERRUPTED:
             report.note(_farewell(run, command))
         elif run.best.epoch is not None:
             put(model, run.best.weights)
@@ -149,19 +148,7 @@ class _Notes:
     def __init__(self, inner: Reporter) -> None:
         self.notes: list[str] = []
         self._inner = inner
-        self.step, self.row = inner.step, inner.row
-
-    def __enter__(self) -> "_Notes":
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
+        self.step, self.row, self.close = inner.step, inner.row, inner.close
 
     def note(self, text: str) -> None:
         """Remember and pass on."""

@@ -10,7 +10,8 @@ Layout::
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -27,11 +28,70 @@ from counterpoint.storage import (
     write_file,
     write_folder,
 )
-from counterpoint.train.log import Log
 
-__all__ = ["RunFolder"]
+__all__ = ["Log", "RunFolder"]
 
 _KIND, _SCHEMA, _KEPT = "checkpoint", 1, 2
+
+
+class Log:
+    """An append-only file of JSON lines.
+
+    Args:
+        path: the file; created when missing.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("ab")
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def append(self, line: Mapping[str, JSONValue]) -> None:
+        """Write one line; it is in the file, whole, when this returns."""
+        content = json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n"
+        try:
+            self._file.write(content.encode())
+            self._file.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def settle(self) -> int:
+        """Flush to the disk; the length in bytes."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
+        return os.fstat(self._file.fileno()).st_size
+
+    def cut(self, size: int, epochs: Iterable[Mapping[str, JSONValue]]) -> bool:
+        """Drop what was written after a checkpoint.
+
+        Args:
+            size: the log's length when the checkpoint was written.
+            epochs: the lines of the epochs, for a log that has lost some.
+
+        Returns:
+            False if the log was shorter than that, and was written anew from `epochs`.
+        """
+        if os.fstat(self._file.fileno()).st_size >= size:
+            self._file.truncate(size)
+            return True
+        self._file.truncate(0)
+        for line in epochs:
+            self.append(line)
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _refused(self, error: OSError) -> InputError:
+        return InputError(f"{self._path}: could not be written ({error.strerror})")
 
 
 class RunFolder:
@@ -50,6 +110,7 @@ class RunFolder:
     def __init__(self, path: Path, recipe: Mapping[str, JSONValue], disk: FileSystem) -> None:
         self.path = path
         self._disk = disk
+        # through JSON, since tuples read back as lists
         self._recipe = json.loads(json.dumps(recipe))
         self.digest = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).hexdigest()
         self._checkpoints = path / "checkpoints"
@@ -63,6 +124,7 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         self._lock.__enter__()
         try:
+            # a process that was killed may have left folders half-written
             sweep(self.path, disk=self._disk)
             sweep(self._checkpoints, disk=self._disk)
             self._agree()
@@ -107,6 +169,7 @@ class RunFolder:
             overwrite=True,
             disk=self._disk,
         )
+        # two: if the newest turns out damaged there is one before it
         for old in self._list()[:-_KEPT]:
             self._disk.remove(old)
 
@@ -130,6 +193,7 @@ class RunFolder:
                 continue
             for old in damaged:
                 self._disk.remove(old)
+            # only once a whole one is found: until then nothing is thrown away
             return found, [f"{note}; going back to {path.name}" for note in notes]
         if notes:
             raise InputError(

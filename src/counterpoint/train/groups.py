@@ -70,6 +70,7 @@ def groups(
     made: list[Group] = []
     for pattern, rate in (rates or {}).items():
         matched = select(model, pattern)
+        # `left` shrinks: the first pattern that matches has the parameter
         names = tuple(name for name in left if name in matched)
         left = [name for name in left if name not in matched]
         group = rate if isinstance(rate, Group) else Group((), rate)

@@ -10,6 +10,7 @@ from counterpoint.train.outcome import NonFiniteError
 
 __all__ = ["Meter", "averages"]
 
+# few enough that an epoch notices NaN early, many enough that waits for the device vanish
 _EVERY = 128
 
 
@@ -64,6 +65,7 @@ class Meter:
         values = self._table()
         if not torch.isfinite(values).all():
             raise _blame(values, names, epoch, step - len(self._rows))
+        # a short last batch counts by its rows
         weights = torch.tensor(self._rows, dtype=torch.float64)
         sums = (weights.unsqueeze(1) * values).sum(0).tolist()
         self._epoch = _add(self._epoch, sums)
@@ -110,6 +112,7 @@ class Meter:
         self._epoch_rows, self._line_rows = int(epoch_rows), int(line_rows)
 
     def _table(self) -> Tensor:
+        # one copy to the host for all steps since the last fold
         flat = torch.stack([value for values in self._values for value in values])
         return flat.to("cpu", torch.float64).view(len(self._values), -1)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from counterpoint.recipe import Training
 from counterpoint.train.optimiser import Optimiser
 
-__all__ = ["Knobs", "Moments", "Update", "moments_of", "update_rule"]
+__all__ = ["Knobs", "Moments", "UpdateRule", "moments_of", "update_rule"]
 
 Moments: TypeAlias = dict[str, dict[str, Tensor]]
 """Name of a weight -> its moments; Adam's count of steps is one tensor for all."""
@@ -21,7 +21,7 @@ Moments: TypeAlias = dict[str, dict[str, Tensor]]
 Knobs: TypeAlias = tuple[Tensor, Tensor]
 """Share of the highest rate, and momentum: scalars that change without compiling again."""
 
-Update: TypeAlias = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Moments, Knobs], None]
+UpdateRule: TypeAlias = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Moments, Knobs], None]
 """Changes weights and moments in place, from gradients."""
 
 _BETA2, _EPSILON = 0.999, 1e-8
@@ -34,6 +34,7 @@ def moments_of(optimiser: Optimiser, weights: Mapping[str, Tensor]) -> Moments:
         optimiser: holds the moments.
         weights: the weights under the names that the step uses, in the optimiser's order.
     """
+    # one for all: torch counts for each parameter, which the graph would read one by one
     count = torch.zeros((), device=optimiser.parameters[0].device)
     found: Moments = {}
     adam = "betas" in optimiser.torch.defaults
@@ -52,7 +53,7 @@ def moments_of(optimiser: Optimiser, weights: Mapping[str, Tensor]) -> Moments:
     return found
 
 
-def update_rule(optimiser: Optimiser, training: Training) -> Update:
+def update_rule(optimiser: Optimiser, training: Training) -> UpdateRule:
     """The rule of the optimiser that a `Training` names."""
     rates, decays = _constants(optimiser)
     if training.optimiser == "sgd":
@@ -65,6 +66,7 @@ def _share_count(optimiser: Optimiser, found: Moments) -> None:
     for moments, parameter in zip(found.values(), optimiser.parameters, strict=True):
         moments.pop("step")
         optimiser.torch.state[parameter]["step"] = count
+    # no parameter can be called so
     found[""] = {"step": count}
 
 
@@ -77,7 +79,7 @@ def _constants(optimiser: Optimiser) -> tuple[list[float], list[float]]:
     return rates, decays
 
 
-def _adam(rates: list[float], decays: list[float], *, decoupled: bool) -> Update:
+def _adam(rates: list[float], decays: list[float], *, decoupled: bool) -> UpdateRule:
     def update(
         weights: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],
@@ -92,18 +94,20 @@ def _adam(rates: list[float], decays: list[float], *, decoupled: bool) -> Update
         for (name, weight), peak, decay in zip(weights.items(), rates, decays, strict=True):
             gradient, rate = gradients[name], share * peak
             if decay and decoupled:
+                # before the step, as torch has it (Loshchilov & Hutter 2019, algorithm 2)
                 weight.mul_(1.0 - rate * decay)
             elif decay:
                 gradient = gradient + decay * weight
             mean, square = moments[name]["exp_avg"], moments[name]["exp_avg_sq"]
             mean.mul_(beta).add_(gradient * (1.0 - beta))
             square.mul_(_BETA2).add_(gradient.square() * (1.0 - _BETA2))
+            # Kingma & Ba 2015, algorithm 1, epsilon outside the root as torch has it
             weight.sub_((rate / first) * mean / (square.sqrt() / second + _EPSILON))
 
     return update
 
 
-def _sgd(rates: list[float], decays: list[float]) -> Update:
+def _sgd(rates: list[float], decays: list[float]) -> UpdateRule:
     def update(
         weights: Mapping[str, Tensor],
         gradients: Mapping[str, Tensor],

@@ -54,6 +54,7 @@ class Optimiser:
             "lr": rate,
             "peak": rate,
             "decay": decay,
+            # torch adds it to the gradient of SGD; here it is `decay`
             "weight_decay": 0.0 if training.optimiser == "sgd" else decay,
         }
 
@@ -97,13 +98,16 @@ class Optimiser:
             name, _, moment = key.rpartition("/")
             packed.setdefault(places[name], {})[moment] = value
         groups = self.torch.state_dict()["param_groups"]
+        # torch casts moments to the type and device of their parameters
         self.torch.load_state_dict({"state": packed, "param_groups": groups})
+        # load_state_dict has put the stored rates in place
         self._phase = None
 
 
 def _build(
     sets: list[dict[str, Any]], parameters: list[nn.Parameter], training: Training
 ) -> torch.optim.Optimizer:
+    # torch has fused kernels for real numbers, and on these devices
     fused = all(value.is_floating_point() for value in parameters) and all(
         value.device.type in ("cpu", "cuda") for value in parameters
     )

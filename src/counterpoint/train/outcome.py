@@ -1,36 +1,22 @@
 """What a training run comes back with."""
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TypedDict
 
-from counterpoint.errors import InputError
+from counterpoint.errors import Ending, InputError
 from counterpoint.train.balance_log import BalanceLog
 
-__all__ = ["Fit", "NonFiniteError", "Row", "Status"]
+__all__ = ["Fit", "FitEnding", "NonFiniteError", "Row"]
 
 
-class Status(Enum):
-    """How a run ended; `sentence` says it in words."""
+class FitEnding(Ending):
+    """How a run of `fit` ended."""
 
-    FINISHED = "finished"
-    EARLY = "early"
-    STOPPED = "stopped"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def sentence(self) -> str:
-        """What happened, for a person."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    Status.FINISHED: "all epochs were run",
-    Status.EARLY: "the validation score stopped improving",
-    Status.STOPPED: "a callback asked to stop",
-    Status.INTERRUPTED: "a signal asked to stop; the run can go on from where it is",
-}
+    FINISHED = "all epochs were run"
+    EARLY = "the validation score stopped improving"
+    STOPPED = "a callback asked to stop"
+    INTERRUPTED = "a signal asked to stop; the run can go on from where it is"
 
 
 class Row(TypedDict):
@@ -74,7 +60,7 @@ class Fit:
     """
 
     history: tuple[Row, ...]
-    status: Status
+    status: FitEnding
     best_epoch: int | None
     step: int
     seconds: float

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 from counterpoint.train.outcome import Row
@@ -12,20 +11,7 @@ __all__ = ["Bar", "Lines", "Reporter", "Silent", "reporter"]
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Told of steps, epochs and remarks; opened and closed as a context."""
-
-    def __enter__(self) -> object:
-        """Begin."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End, however the run ended."""
-        ...
+    """Told of steps, epochs and remarks, from its making until it is closed."""
 
     def step(self, step: int) -> None:
         """So many steps are done."""
@@ -37,6 +23,10 @@ class Reporter(Protocol):
 
     def note(self, text: str) -> None:
         """Something a person should know."""
+        ...
+
+    def close(self) -> None:
+        """The run has ended, however it did."""
         ...
 
 
@@ -56,17 +46,6 @@ class Stream(Protocol):
 class Silent:
     """Says nothing."""
 
-    def __enter__(self) -> "Silent":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
     def step(self, step: int) -> None:
         """Nothing."""
 
@@ -74,6 +53,9 @@ class Silent:
         """Nothing."""
 
     def note(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
         """Nothing."""
 
 
@@ -87,23 +69,13 @@ class Lines:
         self._epochs, self._stream, self._label, self._every = epochs, stream, label, every
         self._last = -every
 
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
     def step(self, step: int) -> None:
         """Nothing: a file has no use for a moving bar."""
 
     def row(self, row: Row, best: int | None) -> None:
         """One line, when it is time for one."""
         now = time.monotonic()
+        # the first says that it runs, the last what came of it
         if row["epoch"] in (1, self._epochs) or now - self._last >= self._every:
             self._last = now
             self.note(_line(row, best, self._epochs, self._label))
@@ -112,6 +84,9 @@ class Lines:
         """One line."""
         self._stream.write(f"{text}\n")
         self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing: the stream is the caller's."""
 
 
 class Bar:
@@ -130,22 +105,12 @@ class Bar:
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task(label or "training", total=total)
         self._epochs, self._shown, self._label = epochs, 0.0, label
-
-    def __enter__(self) -> "Bar":
         self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def step(self, step: int) -> None:
         """Move the bar, at most ten times a second."""
         now = time.monotonic()
+        # drawing costs more than a step of a small network
         if now - self._shown > 0.1:
             self._shown = now
             self._bar.update(self._task, completed=step)
@@ -157,7 +122,12 @@ class Bar:
 
     def note(self, text: str) -> None:
         """A line above the bar."""
+        # no markup: a remark may hold brackets, which rich would take for its own
         self._bar.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
 
 
 def reporter(wanted: bool | str, epochs: int, total: int) -> Reporter:

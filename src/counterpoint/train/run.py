@@ -20,12 +20,12 @@ from counterpoint.train.evaluate import evaluate
 from counterpoint.train.folder import RunFolder
 from counterpoint.train.meter import Meter
 from counterpoint.train.optimiser import Optimiser
-from counterpoint.train.outcome import NonFiniteError, Row, Status
+from counterpoint.train.outcome import FitEnding, NonFiniteError, Row
 from counterpoint.train.progress import Reporter
 from counterpoint.train.schedule import schedule
 from counterpoint.train.signals import Interruption
 from counterpoint.train.source import Source, rows_of, to_device
-from counterpoint.train.step import Step
+from counterpoint.train.step import FitStep
 from counterpoint.train.weights import Best, contents, first_bad, put
 
 __all__ = ["Parts", "Run"]
@@ -43,7 +43,7 @@ class Parts:
     validation: Source | None
     training: Training
     optimiser: Optimiser
-    step: Step
+    step: FitStep
     report: Reporter
     asked: Interruption
     place: RunFolder | None = None
@@ -60,7 +60,7 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list[Row])
-    status: Status | None = None
+    status: FitEnding | None = None
 
 
 class Run:
@@ -77,11 +77,12 @@ class Run:
         self.best = Best(training.patience)
         self._meter = Meter(training.log_every)
         self._device = parts.optimiser.parameters[0].device
+        # whole steps of an epoch, the last one of fewer rows included
         self._steps = -(-parts.source.rows // training.batch_size)
         self._phase = schedule(training, self._steps * training.epochs)
         self._began = self._saved = time.monotonic()
 
-    def go(self) -> Status:
+    def go(self) -> FitEnding:
         """Run to the end, or until something asks to stop."""
         status = self.at.status
         while status is None:
@@ -93,13 +94,15 @@ class Run:
         """Time of training so far, over all restarts."""
         return self.at.seconds + time.monotonic() - self._began
 
-    def _batches(self) -> Status | None:
+    def _batches(self) -> FitEnding | None:
         parts, at, meter = self.parts, self.at, self._meter
         step, phase, device, report = parts.step, self._phase, self._device, parts.report
+        # a function of the epoch alone: a resumed run needs no position of the shuffle
         seed = derive(parts.training.seed, _ORDER, at.epoch)
         parts.model.train()
         for batch in parts.source.batches(parts.training.batch_size, seed=seed, start=at.batch):
             batch = to_device(batch, device)
+            # by the steps done so far, so a resumed run meets the same rate
             values = step(batch, phase(at.step))
             at.step += 1
             at.batch += 1
@@ -108,10 +111,11 @@ class Run:
                 self._fold()
             report.step(at.step)
             if parts.callbacks and self._tell_step(values):
-                return self._stop(Status.STOPPED)
+                return self._stop(FitEnding.STOPPED)
+            # between steps only: weights and moments belong together
             if parts.asked.signal:
                 self.save()
-                return Status.INTERRUPTED
+                return FitEnding.INTERRUPTED
             if self._due():
                 self.save()
         return None
@@ -123,7 +127,7 @@ class Run:
             self._log({"event": "steps", **self._where(), "train": self._meter.line()})
             self._log_balance()
 
-    def _end_of_epoch(self) -> Status | None:
+    def _end_of_epoch(self) -> FitEnding | None:
         parts, at = self.parts, self.at
         self._meter.fold(parts.step.names, at.epoch + 1, at.step)
         where = self._where()
@@ -143,16 +147,17 @@ class Run:
         asked = [callback.epoch_end(self._moment({}, row)) for callback in parts.callbacks]
         return self._ended(any(asked))
 
-    def _ended(self, asked: bool) -> Status | None:
+    def _ended(self, asked: bool) -> FitEnding | None:
         if self.at.epoch == self.parts.training.epochs:
-            return self._stop(Status.FINISHED)
+            return self._stop(FitEnding.FINISHED)
         if asked:
-            return self._stop(Status.STOPPED)
+            return self._stop(FitEnding.STOPPED)
         if self.best.exhausted(self.at.epoch):
-            return self._stop(Status.EARLY)
+            return self._stop(FitEnding.EARLY)
         if self.parts.asked.signal:
             self.save()
-            return Status.INTERRUPTED
+            return FitEnding.INTERRUPTED
+        # short epochs would otherwise spend their time writing
         if self.parts.place is not None and time.monotonic() - self._saved > 1.0:
             self.save()
         return None
@@ -161,11 +166,13 @@ class Run:
         parts = self.parts
         if parts.validation is None:
             return None
+        # without gradients more rows fit; the result does not depend on it
         size = max(parts.training.batch_size, 4096)
         found = evaluate(
             parts.model, parts.goals, parts.validation, size, precision=parts.training.precision
         )
         for name, value in found.items():
+            # x - x is 0 for finite x alone; the score would hide which goal it was
             if name != "score" and not value - value == 0.0:
                 raise NonFiniteError(
                     f"goal {name!r}: not finite ({value}) on the validation rows after epoch"
@@ -174,7 +181,7 @@ class Run:
         self.best.see(self.at.epoch + 1, found["score"], parts.model)
         return found
 
-    def _stop(self, status: Status) -> Status:
+    def _stop(self, status: FitEnding) -> FitEnding:
         self.at.status = status
         self.save()
         return status
@@ -233,7 +240,7 @@ class Run:
             "batch": at.batch,
             "step": at.step,
             "seconds": self.seconds,
-            "status": None if at.status is None else at.status.value,
+            "status": None if at.status is None else at.status.word,
             "history": at.history,
             "best": None if self.best.epoch is None else [self.best.epoch, self.best.score],
             "goals": list(parts.step.names),
@@ -241,6 +248,7 @@ class Run:
             "threads": torch.get_num_threads(),
             "device": self._device.type,
         }
+        # everything in one folder that is renamed when whole, so no parts of two steps can meet
         parts.place.save(at.step, self._tensors(), state)
         self._saved = time.monotonic()
 
@@ -276,8 +284,11 @@ class Run:
             self.best.weights = {name: value.to(self._device) for name, value in best.items()}
         at.epoch, at.batch, at.step = data["epoch"], data["batch"], data["step"]
         at.seconds, at.history = data["seconds"], data["history"]
-        at.status = None if data["status"] is None else Status(data["status"])
+        # the word, which stays when a sentence is put better
+        at.status = None if data["status"] is None else FitEnding.of(data["status"])
+        # bits of a sum depend on how many threads share it
         torch.set_num_threads(data["threads"])
+        # last: nothing after it may draw
         self._restore_generators(tensors["generators"])
         return data["log"]
 

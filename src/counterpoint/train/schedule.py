@@ -48,11 +48,13 @@ def schedule(training: Training, total: int) -> Schedule:
     """
     if training.schedule == "one-cycle":
         return _one_cycle(training, total)
+    # a whole number of steps, so the peak is reached exactly
     rise = round((training.warmup or 0.0) * total)
     falls = training.schedule == "cosine"
 
     def phase(step: int) -> Phase:
         if step < rise:
+            # from 1 / rise: a step at rate 0 would be none
             return Phase((step + 1) / rise, training.momentum)
         share = _cosine(1.0, 0.0, (step - rise) / (total - rise)) if falls else 1.0
         return Phase(share, training.momentum)
@@ -62,6 +64,7 @@ def schedule(training: Training, total: int) -> Schedule:
 
 def _one_cycle(training: Training, total: int) -> Schedule:
     warmup = 0.3 if training.warmup is None else training.warmup
+    # torch counts its phases so (`OneCycleLR`), fractions of a step included
     top, last = warmup * total - 1.0, total - 1.0
     moves = training.momentum > 0.0
 

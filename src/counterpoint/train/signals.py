@@ -30,6 +30,7 @@ class Interruption:
     def __init__(self, *, wanted: bool, heard: Callable[[], None]) -> None:
         self.signal = 0
         self._heard = heard
+        # signal.signal refuses elsewhere
         self._wanted = wanted and threading.current_thread() is threading.main_thread()
         self._previous: dict[int, Any] = {}
 
@@ -56,4 +57,5 @@ class Interruption:
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
         else:
+            # what a shell reports of a process that a signal ended
             raise SystemExit(128 + number)

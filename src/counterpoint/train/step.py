@@ -15,11 +15,11 @@ from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
 from counterpoint.train.source import Batch, rows_of
 
-__all__ = ["EagerStep", "Step", "autocast", "names_of", "precision_of"]
+__all__ = ["EagerStep", "FitStep", "autocast", "names_of", "precision_of"]
 
 
 @runtime_checkable
-class Step(Protocol):
+class FitStep(Protocol):
     """What `fit` does with a batch.
 
     Attributes:
@@ -64,14 +64,17 @@ class EagerStep:
         self._recorder = recorder
         self._clip, self._parts = training.clip, training.accumulate
         kind = precision_of(training.precision, device)
+        # made once for all steps: a context of autocast may be entered again
         self._cast = None if kind is None else autocast(kind, device)
+        # float16 alone needs it: its smallest normal number is 6e-5 (Micikevicius et al. 2018)
         self._scaler = torch.amp.GradScaler(device.type) if kind == torch.float16 else None
 
     def __call__(self, batch: Batch, phase: Phase) -> list[Tensor]:
-        """See `Step`."""
+        """See `FitStep`."""
         optimiser = self._optimiser
         optimiser.advance(phase)
         for parameter in optimiser.parameters:
+            # None and not zero: unused parameters must not decay or move by their moments
             parameter.grad = None
         values = self._gradient(batch)
         if self._scaler is None:
@@ -145,8 +148,10 @@ class EagerStep:
 
     def _backward(self, batch: Batch, share: float = 1.0) -> list[Tensor]:
         losses = self._losses(self._model, batch)
+        # no stack for one goal: a node less in every graph
         score = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
         if share != 1.0:
+            # of the loss and not of the gradient, so that parts add up in .grad by themselves
             score = score * share
         if self._scaler is not None:
             score = self._scaler.scale(score)
@@ -158,6 +163,7 @@ class EagerStep:
         total: list[Tensor] = []
         for part in _parts(batch, self._parts):
             share = rows_of(part) / rows
+            # sum_m (B_m / B) L_m is L of the whole batch for a mean over rows
             values = [value * share for value in self._backward(part, share)]
             total = [a + b for a, b in zip(total, values, strict=True)] if total else values
         return total
@@ -172,9 +178,11 @@ class EagerStep:
     def _scaled_update(self, scaler: torch.amp.GradScaler) -> None:
         optimiser = self._optimiser
         if self._clip > 0:
+            # the limit is meant for the true gradient
             scaler.unscale_(optimiser.torch)
             nn.utils.clip_grad_norm_(optimiser.parameters, self._clip)
         optimiser.decay()
+        # leaves the weights alone where a gradient overflowed
         scaler.step(optimiser.torch)
         scaler.update()
 
@@ -185,6 +193,7 @@ def _parts(batch: Batch, parts: int) -> Iterator[Batch]:
         yield batch
         return
     rows = rows_of(batch)
+    # rounded up, so there are never more parts than were asked for
     size = -(-rows // parts)
     for low in range(0, rows, size):
         yield {name: value[low : low + size] for name, value in batch.items()}

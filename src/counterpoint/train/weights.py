@@ -29,6 +29,7 @@ class Best:
 
     def see(self, epoch: int, score: float, model: nn.Module) -> None:
         """Keep the weights if the score is lower than every one before."""
+        # strictly: of equal epochs the first, which NaN never beats
         if score < self.score:
             self.epoch, self.score, self.weights = epoch, score, snapshot(model)
 
@@ -84,4 +85,5 @@ def frozen(model: nn.Module, names: Sequence[str]) -> Generator[None, None, None
         for parameter in changed:
             parameter.requires_grad_(True)
         for parameter in parameters.values():
+            # a gradient of ours must not enter a step of the caller
             parameter.grad = None

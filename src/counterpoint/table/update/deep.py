@@ -16,7 +16,7 @@ from counterpoint.table.fit import Context, Interrupted, member_folder
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.masked import Masked
 from counterpoint.table.prepare import Prepared
-from counterpoint.train import Status, evaluate, fit
+from counterpoint.train import FitEnding, evaluate, fit
 
 __all__ = ["Lessons", "train_deep"]
 
@@ -100,7 +100,7 @@ def train_deep(
         command=context.command or None,
         progress=context.progress and f"network {place + 1} of {recipe.network.members}",
     )
-    if course.status is Status.INTERRUPTED:
+    if course.status is FitEnding.INTERRUPTED:
         raise Interrupted(course.signal)
     before, after = (evaluate(m, goals, validation)["score"] for m in (network, trained))
     return trained.eval() if after < before else network

@@ -93,16 +93,19 @@ def flattened(
         parameters: those of its parameters that are minimised over.
     """
     with ExitStack() as stack:
+        # a float16 parameter could not hold what float64 finds beyond 65,504
         greatest = min(torch.finfo(value.dtype).max for value in parameters.values())
         for parameter in named(model).values():
             stack.callback(_restore, parameter, parameter.data, parameter.grad)
             stack.callback(parameter.requires_grad_, parameter.requires_grad)
             parameter.grad = None
+            # .data: the Parameter object stays, which goals and optimisers hold
             parameter.data = _double(parameter.data)
         for module in model.modules():
             for name, buffer in list(module.named_buffers(recurse=False)):
                 stack.callback(setattr, module, name, buffer)
                 stack.callback(setattr, buffer, "data", buffer.data)
+                # a clone even in float64: batch normalisation would move the caller's
                 buffer.data = _double(buffer.data).clone()
         flat = Flat(parameters, greatest)
         inside = {id(value) for value in parameters.values()}

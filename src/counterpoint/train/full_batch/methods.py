@@ -1,27 +1,25 @@
-"""The methods by name: one row each. Ours are files beside this one, the others scipy's."""
+"""The methods by name: one row each; ours, scipy's, and Adam of torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from scipy import optimize
 
 from counterpoint.errors import InputError, nearest
-from counterpoint.train.full_batch.adam import adam
-from counterpoint.train.full_batch.bfgs import bfgs
-from counterpoint.train.full_batch.newton import newton
+from counterpoint.train.full_batch.line_search import bfgs, newton, steepest_descent
 from counterpoint.train.full_batch.objective import Objective, Point
-from counterpoint.train.full_batch.outcome import Ending
-from counterpoint.train.full_batch.steepest import steepest_descent
-from counterpoint.train.full_batch.watch import Watch
+from counterpoint.train.full_batch.observer import IterateObserver
+from counterpoint.train.full_batch.outcome import MinimizeEnding
 
 __all__ = ["METHODS", "Method", "method_named"]
 
-Run: TypeAlias = Callable[[Objective, Watch, Point, float], Ending]
-"""(what to minimise, whom to tell, where to start, rate) -> why it ended, unless the watch did."""
+_Loop: TypeAlias = Callable[[Objective, IterateObserver, Point, float], MinimizeEnding]
+"""What to minimise, whom to tell, where to start and the rate -> why it ended of itself."""
 
-_NEVER = 2**31 - 1  # the watch ends the iterations, by one rule for all
+_NEVER = 2**31 - 1  # the observer ends the iterations, by one rule for all
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,13 @@ class Method:
         most: weights, where it holds a matrix of them; none means any number.
     """
 
-    run: Run
+    run: _Loop
     noise: bool = False
     most: int | None = None
 
 
 @dataclass(frozen=True)
-class Scipy:
+class _Scipy:
     """A method of `scipy.optimize.minimize`, its own rules for stopping put out of reach.
 
     Attributes:
@@ -53,7 +51,9 @@ class Scipy:
     options: Mapping[str, float] = field(default_factory=dict[str, float])
     second: str = "none"
 
-    def __call__(self, objective: Objective, watch: Watch, start: Point, rate: float) -> Ending:
+    def __call__(
+        self, objective: Objective, observe: IterateObserver, start: Point, rate: float
+    ) -> MinimizeEnding:
         """Run it; it comes back only where a search found nothing better."""
         del rate
 
@@ -69,22 +69,40 @@ class Scipy:
                 method=self.name,
                 hessp=objective.product if self.second == "products" else None,
                 hess=objective.hessian if self.second == "matrix" else None,
-                callback=watch,
+                callback=observe,
                 options={"maxiter": _NEVER, **self.options},
             )
-        return Ending.NO_DECREASE
+        # every other end is raised through scipy by the observer
+        return MinimizeEnding.NO_DECREASE
+
+
+def adam(
+    objective: Objective, observe: IterateObserver, start: Point, rate: float
+) -> MinimizeEnding:
+    """Adam as torch has it, at a constant rate (Kingma & Ba 2015)."""
+    # a copy: Adam changes it in place, and the objective remembers its points
+    weights = torch.from_numpy(start.where.copy())
+    optimiser = torch.optim.Adam([weights], lr=rate)
+    here = start
+    while True:
+        if not np.isfinite(here.gradient).all():
+            return MinimizeEnding.NON_FINITE
+        weights.grad = torch.from_numpy(here.gradient.copy())
+        optimiser.step()
+        here = objective.at(weights.numpy())
+        observe(here.where)
 
 
 METHODS: dict[str, Method] = {
     "steepest-descent": Method(steepest_descent),
     "newton": Method(newton, most=4_000),
-    "trust-exact": Method(Scipy("trust-exact", {"gtol": 0}, "matrix"), most=4_000),
+    "trust-exact": Method(_Scipy("trust-exact", {"gtol": 0}, "matrix"), most=4_000),
     "bfgs": Method(bfgs, most=10_000),
-    "l-bfgs": Method(Scipy("L-BFGS-B", {"gtol": 0, "ftol": 0, "maxls": 50, "maxfun": _NEVER})),
-    "cg": Method(Scipy("CG", {"gtol": 0})),
-    "newton-cg": Method(Scipy("Newton-CG", {"xtol": 0}, "products")),
-    "trust-ncg": Method(Scipy("trust-ncg", {"gtol": 0}, "products")),
-    "trust-krylov": Method(Scipy("trust-krylov", {"gtol": 0}, "products")),
+    "l-bfgs": Method(_Scipy("L-BFGS-B", {"gtol": 0, "ftol": 0, "maxls": 50, "maxfun": _NEVER})),
+    "cg": Method(_Scipy("CG", {"gtol": 0})),
+    "newton-cg": Method(_Scipy("Newton-CG", {"xtol": 0}, "products")),
+    "trust-ncg": Method(_Scipy("trust-ncg", {"gtol": 0}, "products")),
+    "trust-krylov": Method(_Scipy("trust-krylov", {"gtol": 0}, "products")),
     "adam": Method(adam, noise=True),
 }
 

@@ -15,10 +15,9 @@ from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.full_batch.flat import chosen, flattened
 from counterpoint.train.full_batch.methods import Method, method_named
 from counterpoint.train.full_batch.noise import changed, first_point
-from counterpoint.train.full_batch.objective import Objective, Point
-from counterpoint.train.full_batch.outcome import Ended, Ending, Minimum
-from counterpoint.train.full_batch.score import Score
-from counterpoint.train.full_batch.watch import Look, Watch
+from counterpoint.train.full_batch.objective import Objective, Point, Score
+from counterpoint.train.full_batch.observer import IterateObserver, Look
+from counterpoint.train.full_batch.outcome import Ended, MinimizeEnding, Minimum
 from counterpoint.train.progress import reporter
 from counterpoint.train.source import Batch, to_device
 
@@ -109,8 +108,8 @@ def minimize(
         objective = Objective(Score(model, goals, _double(batch, device), weights), flat)
         label = progress if isinstance(progress, str) else method
         report = reporter(progress and label, iterations, iterations)
-        stack.enter_context(report)
-        watch = Watch(
+        stack.callback(report.close)
+        observe = IterateObserver(
             objective,
             model,
             report,
@@ -120,29 +119,34 @@ def minimize(
         )
         with _best_put(objective):
             start = first_point(objective, flat.read(), noise_allowed=how.noise)
-            ending = _run(how, objective, watch, start, rate)
+            ending = _run(how, objective, observe, start, rate)
             best = start if objective.best is None else objective.best
             if best.slope <= tolerance:
-                ending = Ending.CONVERGED  # a line search may end there before its method looks
+                ending = (
+                    MinimizeEnding.CONVERGED
+                )  # a line search may end there before its method looks
+            # last, so that it outranks a convergence that was one of the draws
             if changed(objective):
-                ending = Ending.NOISY
+                ending = MinimizeEnding.NOISY
     return Minimum(
         method=method,
         status=ending,
         score=best.score,
         goals=best.goals,
         slope=best.slope,
-        iterations=watch.iterations,
+        iterations=observe.iterations,
         evaluations=objective.evaluations,
-        seconds=watch.seconds,
-        history=tuple(watch.history),
+        seconds=observe.seconds,
+        history=tuple(observe.history),
     )
 
 
-def _run(how: Method, objective: Objective, watch: Watch, start: Point, rate: float) -> Ending:
+def _run(
+    how: Method, objective: Objective, observe: IterateObserver, start: Point, rate: float
+) -> MinimizeEnding:
     try:
-        watch.start(start)
-        return how.run(objective, watch, start, rate)
+        observe.start(start)
+        return how.run(objective, observe, start, rate)
     except Ended as ended:
         return ended.ending
 

@@ -1,24 +1,27 @@
 """The score of a model as a function of one vector, with its derivatives; all scipy ever sees."""
 
+import math
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float64
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from counterpoint.curvature.gradients import gradients
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, nearest
+from counterpoint.goals import Goals
 from counterpoint.parameters import flatten
 from counterpoint.train.full_batch.flat import Flat
-from counterpoint.train.full_batch.outcome import Ended, Ending, Evaluations
-from counterpoint.train.full_batch.score import Score
+from counterpoint.train.full_batch.outcome import Ended, Evaluations, MinimizeEnding
+from counterpoint.train.source import Batch
+from counterpoint.train.step import names_of
 
-__all__ = ["Objective", "Point"]
+__all__ = ["Objective", "Point", "Score"]
 
 _TOGETHER = 32  # rows of a Hessian in one backward pass
 
@@ -48,6 +51,66 @@ class Point:
         return float(np.abs(self.gradient).max())
 
 
+class Score:
+    """Goals of one model and one batch, and their mean.
+
+    Args:
+        model: at whatever weights it has when asked.
+        goals: as in `fit`.
+        batch: all rows.
+        factors: goal -> factor; 1 for those not named.
+    """
+
+    def __init__(
+        self, model: nn.Module, goals: Goals, batch: Batch, factors: Mapping[str, float] | None
+    ) -> None:
+        self._model, self._goals, self._batch = model, goals, batch
+        self._named = factors
+        self._names: tuple[str, ...] = ()
+        self._factors: Tensor | None = None
+
+    def losses(self) -> dict[str, Tensor]:
+        """Every goal as a float64 scalar.
+
+        Raises:
+            InputError: they are not named scalars, not those of before, or lack a named factor.
+        """
+        found = self._goals(self._model, self._batch)
+        names = names_of(found, graph=False)
+        if not self._names:
+            self._factors = self._factors_of(names)
+            self._names = names
+        if names != self._names:
+            raise InputError(f"goals: expected {self._names} at every evaluation, found {names}")
+        return {name: found[name].double() for name in names}
+
+    def mean(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The mean of goals times factors.
+
+        Raises:
+            InputError: no goal depends on a parameter that asks for a gradient.
+        """
+        stacked = torch.stack(list(losses.values()))
+        if self._factors is not None:
+            stacked = stacked * self._factors.to(stacked.device)
+        if not stacked.requires_grad:
+            raise InputError(
+                f"goals: none of {', '.join(losses)} depends on the parameters chosen; choose"
+                " others, or look for .detach()"
+            )
+        return stacked.mean()
+
+    def _factors_of(self, names: tuple[str, ...]) -> Tensor | None:
+        if self._named is None:
+            return None
+        for name, factor in self._named.items():
+            if name not in names:
+                raise InputError(f"weights: no goal {name!r}{nearest(name, names)}")
+            if not math.isfinite(factor):
+                raise InputError(f"weights: {name!r} must be finite, found {factor}")
+        return torch.tensor([self._named.get(name, 1.0) for name in names], dtype=torch.float64)
+
+
 class Objective:
     """A score over a flat vector; remembers the best point of all it was asked for.
 
@@ -60,6 +123,7 @@ class Objective:
         self.best: Point | None = None
         self.noisy = False
         self._score, self._flat = score, flat
+        # scipy asks for score and gradient apart, and line searches come back
         self._recent = deque[Point](maxlen=4)
         self._graph: tuple[np.ndarray, Tensor] | None = None
         self._counts = {"gradients": 0, "products": 0, "hessians": 0}
@@ -81,6 +145,7 @@ class Objective:
                 return point
         point = self.fresh(where)
         if not point.finite and self.best is not None:
+            # scipy stops for good at the first infinity
             point = _wall(self.best, point)
         self.keep(point)
         return point
@@ -157,7 +222,8 @@ class Objective:
         blocks = [self._rows(first, start, min(start + _TOGETHER, len(where))) for start in starts]
         matrix = torch.cat(blocks).cpu().numpy()
         if not np.isfinite(matrix).all():
-            raise Ended(Ending.NON_FINITE)
+            raise Ended(MinimizeEnding.NON_FINITE)
+        # Cholesky and trust-exact read one triangle each
         return (matrix + matrix.T) / 2
 
     def _first(self, where: Float64[np.ndarray, " total"]) -> Tensor:
@@ -172,6 +238,7 @@ class Objective:
 
     def _rows(self, first: Tensor, start: int, stop: int) -> Tensor:
         directions = torch.zeros(stop - start, len(first), dtype=first.dtype, device=first.device)
+        # unit vectors: each gives a row of the matrix by one backward pass
         directions[torch.arange(stop - start), torch.arange(start, stop)] = 1
         with _twice():
             parts = gradients(first, self._flat.parameters, directions, many=True)

@@ -1,47 +1,33 @@
 """What a full-batch minimisation comes back with."""
 
 from dataclasses import dataclass
-from enum import Enum
 
-__all__ = ["Ended", "Ending", "Evaluations", "Iterate", "Minimum"]
+from counterpoint.errors import Ending
 
-
-class Ending(Enum):
-    """Why a minimisation stopped; `sentence` says it in words."""
-
-    CONVERGED = "converged"
-    EXHAUSTED = "exhausted"
-    NO_DECREASE = "no decrease"
-    STOPPED = "stopped"
-    NON_FINITE = "not finite"
-    NOISY = "noisy"
-
-    @property
-    def sentence(self) -> str:
-        """What happened, for a person."""
-        return _SENTENCES[self]
+__all__ = ["Ended", "Evaluations", "Iterate", "MinimizeEnding", "Minimum"]
 
 
-_SENTENCES = {
-    Ending.CONVERGED: "the gradient is below the tolerance",
-    Ending.EXHAUSTED: "all iterations were done; the gradient is still above the tolerance",
-    Ending.NO_DECREASE: (
+class MinimizeEnding(Ending):
+    """Why a minimisation stopped."""
+
+    CONVERGED = "the gradient is below the tolerance"
+    EXHAUSTED = "all iterations were done; the gradient is still above the tolerance"
+    NO_DECREASE = (
         "the method finds no step that lowers the score: a kink, as ReLU has, no curvature where it"
         " needs one, or the limit of float64"
-    ),
-    Ending.STOPPED: "the callback asked to stop",
-    Ending.NON_FINITE: "a search stepped to where nothing is finite; the best weights are kept",
-    Ending.NOISY: (
+    )
+    STOPPED = "the callback asked to stop"
+    NON_FINITE = "a search stepped to where nothing is finite; the best weights are kept"
+    NOISY = (
         "the score of the same weights has changed since they were found: a goal is noisy; hold"
         " its draws, or use the method 'adam'"
-    ),
-}
+    )
 
 
 class Ended(Exception):
-    """No error: how a watch leaves a method's loop, scipy's included, with the reason."""
+    """No error: how the observer leaves a method's loop, scipy's included, with the reason."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: MinimizeEnding) -> None:
         super().__init__(ending.sentence)
         self.ending = ending
 
@@ -98,7 +84,7 @@ class Minimum:
     """
 
     method: str
-    status: Ending
+    status: MinimizeEnding
     score: float
     goals: dict[str, float]
     slope: float

@@ -11,11 +11,11 @@ from torch import nn
 
 from counterpoint.train.callbacks import Moment
 from counterpoint.train.full_batch.objective import Objective, Point
-from counterpoint.train.full_batch.outcome import Ended, Ending, Iterate
+from counterpoint.train.full_batch.outcome import Ended, Iterate, MinimizeEnding
 from counterpoint.train.outcome import Row
 from counterpoint.train.progress import Reporter
 
-__all__ = ["Look", "Watch"]
+__all__ = ["IterateObserver", "Look"]
 
 Look: TypeAlias = Callable[[Moment], object]
 """Called after every iteration; a return that is true (of any type) asks to stop."""
@@ -23,7 +23,7 @@ Look: TypeAlias = Callable[[Moment], object]
 _STILL = 30  # a trust region that shrinks fourfold so often is below the resolution of float64
 
 
-class Watch:
+class IterateObserver:
     """Told of every iterate by all methods alike, so that all stop by the same rules.
 
     Attributes:
@@ -49,7 +49,7 @@ class Watch:
 
     @property
     def seconds(self) -> float:
-        """Since the watch was made."""
+        """Since the observer was made."""
         return time.monotonic() - self._began
 
     @property
@@ -66,7 +66,7 @@ class Watch:
         self._last = point
         self._note(point)
         if point.slope <= self._tolerance:
-            raise Ended(Ending.CONVERGED)
+            raise Ended(MinimizeEnding.CONVERGED)
 
     def __call__(self, where: Float64[np.ndarray, " total"]) -> None:
         """Take in an iterate; scipy calls this as its callback.
@@ -78,16 +78,17 @@ class Watch:
         self._note(point)
         self._tell(point)
         if point.slope <= self._tolerance:
-            raise Ended(Ending.CONVERGED)
+            raise Ended(MinimizeEnding.CONVERGED)
         if not point.finite:
-            raise Ended(Ending.NON_FINITE)
+            raise Ended(MinimizeEnding.NON_FINITE)
+        # trust regions call back where they refused a step, too
         moved = self._last is None or not np.array_equal(point.where, self._last.where)
         self._still = 0 if moved else self._still + 1
         self._last = point
         if self._still == _STILL:
-            raise Ended(Ending.NO_DECREASE)
+            raise Ended(MinimizeEnding.NO_DECREASE)
         if self.iterations >= self._iterations:
-            raise Ended(Ending.EXHAUSTED)
+            raise Ended(MinimizeEnding.EXHAUSTED)
 
     def _note(self, point: Point) -> None:
         made = self._objective.evaluations.gradients
@@ -107,10 +108,11 @@ class Watch:
     def _tell(self, point: Point) -> None:
         if self._callback is None:
             return
+        # the search may have left the model at a trial point
         self._objective.put(point.where)
         losses = {
             name: torch.tensor(value, dtype=torch.float64) for name, value in point.goals.items()
         }
         moment = Moment(self._model, self.iterations, self.iterations, losses)
         if self._callback(moment):
-            raise Ended(Ending.STOPPED)
+            raise Ended(MinimizeEnding.STOPPED)
