@@ -156,7 +156,9 @@ def test_a_preference_for_no_goal(model):
 
 def test_a_part_that_is_not_there(model):
     balancer = Balancer(at="trunck")
-    with pytest.raises(InputError, match="no part 'trunck'; did you mean 'trunk'"):
+    with pytest.raises(
+        InputError, match="at: 'trunck' matches no module of the model; did you mean 'trunk'"
+    ):
         balancer.step(goals_of, model, {"x": make("mlp")[1]})
 
 

@@ -52,6 +52,16 @@ def test_features_are_those_of_the_trunk(kind, way):
     close(spy.seen[0].gram, table @ table.T)
 
 
+@pytest.mark.parametrize("way", ["name", "glob", "module", "list"])
+def test_a_part_is_named_as_weights_are(way):
+    model, x = make("mlp")
+    at = {"name": "trunk", "glob": "trun*k", "module": model.trunk, "list": ["trunk"]}
+    spy, other = Spy(), Spy()
+    Balancer(spy, at=at[way]).step(goals_of, model, {"x": x})
+    Balancer(other, gram="features").backward(goals_of(model, {"x": x}), model)
+    close(spy.seen[0].gram, other.seen[0].gram)
+
+
 def test_the_last_layer_is_the_one_nearest_to_the_losses():
     model, x = make("mlp")
     losses = goals_of(model, {"x": x})
@@ -61,12 +71,14 @@ def test_the_last_layer_is_the_one_nearest_to_the_losses():
     close(spy.seen[0].gram, rows @ rows.T)
 
 
-def test_weights_may_be_chosen():
+@pytest.mark.parametrize("way", ["name", "glob", "module", "list"])
+def test_weights_may_be_chosen(way):
     model, x = make("mlp")
+    at = {"name": "trunk.0", "glob": "trunk.0.*", "module": model.trunk[0], "list": ["trunk.0"]}
     losses = goals_of(model, {"x": x})
     rows = jacobian(losses, [*model.trunk[0].parameters()])
     spy = Spy()
-    Balancer(spy, gram="parameters", at="trunk.0.*").backward(losses, model)
+    Balancer(spy, gram="parameters", at=at[way]).backward(losses, model)
     close(spy.seen[0].gram, rows @ rows.T)
 
 

@@ -42,8 +42,9 @@ class Balancer:
         gram: where the Gram matrix comes from: "features", "parameters", "last", "sketch",
             "loss", a source with settings of its own such as ``Sketch(probes=4)``, or "auto", which
             looks at rule and model and says in the record what it chose.
-        at: for "features" the part of the model that returns them (its name, or itself); for the
-            others the weights that count; see `counterpoint.parameters.Pattern`.
+        at: the part of the model to measure at: a module's dotted name, a glob, a module, a list of
+            these, or for all but "features" a function; see `counterpoint.parameters.Pattern`.
+            "features" takes what the part returns, the others the weights in it.
         every: steps from one measurement to the next; weights are kept in between.
         preference: how much a goal is wanted, by name; 1 where nothing is said. What a rule does
             with it is in its docstring.

@@ -30,7 +30,7 @@ from counterpoint.balance.state import LastWeights, RuleState
 from counterpoint.balance.step import Alarm, BalancedStep, Knowledge
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
-from counterpoint.parameters import Pattern, unwrapped
+from counterpoint.parameters import Pattern
 
 __all__ = ["Engine", "Participants", "finite_goals", "modulated", "stacked"]
 
@@ -102,7 +102,7 @@ class Engine:
             return True
         if self.last.names and not self._due(refresh):
             return False
-        self.source.look(goals, model, batch, movable(unwrapped(model), self.at), self.ranks)
+        self.source.look(goals, model, batch, movable(model, self.at), self.ranks)
         return True
 
     def capture(

@@ -14,7 +14,7 @@ from counterpoint.balance.sources.parameters import Parameters
 from counterpoint.balance.sources.sketch import Sketch
 from counterpoint.balance.sources.source import GramSource, Measured, StepContext, Unfit
 from counterpoint.errors import InputError, nearest
-from counterpoint.parameters import Pattern, select, unwrapped
+from counterpoint.parameters import Pattern, select
 
 __all__ = ["GRAMS", "AutoSource", "choose", "make_source", "source_of"]
 
@@ -143,4 +143,4 @@ def _last(context: StepContext) -> list[Tensor]:
 
 
 def _selected(model: nn.Module, pattern: Pattern) -> Sequence[Tensor]:
-    return list(select(unwrapped(model), pattern).values())
+    return list(select(model, pattern).values())

@@ -1,47 +1,47 @@
-"""Catching what a named part of a model returns."""
+"""Catching what named parts of a model return."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from counterpoint.errors import InputError, nearest
-from counterpoint.parameters import unwrapped
+from counterpoint.errors import InputError
+from counterpoint.parameters import modules
 
 __all__ = ["FeatureHook"]
 
 
 class FeatureHook:
-    """The tensors with a graph that one part of a model returned since they were last taken.
+    """The tensors with a graph that parts of a model returned since they were last taken.
 
     Args:
-        at: the part, or its name in the model.
+        at: which parts; see `counterpoint.parameters.modules`.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is a function: features come from modules, not from weights.
     """
 
     def __init__(self, at: object) -> None:
-        if not isinstance(at, str | nn.Module):
-            raise InputError("at: features come from one part of the model; give its name")
-        self._at = at
+        if not isinstance(at, str | nn.Module | Sequence):
+            raise InputError("at: features come from parts of the model; give their names")
+        self._at: str | nn.Module | Sequence[str | nn.Module] = at
         self._caught: list[Tensor] = []
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
-        """FeatureHook inside the block.
+        """Catch inside the block.
 
         Raises:
             InputError: the model has no part of this name.
         """
-        handle = self._part(unwrapped(model)).register_forward_hook(self._take_in)
+        parts = self._parts(model)
         self._caught = []
-        try:
+        with ExitStack() as hooks:
+            for part in parts:
+                hooks.callback(part.register_forward_hook(self._take_in).remove)
             yield
-        finally:
-            handle.remove()
 
     def take(self, *, wanted: bool = True) -> tuple[Tensor, ...]:
         """What was caught; it is then let go.
@@ -57,19 +57,20 @@ class FeatureHook:
             return ()
         if not found:
             raise InputError(
-                f"at={self._at if isinstance(self._at, str) else 'a module'!r}: nothing was caught;"
-                " compute the losses inside `with balancer.watching(model):` (balancer.step does),"
-                " or pass features="
+                f"at={'a module' if isinstance(self._at, nn.Module) else self._at!r}: nothing was"
+                " caught; compute the losses inside `with balancer.watching(model):`"
+                " (balancer.step does), or pass features="
             )
         return found
 
-    def _part(self, model: nn.Module) -> nn.Module:
+    def _parts(self, model: nn.Module) -> list[nn.Module]:
+        # a module is watched as it is: inside a compiled one it is not the one that is called
         if isinstance(self._at, nn.Module):
-            return self._at
-        parts = dict(model.named_modules())
-        if self._at not in parts:
-            raise InputError(f"at: the model has no part {self._at!r}{nearest(self._at, parts)}")
-        return parts[self._at]
+            return [self._at]
+        try:
+            return list(modules(model, self._at).values())
+        except InputError as error:
+            raise InputError(f"at: {error}") from None
 
     def _take_in(self, module: nn.Module, inputs: Any, output: Any) -> None:
         del module, inputs
