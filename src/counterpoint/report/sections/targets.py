@@ -9,8 +9,8 @@ from counterpoint.report.words import amount
 
 __all__ = ["targets"]
 
-# Every dot has its tip: 1,500 of them leave room for all else in a megabyte.
 _MOST_TARGETS = 8
+# Every dot has its tip: 1,500 of them leave room for all else in a megabyte.
 _POINTS = 1500
 _POINTS_EACH = 420
 
