@@ -71,6 +71,17 @@ def diagonal(shapes, seed=0):
 
 
 WIDE = {"w": Size([2, 3]), "b": Size([2]), "table": Size([5, 2]), "scale": Size([2, 2])}
+
+
+def thin():
+    """Layers of one output, and of one input."""
+    return [
+        LayerJacobian("row", None, normal(4, 1, 1, 3), normal(4, 3, 1, 1, 1, seed=2)),
+        LayerJacobian("column", None, normal(4, 1, 1, 1), normal(4, 3, 1, 1, 2, seed=2)),
+    ]
+
+
+THIN = {"gain": Size([]), "row": Size([1, 3]), "column": Size([2, 1])}
 LAYER = {"w": Size([2, 3]), "b": Size([2])}
 REST = {"scale": Size([2, 2]), "table": Size([5, 2])}
 

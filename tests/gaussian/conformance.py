@@ -1,6 +1,7 @@
 """What every precision structure must do, against its own dense form in float64."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,12 +11,15 @@ from counterpoint.errors import InputError
 from counterpoint.gaussian import (
     Diagonal,
     FullJacobian,
+    Gaussian,
     LookupJacobian,
     explicit,
     jacobian,
+    pool,
     precision_from,
 )
-from gaussian.cases import lookup, normal, outer, rows
+from counterpoint.gaussian.vectors import padded
+from gaussian.cases import lookup, normal, outer, rows, thin
 
 close = torch.testing.assert_close
 
@@ -59,6 +63,9 @@ JACOBIANS = {
     "lookup alone": lambda groups: [lookup()],
     "many columns": lambda groups: [outer(groups=groups, columns=5)],
     "one column": lambda groups: [outer(groups=groups, columns=1)],
+    "one row": lambda groups: [outer(groups=groups, rows=1)],
+    "a number": lambda groups: [FullJacobian("gain", normal(4, 3, seed=3)), outer(groups=groups)],
+    "one output and one input": lambda groups: [*thin(), outer(groups=groups)],
     "no row": lambda groups: [outer(groups=groups, rows=0)],
 }
 
@@ -121,11 +128,70 @@ class Conformance:
             for name, value in call(many).items():
                 close(value[1, 2], call(one)[name])
 
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+    def test_vectors_of_another_type_come_back_in_it(self, precision, vector, dtype):
+        rough = {name: value.to(dtype) for name, value in vector.items()}
+        exact = {name: value.double() for name, value in rough.items()}
+        for call in (precision.mv, precision.solve, precision.root_mv, precision.root_solve):
+            wanted = call(exact)
+            for name, value in call(rough).items():
+                # only the answer is rounded: all before is in the wider type
+                assert value.dtype == dtype
+                close(value, wanted[name].to(dtype))
+        jacobian = [outer(groups=self.groups)]
+        small = [replace(e, inputs=e.inputs.float(), deltas=e.deltas.float()) for e in jacobian]
+        found = precision.pull(small)
+        assert found.dtype == torch.float32
+        close(found, precision.pull(jacobian).float(), rtol=1e-4, atol=1e-4)
+
+    def test_the_energy_of_weights_of_another_type(self, precision, vector):
+        mean = {name: value.bfloat16() for name, value in vector.items()}
+        gaussian = Gaussian(mean, precision)
+        weights = {n: (v + 1).bfloat16().requires_grad_() for n, v in vector.items()}
+        energy = gaussian.energy(weights)
+        assert energy.dtype == torch.float32
+        apart = {name: (weights[name] - mean[name]).detach().double() for name in mean}
+        wanted = flat(apart, precision.shapes) @ flat(precision.mv(apart), precision.shapes) / 2
+        close(energy.detach(), wanted.float(), rtol=2e-2, atol=1e-3)
+        energy.backward()
+        into = [torch.zeros_like(weights[name]) for name in precision.shapes]
+        order = [weights[name].detach() for name in precision.shapes]
+        gaussian.quadratic.add_gradient(order, into, 1.0)
+        for name, gradient in zip(precision.shapes, into, strict=True):
+            assert weights[name].grad.dtype == torch.bfloat16
+            close(gradient, weights[name].grad)
+        both = gaussian * Gaussian(weights, precision)
+        middle = {
+            name: (mean[name].double() + weights[name].detach().double()) / 2 for name in mean
+        }
+        for name, value in both.mean.items():
+            assert value.dtype == torch.bfloat16
+            close(value.double(), middle[name], rtol=2e-2, atol=2e-2)
+
+    def test_new_and_longer_weights_are_free(self, precision, vector):
+        shapes = self.longer(precision)
+        wide = precision.widened({**shapes, "new": Size([2]), "scalar": Size([])})
+        assert wide.shapes == {**shapes, "new": Size([2]), "scalar": Size([])}
+        full = {name: normal(*shape, seed=12) for name, shape in wide.shapes.items()}
+        corner = {n: full[n][tuple(map(slice, s))] for n, s in precision.shapes.items()}
+        wanted = padded(precision.mv(corner), wide.shapes)
+        for name, value in wide.mv(full).items():
+            close(value, wanted[name])
+        again = precision.widened(precision.shapes)
+        close(again.dense(), precision.dense())
+
+    def test_fewer_examples_say_as_much_less(self, precision, dense):
+        close(precision.fewer(0.25).dense(), 0.25 * dense)
+        # what is pooled with it is weighed by the examples that are left
+        joined = pool(precision.fewer(0.5), precision.fewer(0.5))
+        place = self.places(joined, precision.shapes)
+        close(joined.dense()[place][:, place], dense)
+
     def test_draws_have_the_inverse_as_covariance(self, precision, dense):
         generator = torch.Generator().manual_seed(3)
         drawn = precision.draw(generator, self.draws)
         assert all(drawn[n].shape == (self.draws, *s) for n, s in precision.shapes.items())
-        wide = torch.cat([drawn[name].flatten(1) for name in precision.shapes], 1)
+        wide = torch.cat([drawn[n].reshape(self.draws, -1) for n in precision.shapes], 1)
         white = wide @ torch.linalg.cholesky(dense)
         eye = torch.eye(precision.total, dtype=torch.float64)
         error = (2 / self.draws) ** 0.5
@@ -202,7 +268,9 @@ class Conformance:
     def test_pulls(self, precision, dense, name, monkeypatch):
         entries = JACOBIANS[name](self.groups)
         full = explicit(entries, precision.shapes)
-        wide = torch.cat([value.flatten(2) for value in full.values()], 2)
+        wide = torch.cat(
+            [v.reshape(*v.shape[:2], precision.shapes[n].numel()) for n, v in full.items()], 2
+        )
         expected = wide @ dense.inverse() @ wide.mT
         found = precision.pull(entries)
         close(found, expected)
@@ -270,6 +338,13 @@ class Conformance:
         for total in (precision + Diagonal(by), Diagonal(by) + precision):
             place = self.places(total, precision.shapes)
             close(total.dense()[place][:, place], dense + flat(by, precision.shapes).diag())
+
+    def longer(self, precision):
+        """Shapes in which the first dimension has grown, where there is one."""
+        return {
+            n: Size([s[0] + 1, *s[1:]]) if s and self.groups == 1 else s
+            for n, s in precision.shapes.items()
+        }
 
     def subsets(self, precision):
         names = list(precision.shapes)

@@ -1,8 +1,12 @@
 """A row for each structure: it inherits the tests of `Conformance`."""
 
-from counterpoint.gaussian import Block, Dense, Isotropic, Sum
-from gaussian.cases import LAYER, REST, WIDE, definite, diagonal, kronecker
+import pytest
+import torch
+
+from counterpoint.gaussian import Block, Dense, Factors, Isotropic, Kronecker, Sum, state
+from gaussian.cases import LAYER, REST, THIN, WIDE, definite, diagonal, kronecker
 from gaussian.conformance import Conformance
+from gaussian.rowwise import RowWise
 
 
 class TestIsotropic(Conformance):
@@ -13,6 +17,43 @@ class TestIsotropic(Conformance):
 class TestDiagonal(Conformance):
     def make(self):
         return diagonal(WIDE)
+
+
+class TestDiagonalOfANumber(Conformance):
+    """A weight without dimensions, one of one row, one of one column."""
+
+    def make(self):
+        return diagonal({**LAYER, **THIN})
+
+
+class TestIsotropicOfANumber(Conformance):
+    def make(self):
+        return Isotropic(1.7, {**LAYER, **THIN})
+
+
+class TestDenseOfANumber(Conformance):
+    def make(self):
+        return Dense(definite(14), {**LAYER, **THIN})
+
+
+class TestBlockOfANumber(Conformance):
+    whole_layers = True
+
+    def make(self):
+        return Block((diagonal(THIN), kronecker()))
+
+
+class TestKroneckersOfOneOutputAndOfOneInput(Conformance):
+    whole_layers = True
+
+    def make(self):
+        count = torch.tensor(7.0, dtype=torch.float64)
+        sides = {"row": (definite(1), definite(3)), "column": (definite(2), definite(1))}
+        layers = [
+            Kronecker(Factors(name, None, THIN[name], left[None], right[None], count), 1.5, 0.3)
+            for name, (left, right) in sides.items()
+        ]
+        return Block((kronecker(), *layers, diagonal({"gain": THIN["gain"]})))
 
 
 class TestKronecker(Conformance):
@@ -87,3 +128,14 @@ class TestBlockWithASum(Conformance):
 
     def make(self):
         return Block((Sum((kronecker(), diagonal(LAYER))), diagonal(REST)))
+
+
+class TestANewStructure(Conformance):
+    """What CONTRIBUTING says is enough, is."""
+
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch):
+        monkeypatch.setitem(state._KINDS, "row-wise", RowWise.read)
+
+    def make(self):
+        return RowWise.of(diagonal(WIDE).values)

@@ -247,6 +247,25 @@ def unfinished_or_unsafe(package: Path) -> list[str]:
     return found
 
 
+STRUCTURES = {"Block", "Dense", "Diagonal", "Isotropic", "Kronecker", "Sum"}
+"""What a precision may be: nobody's business outside the room that they live in."""
+
+
+def told_apart(package: Path, home: str = "gaussian") -> list[str]:
+    """Checks outside their room of which structure a precision is; it answers for itself."""
+    found = []
+    for path in python_files(package):
+        inside = path.relative_to(package)
+        if inside.parts[0] == home:
+            continue
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+                asked = {each.id for each in ast.walk(node.args[1]) if isinstance(each, ast.Name)}
+                if asked & STRUCTURES:
+                    found.append(f"{inside}:{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
 def _objections(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Assert):
         yield "assert"

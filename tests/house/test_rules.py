@@ -306,6 +306,12 @@ def test_a_blanket_except_is_found(tree, caught):
     assert rules.unfinished_or_unsafe(package) == ["a.py:3: blanket except"]
 
 
+def test_asking_which_structure_it_is_is_found(tree):
+    line = "ok = isinstance(p, Diagonal | Dense) or isinstance(p, str)"
+    package = tree(goals__in__a=line, gaussian__in__b=line)
+    assert rules.told_apart(package) == ["goals/a.py:1: isinstance(p, Diagonal | Dense)"]
+
+
 def test_sound_source_passes(tree):
     package = tree(
         a="import json\ntry:\n    json.loads(s)\nexcept (OSError, ValueError):\n    pass\n"

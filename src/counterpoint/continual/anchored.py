@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from counterpoint.continual.base import MemoryBase, checked_rows
-from counterpoint.continual.quadratic import Quadratic
 from counterpoint.continual.weights import corners, held, trained
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Gaussian
+from counterpoint.gaussian import Gaussian, Quadratic
 from counterpoint.parameters import Pattern
 
 __all__ = ["QuadraticMemory"]
@@ -21,9 +20,11 @@ __all__ = ["QuadraticMemory"]
 
 @dataclass
 class Anchor:
-    """The one thing that changes: what is held."""
+    """What changes: the quadratic held, and how many rows are how much in it."""
 
     quadratic: Quadratic | None = None
+    counts: float = 0.0
+    tempering: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,7 +92,7 @@ class QuadraticMemory(MemoryBase):
                 weight.grad = torch.zeros_like(weight)
             into[name] = weight.grad
         now, gradients = corners(weights, quadratic.shapes), corners(into, quadratic.shapes)
-        quadratic.inject(list(now.values()), list(gradients.values()), scale)
+        quadratic.add_gradient(list(now.values()), list(gradients.values()), scale)
 
     @property
     def gaussian(self) -> Gaussian:
@@ -101,7 +102,9 @@ class QuadraticMemory(MemoryBase):
             InputError: before the first `consolidate`, or several tasks' means differ and the
                 precision is not positive definite.
         """
-        return self._quadratic.whole
+        quadratic, anchor = self._quadratic, self._anchor
+        mean = quadratic.minimum()
+        return Gaussian(mean, quadratic.precision, anchor.counts, anchor.tempering)
 
     @property
     def _quadratic(self) -> Quadratic:
@@ -136,12 +139,51 @@ class QuadraticMemory(MemoryBase):
                 )
         return quadratic
 
+    def _hold(
+        self,
+        old: Quadratic | None,
+        task: Gaussian,
+        *,
+        keep: float = 1.0,
+        latest: bool = False,
+        pooled: bool = False,
+    ) -> None:
+        """Hold a task beside what was held: the sum, or around the task's weights alone.
+
+        Args:
+            old: what was held; none: nothing.
+            task: of all weights there are now.
+            keep: the power to which the old Gaussian is raised first.
+            latest: write the sum of precisions around the task's mean, as Laplace's method does
+                where that is the optimum with the penalty; else the sum of both functions.
+            pooled: add Kronecker factors instead of products.
+        """
+        new, anchor = task.quadratic, self._anchor
+        if old is None or keep == 0:
+            anchor.quadratic, anchor.counts, anchor.tempering = new, task.counts, task.tempering
+            return
+        if keep != 1:
+            # factors that are added to must weigh what their rows still count
+            old = old.fewer(keep) if pooled else old.scaled(keep)
+        both = old.widened(new.shapes).around(new.centre).joined(new, pooled=pooled)
+        if latest:
+            anchor.quadratic = Quadratic(new.centre, both.precision)
+        else:
+            anchor.quadratic = both.settled()
+        counts = anchor.counts + task.counts
+        effective = keep * anchor.counts * anchor.tempering + task.counts * task.tempering
+        anchor.counts, anchor.tempering = counts, effective / counts if counts else 1.0
+
     def _state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         quadratic = self._anchor.quadratic
         if quadratic is None:
             return {"quadratic": None}, {}
-        return {"quadratic": quadratic.spec()}, quadratic.tensors()
+        anchor = self._anchor
+        evidence = {"counts": anchor.counts, "tempering": anchor.tempering}
+        return {"quadratic": {**quadratic.spec(), **evidence}}, quadratic.tensors()
 
     def _restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        spec = values["quadratic"]
-        self._anchor.quadratic = None if spec is None else Quadratic.read(spec, tensors)
+        spec, anchor = values["quadratic"], self._anchor
+        anchor.quadratic = None if spec is None else Quadratic.read(spec, tensors)
+        if spec is not None:
+            anchor.counts, anchor.tempering = spec["counts"], spec["tempering"]

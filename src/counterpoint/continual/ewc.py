@@ -9,7 +9,6 @@ from torch import nn
 
 from counterpoint.continual.anchored import QuadraticMemory
 from counterpoint.continual.importance import checked_labels, gaussian_of, is_merged
-from counterpoint.continual.quadratic import Quadratic
 from counterpoint.curvature import Structure, Unpack
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Gaussian
@@ -92,10 +91,7 @@ class EWC(QuadraticMemory):
         """
         before = self._before(model)
         task = _task(self, model, likelihood, data, generator, unpack)
-        if before is None:
-            self._anchor.quadratic = Quadratic.of(task)
-        else:
-            self._anchor.quadratic = before.joined(task, pooled=is_merged(self.structure))
+        self._hold(before, task, pooled=is_merged(self.structure))
         self._count.tasks += 1
 
     def describe(self) -> dict[str, Any]:
@@ -171,14 +167,8 @@ class OnlineEWC(QuadraticMemory):
         """
         before = self._before(model)
         task = _task(self, model, likelihood, data, generator, unpack)
-        pooled = is_merged(self.structure)
-        kept = None if before is None else before.forgotten(self.keep, pooled=pooled)
-        if kept is None:
-            self._anchor.quadratic = Quadratic.of(task)
-        elif self.centre == "latest":
-            self._anchor.quadratic = kept.recentred(task, pooled=pooled)
-        else:
-            self._anchor.quadratic = kept.joined(task, pooled=pooled)
+        latest, pooled = self.centre == "latest", is_merged(self.structure)
+        self._hold(before, task, keep=self.keep, latest=latest, pooled=pooled)
         self._count.tasks += 1
 
     def describe(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from counterpoint.continual.anchored import QuadraticMemory
 from counterpoint.continual.outputs import used
-from counterpoint.continual.quadratic import Quadratic
 from counterpoint.continual.seen import TaskSummary, over_ranks
 from counterpoint.continual.weights import evaluating, trained
 from counterpoint.curvature import Batch, Heads, Linearised, Unpack, linearise
@@ -103,8 +102,7 @@ class MAS(QuadraticMemory):
             if not bool(torch.isfinite(value).all()):
                 raise InputError(f"task: the importance of {name!r} is not finite")
         task = Gaussian(weights, over_ranks(Diagonal(total)), rows)
-        fresh = Quadratic.of(task) if before is None else before.recentred(task)
-        self._anchor.quadratic = fresh
+        self._hold(before, task, latest=True)
         self._count.tasks += 1
 
     def describe(self) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.continual.anchored import QuadraticMemory
-from counterpoint.continual.quadratic import Quadratic
 from counterpoint.continual.seen import rows_in
 from counterpoint.continual.weights import held, trained
 from counterpoint.curvature import Heads, Unpack
@@ -117,8 +116,7 @@ class SI(QuadraticMemory):
         self._refuse_unseen(mean)
         precision = Diagonal({name: 2 * rows * self._share(name, mean) for name in path.gain})
         task, before = Gaussian(mean, precision, rows), self._before(model)
-        fresh = Quadratic.of(task) if before is None else before.recentred(task)
-        self._anchor.quadratic = fresh
+        self._hold(before, task, latest=True)
         self._count.tasks += 1
         self.begin(model)
 

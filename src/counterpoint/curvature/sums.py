@@ -15,7 +15,7 @@ from counterpoint.gaussian import (
     Precision,
     add_squares,
     chunks,
-    explicit,
+    matrices,
 )
 
 __all__ = ["CurvatureSum", "DenseSum", "DiagonalSum", "Total", "wide"]
@@ -145,9 +145,7 @@ class DenseSum:
             size = sum(shape.numel() for shape in self._shapes.values())
             self._total = _square(self._like, size)
         for part in chunks(jacobian, self._shapes):
-            full = explicit(part, self._shapes)
-            rows = torch.cat([value.flatten(2) for value in full.values()], 2).flatten(0, 1)
-            rows = rows.double()
+            rows = matrices(part, self._shapes).flatten(0, 1).double()
             self._total.addmm_(rows.T, rows)
 
     def result(self) -> Dense:

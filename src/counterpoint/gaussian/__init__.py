@@ -41,10 +41,12 @@ from counterpoint.gaussian.jacobian import (
     chunks,
     explicit,
     grams,
+    matrices,
     squares,
 )
 from counterpoint.gaussian.kronecker import Factors, Kronecker
 from counterpoint.gaussian.precision import Precision
+from counterpoint.gaussian.quadratic import Quadratic
 from counterpoint.gaussian.state import precision_from
 from counterpoint.gaussian.sum import Sum
 from counterpoint.gaussian.vectors import Shift
@@ -62,6 +64,7 @@ __all__ = [
     "LayerJacobian",
     "LookupJacobian",
     "Precision",
+    "Quadratic",
     "Shift",
     "Sum",
     "add",
@@ -71,6 +74,7 @@ __all__ = [
     "explicit",
     "grams",
     "in_float64",
+    "matrices",
     "pool",
     "precision_from",
     "squares",

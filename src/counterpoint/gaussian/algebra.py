@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 import torch
+from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.gaussian.block import Block
@@ -111,13 +112,22 @@ def _added(a: Precision, b: Precision) -> Precision:
 
 def _closed(a: Precision, b: Precision) -> Precision | None:
     for first, second in ((a, b), (b, a)):
-        if isinstance(first, Isotropic) and not isinstance(second, Sum):
-            return second.shift(first.value)
+        levels = _levels(first)
+        if levels is not None and not isinstance(second, Sum):
+            return second.shift(levels)
         if isinstance(first, Diagonal) and not isinstance(second, Sum | Kronecker):
             return second.shift(first.values)
         if isinstance(first, Dense):
             return Dense(first.dense() + aligned(second, first.shapes), first.shapes)
     return None
+
+
+def _levels(a: Precision) -> dict[str, float | Tensor] | None:
+    """One number a name, where that is all: what keeps a Kronecker product one, if all agree."""
+    parts = [part for part in _parts(a) if isinstance(part, Isotropic)]
+    if len(parts) < len(_parts(a)):
+        return None
+    return {name: part.value for part in parts for name in part.shapes}
 
 
 def _share(parts: Sequence[Precision], part: Precision) -> bool:
@@ -137,8 +147,10 @@ def _together(a: Precision, b: Precision) -> Precision:
     layers: dict[int, Kronecker] = {}
     rest: list[Precision] = []
     for member in members:
-        if _light(member):
-            light.append(_flattened(member))
+        if isinstance(member, Isotropic):
+            light.append(member)
+        elif (values := member.independent) is not None:
+            light.append(Diagonal(values))
         elif isinstance(member, Kronecker):
             # the deltas gather in one place, where a later shift or quotient finds all of them
             light.append(Isotropic(member.delta, member.shapes))
@@ -157,14 +169,6 @@ def _together(a: Precision, b: Precision) -> Precision:
         else:
             heavy.append(lightest)
     return heavy[0] if len(heavy) == 1 else Sum(tuple(heavy))
-
-
-def _light(member: Precision) -> bool:
-    return all(isinstance(part, Isotropic | Diagonal) for part in _parts(member))
-
-
-def _flattened(member: Precision) -> Precision:
-    return Diagonal(member.diagonal()) if isinstance(member, Block) else member
 
 
 def in_float64(precision: Precision) -> Precision:

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.errors import InputError
+from counterpoint.gaussian.diagonal import Isotropic
 from counterpoint.gaussian.jacobian import Jacobian
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.vectors import Shift, chosen, part_of
 from counterpoint.storage import JSONValue
 
-__all__ = ["Block"]
+__all__ = ["Block", "beside"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,26 @@ class Block(Precision):
         """Of the parts that have some of the names."""
         return self._picked(names, lambda part, mine: part.marginal(mine))
 
+    def widened(self, shapes: Mapping[str, torch.Size]) -> Precision:
+        """Part by part, and zeros for new names."""
+        parts = [part.widened({name: shapes[name] for name in part.shapes}) for part in self.parts]
+        return beside(parts, shapes)
+
+    def fewer(self, share: float) -> "Block":
+        """Part by part."""
+        return Block(tuple(part.fewer(share) for part in self.parts))
+
+    @property
+    def independent(self) -> dict[str, Tensor] | None:
+        """Of all parts, if those of each are."""
+        result = dict[str, Tensor]()
+        for part in self.parts:
+            values = part.independent
+            if values is None:
+                return None
+            result |= values
+        return result
+
     def tensors(self) -> dict[str, Tensor]:
         """Of part i under ``i/``."""
         return {
@@ -139,3 +160,12 @@ class Block(Precision):
         mine = [(part, [name for name in part.shapes if name in wanted]) for part in self.parts]
         parts = tuple(call(part, some) for part, some in mine if some)
         return parts[0] if len(parts) == 1 else Block(parts)
+
+
+def beside(parts: Sequence[Precision], shapes: Mapping[str, torch.Size]) -> Precision:
+    """Parts, and zeros for the names of `shapes` that are in none of them."""
+    known = {name for part in parts for name in part.shapes}
+    zero = parts[0].like.new_zeros(())
+    # one a name, and isotropic: adding it leaves whatever structure the new weights come in
+    free = [Isotropic(zero, {n: shape}) for n, shape in shapes.items() if n not in known]
+    return parts[0] if len(parts) == 1 and not free else Block((*parts, *free))

@@ -14,7 +14,7 @@ from counterpoint.gaussian.jacobian import (
     Jacobian,
     LayerJacobian,
     chunks,
-    explicit,
+    matrices,
     slices,
 )
 from counterpoint.gaussian.precision import Precision
@@ -26,10 +26,12 @@ from counterpoint.gaussian.vectors import (
     number,
     positions,
     positive,
+    returned,
     scalar,
     split,
     spread,
     uniform,
+    wider,
 )
 from counterpoint.storage import JSONValue
 
@@ -97,21 +99,24 @@ class Dense(Precision):
     def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``scale matrix v + delta v``."""
         v = self._flat(vector)
-        return self._split(v @ self.matrix * self.scale + self.delta * v, vector)
+        product = v @ self.matrix.to(v.dtype) * self.scale + self.delta * v
+        return self._split(product, vector)
 
     def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Division in the eigenbasis."""
-        turned = self._flat(vector) @ self._vectors / self._values
-        return self._split(turned @ self._vectors.T, vector)
+        v = self._flat(vector)
+        basis = self._vectors.to(v.dtype)
+        return self._split(v @ basis / self._values @ basis.T, vector)
 
     def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R = Q sqrt(eigenvalues)``."""
-        turned = self._flat(vector) * self._values.sqrt()
-        return self._split(turned @ self._vectors.T, vector)
+        v = self._flat(vector)
+        return self._split(v * self._values.sqrt() @ self._vectors.to(v.dtype).T, vector)
 
     def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R'⁻¹ = Q / sqrt(eigenvalues)``."""
-        return self._split(self._flat(vector) @ self._root.T, vector)
+        v = self._flat(vector)
+        return self._split(v @ self._root.to(v.dtype).T, vector)
 
     def logdet(self) -> Float[Tensor, ""]:
         """``Σ log eigenvalues``; through a Cholesky root where the matrix itself has a graph."""
@@ -132,8 +137,7 @@ class Dense(Precision):
             return self._pull_outer(entries[0])
         found: list[Tensor] = []
         for part in chunks(jacobian, self.shapes):
-            values = explicit(part, self.shapes).items()
-            root = torch.cat([value.flatten(2) for _, value in values], 2)
+            root = matrices(part, self.shapes)
             root = root @ self._root.to(root.dtype)
             found.append(root @ root.mT)
         return torch.cat(found)
@@ -174,6 +178,21 @@ class Dense(Precision):
         block = full[kept][:, kept] - across.T @ across
         return Dense(block.to(self.matrix.dtype), wanted)
 
+    def widened(self, shapes: Mapping[str, torch.Size]) -> "Dense":
+        """The matrix among rows and columns of zeros."""
+        sizes = [shape.numel() for shape in shapes.values()]
+        order = torch.arange(sum(sizes), device=self.matrix.device).split(sizes)
+        places = {n: part.view(s) for (n, s), part in zip(shapes.items(), order, strict=True)}
+        old = [places[n][tuple(map(slice, s))].reshape(-1) for n, s in self.shapes.items()]
+        place = torch.cat(old)
+        full = self.matrix.new_zeros(sum(sizes), sum(sizes))
+        full[place[:, None], place] = self.dense()
+        return Dense(full, dict(shapes))
+
+    def fewer(self, share: float) -> "Dense":
+        """``share P``."""
+        return self.scaled(share)
+
     def tensors(self) -> dict[str, Tensor]:
         """The matrix."""
         return {"matrix": self.matrix}
@@ -188,14 +207,13 @@ class Dense(Precision):
         }
 
     def _flat(self, vector: Mapping[str, Tensor]) -> Float[Tensor, "... total"]:
-        return flat(vector, self.shapes).to(self.matrix.dtype)
+        v = flat(vector, self.shapes)
+        return v.to(wider(v, self.matrix))
 
     def _split(
-        self, found: Float[Tensor, "... total"], vector: Mapping[str, Tensor]
+        self, answer: Float[Tensor, "... total"], vector: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        # a matrix in float64 serves weights in float32: out comes the type that went in
-        parts = split(found, self.shapes)
-        return {name: part.to(vector[name].dtype) for name, part in parts.items()}
+        return returned(split(answer, self.shapes), vector)
 
     @property
     def _basis(self) -> Basis:

@@ -15,7 +15,9 @@ from counterpoint.gaussian.vectors import (
     chosen,
     flat,
     number,
+    padded,
     positive,
+    returned,
     scalar,
     spread,
     uniform,
@@ -59,19 +61,21 @@ class Diagonal(Precision):
 
     def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``values * v``."""
-        return {name: value * vector[name] for name, value in self.values.items()}
+        return returned({n: value * vector[n] for n, value in self.values.items()}, vector)
 
     def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``v / values``."""
-        return {name: vector[name] / value for name, value in self._positive.items()}
+        return returned({n: vector[n] / value for n, value in self._positive.items()}, vector)
 
     def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``sqrt(values) * v``."""
-        return {name: value.sqrt() * vector[name] for name, value in self._positive.items()}
+        roots = {name: value.sqrt() for name, value in self._positive.items()}
+        return returned({name: root * vector[name] for name, root in roots.items()}, vector)
 
     def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``v / sqrt(values)``."""
-        return {name: vector[name] / value.sqrt() for name, value in self._positive.items()}
+        roots = {name: value.sqrt() for name, value in self._positive.items()}
+        return returned({name: vector[name] / root for name, root in roots.items()}, vector)
 
     def logdet(self) -> Float[Tensor, ""]:
         """``Σ log values``."""
@@ -104,6 +108,19 @@ class Diagonal(Precision):
     def marginal(self, names: Sequence[str]) -> "Diagonal":
         """The same: weights are independent."""
         return self.restrict(names)
+
+    def widened(self, shapes: Mapping[str, torch.Size]) -> "Diagonal":
+        """Values of zero for what is new."""
+        return Diagonal(padded(self.values, shapes))
+
+    def fewer(self, share: float) -> "Diagonal":
+        """``share P``."""
+        return self.scaled(share)
+
+    @property
+    def independent(self) -> dict[str, Tensor]:
+        """The values."""
+        return self.values
 
     def tensors(self) -> dict[str, Tensor]:
         """The values, by name."""
@@ -164,19 +181,21 @@ class Isotropic(Precision):
 
     def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``value v``."""
-        return {name: self.value * vector[name] for name in self.shapes}
+        return returned({name: self.value * vector[name] for name in self.shapes}, vector)
 
     def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``v / value``."""
-        return {name: vector[name] / self._positive for name in self.shapes}
+        return returned({name: vector[name] / self._positive for name in self.shapes}, vector)
 
     def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``sqrt(value) v``."""
-        return {name: self._positive.sqrt() * vector[name] for name in self.shapes}
+        root = self._positive.sqrt()
+        return returned({name: root * vector[name] for name in self.shapes}, vector)
 
     def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``v / sqrt(value)``."""
-        return {name: vector[name] / self._positive.sqrt() for name in self.shapes}
+        root = self._positive.sqrt()
+        return returned({name: vector[name] / root for name in self.shapes}, vector)
 
     def logdet(self) -> Float[Tensor, ""]:
         """``total log(value)``."""
@@ -209,6 +228,19 @@ class Isotropic(Precision):
     def marginal(self, names: Sequence[str]) -> "Isotropic":
         """The same: weights are independent."""
         return self.restrict(names)
+
+    def widened(self, shapes: Mapping[str, torch.Size]) -> "Isotropic | Diagonal":
+        """Diagonal where anything is new."""
+        return self if shapes == self.shapes else Diagonal(padded(self.diagonal(), shapes))
+
+    def fewer(self, share: float) -> "Isotropic":
+        """``share P``."""
+        return self.scaled(share)
+
+    @property
+    def independent(self) -> dict[str, Tensor]:
+        """The value everywhere."""
+        return self.diagonal()
 
     def tensors(self) -> dict[str, Tensor]:
         """The value."""

@@ -5,7 +5,6 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from counterpoint.gaussian.block import Block
-from counterpoint.gaussian.diagonal import Diagonal, Isotropic
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.sum import aligned
 from counterpoint.gaussian.vectors import cholesky, flat, small
@@ -19,7 +18,7 @@ def trace(a: Precision, b: Precision) -> Float64[Tensor, ""]:
     Raises:
         InputError: neither is diagonal and there are more than 4096 weights in a block.
     """
-    if isinstance(a, Diagonal | Isotropic) or isinstance(b, Diagonal | Isotropic):
+    if a.independent is not None or b.independent is not None:
         left, right = (flat(v, a.shapes).double() for v in (a.diagonal(), b.variances()))
         return left @ right
     if isinstance(a, Block) and isinstance(b, Block):

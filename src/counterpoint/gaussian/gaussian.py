@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian.algebra import add, subtract
-from counterpoint.gaussian.diagonal import Diagonal, Isotropic
+from counterpoint.gaussian.diagonal import Isotropic
 from counterpoint.gaussian.divergence import trace
-from counterpoint.gaussian.energy import Energy
 from counterpoint.gaussian.precision import Precision
+from counterpoint.gaussian.quadratic import Quadratic
 from counterpoint.gaussian.state import precision_from
-from counterpoint.gaussian.vectors import flat, split
 from counterpoint.parameters import named
 from counterpoint.storage import read_folder, write_folder
 
@@ -34,6 +33,7 @@ _LISTED = 3
 class Gaussian:
     """``N(mean, P⁻¹)``, closed under products, quotients and powers.
 
+    >>> from counterpoint.gaussian import Diagonal
     >>> prior = Gaussian.isotropic({"w": torch.zeros(1)}, precision=1.0)
     >>> seen = Gaussian({"w": torch.tensor([4.0])}, Diagonal({"w": torch.tensor([3.0])}), 10)
     >>> both = prior * seen  # precisions add, means are weighted by them
@@ -121,8 +121,12 @@ class Gaussian:
             InputError: names or shapes are not those of the mean.
         """
         self.matching(parameters)
-        values = Energy.apply(self._metric, *(parameters[name] for name in self.precision.shapes))
-        return values[0]
+        return self.quadratic.energy(parameters)
+
+    @cached_property
+    def quadratic(self) -> Quadratic:
+        """Its energy as a function that can be added, scaled and moved."""
+        return Quadratic(self.mean, self.precision)
 
     def log_prob(self, parameters: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         """The log density; differentiable in the parameters, not in the precision.
@@ -228,31 +232,14 @@ class Gaussian:
         return cls(mean, precision, float(data["counts"]), float(data["tempering"]), prior)
 
     def _towards(self, other: "Gaussian", precision: Precision, sign: float) -> dict[str, Tensor]:
-        # μ_1 + P⁻¹ (± P_2) (μ_2 - μ_1): no cancellation where the means agree
-        apart = {name: other.mean[name] - value for name, value in self.mean.items()}
-        step = precision.solve(other.precision.mv(apart))
-        return {name: value + sign * step[name] for name, value in self.mean.items()}
+        # μ_1 - P⁻¹ (± P_2) (μ_1 - μ_2): no cancellation where the means agree
+        there = other.quadratic.around(self.mean).scaled(sign)
+        return Quadratic(self.mean, precision, there.slope).minimum()
 
     @cached_property
     def _norm(self) -> Float[Tensor, ""]:
         with torch.no_grad():
             return (self.precision.logdet() - self.precision.total * log(2 * pi)) / 2
-
-    @cached_property
-    def _flat(self) -> tuple[Tensor, Tensor | None]:
-        vector = self.precision.vector if isinstance(self.precision, Diagonal) else None
-        return flat(self.mean, self.precision.shapes), vector
-
-    def _metric(self, parameters: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        shapes, (mean, vector) = self.precision.shapes, self._flat
-        apart = torch.cat([value.reshape(-1) for value in parameters]) - mean
-        if vector is not None:
-            pulled = apart * vector.detach()
-            gradients = split(pulled, shapes)
-        else:
-            gradients = self.precision.mv(split(apart, shapes))
-            pulled = flat(gradients, shapes)
-        return torch.dot(apart, pulled) / 2, tuple(gradients.values())
 
 
 def _evidence(

@@ -7,6 +7,7 @@ Rows are examples and columns are directions of the output. `explicit` multiplie
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeAlias
 
 import torch
@@ -26,6 +27,8 @@ __all__ = [
     "explicit",
     "extent",
     "grams",
+    "matrices",
+    "no_gram",
     "slices",
     "squares",
 ]
@@ -264,6 +267,13 @@ def explicit(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, 
     }
 
 
+def matrices(
+    jacobian: Jacobian, shapes: Mapping[str, torch.Size]
+) -> Float[Tensor, "rows columns total"]:
+    """The Jacobian multiplied out, a matrix a row, in the order of the flat vector."""
+    return torch.cat([_columns(value) for value in explicit(jacobian, shapes).values()], 2)
+
+
 def squares(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
     """``Σ J²`` over rows and columns for each parameter, in its own shape.
 
@@ -306,10 +316,8 @@ def grams(
 
     From square roots, so that it is positive semidefinite to rounding.
     """
-    rows, columns = extent(jacobian)
-    like = _values(jacobian[0])
-    total = like.new_zeros(rows, columns, columns)
-    weights = {name: value.to(like) for name, value in weights.items()}
+    total = no_gram(jacobian)
+    weights = {name: value.to(total) for name, value in weights.items()}
     once, again = _split(jacobian, {name: value.shape for name, value in weights.items()})
     for entry in once:
         total += entry.gram(weights)
@@ -317,6 +325,12 @@ def grams(
         parts = [_gram(explicit(part, again), weights) for part in chunks(jacobian, again)]
         total += torch.cat(parts)
     return total
+
+
+def no_gram(jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
+    """Zeros, in the Jacobian's type: what weights that it does not speak of give."""
+    rows, columns = extent(jacobian)
+    return _values(jacobian[0]).new_zeros(rows, columns, columns)
 
 
 def chunks(jacobian: Jacobian, shapes: Mapping[str, torch.Size]) -> Iterator[list[Entry]]:
@@ -345,8 +359,13 @@ def add_products(
 
 
 def _gram(full: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Tensor:
-    roots = [(value * weights[name].sqrt()).flatten(2) for name, value in full.items()]
+    roots = [_columns(value * weights[name].sqrt()) for name, value in full.items()]
     return sum((root @ root.transpose(1, 2) for root in roots[1:]), roots[0] @ roots[0].mT)
+
+
+def _columns(value: Float[Tensor, "rows columns ..."]) -> Float[Tensor, "rows columns size"]:
+    # not flatten(2), which refuses a weight without dimensions, nor -1, which refuses no rows
+    return value.reshape(*value.shape[:2], prod(value.shape[2:]))
 
 
 def _kept(jacobian: Jacobian, names: set[str]) -> list[Entry]:

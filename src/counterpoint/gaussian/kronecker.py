@@ -10,19 +10,23 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.gaussian.basis import Basis
+from counterpoint.gaussian.block import beside
 from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal
-from counterpoint.gaussian.jacobian import Jacobian, LayerJacobian, chunks, explicit, extent
+from counterpoint.gaussian.jacobian import Jacobian, LayerJacobian, chunks, explicit, no_gram
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.vectors import (
     Shift,
     chosen,
     number,
+    padded,
     positive,
+    returned,
     scalar,
     split,
     spread,
     uniform,
+    wider,
 )
 from counterpoint.storage import JSONValue
 
@@ -96,6 +100,26 @@ class Factors:
             self.bias: bias.reshape(*lead, -1),
         }
 
+    def widened(self, shape: torch.Size) -> "Factors":
+        """The same sums for a larger weight, zeros where it is new."""
+        old, (groups, outputs, _) = self.shape, self.left.shape
+        if groups > 1 or len(shape) != len(old) or shape[2:] != old[2:]:
+            raise InputError(
+                f"growth: {self.weight!r} of a Kronecker layer may grow by outputs and inputs,"
+                f" found {tuple(shape)} for {tuple(old)} in {groups} groups"
+            )
+        # the bias is the last column, before and after
+        place = torch.arange(self.right.shape[1], device=self.right.device)
+        inputs = shape[1:].numel()
+        if self.bias is not None:
+            place[-1] = inputs
+        left = self.left.new_zeros(1, shape[0], shape[0])
+        left[:, :outputs, :outputs] = self.left
+        size = inputs + (self.bias is not None)
+        right = self.right.new_zeros(1, size, size)
+        right[:, place[:, None], place] = self.right
+        return replace(self, left=left, right=right, shape=shape)
+
     def __add__(self, other: "Factors") -> "Factors":
         """The factors over both sets of examples.
 
@@ -152,23 +176,24 @@ class Kronecker(Precision):
 
     def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``scale left V right / count + delta V``, without a decomposition."""
-        joined = self.factors.join(vector)
-        product = self.factors.left @ joined @ self.factors.right
-        return self.factors.part(
-            product * (self.scale / self.factors.examples) + self.delta * joined
+        joined = self._joined(vector)
+        left, right = self.factors.left.to(joined.dtype), self.factors.right.to(joined.dtype)
+        product = left @ joined @ right
+        return self._parted(
+            product * (self.scale / self.factors.examples) + self.delta * joined, vector
         )
 
     def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Division in the eigenbasis."""
-        return self._turned(self._turn(self.factors.join(vector)) / self._table)
+        return self._turned(self._turn(self._joined(vector)) / self._table, vector)
 
     def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R = Q sqrt(eigenvalues)``."""
-        return self._turned(self.factors.join(vector) * self._table.sqrt())
+        return self._turned(self._joined(vector) * self._table.sqrt(), vector)
 
     def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R'⁻¹ = Q / sqrt(eigenvalues)``."""
-        return self._turned(self.factors.join(vector) / self._table.sqrt())
+        return self._turned(self._joined(vector) / self._table.sqrt(), vector)
 
     def logdet(self) -> Float[Tensor, ""]:
         """``Σ log(scale l_left l_right / count + delta)``."""
@@ -177,19 +202,19 @@ class Kronecker(Precision):
 
     def pull(self, jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
         """Inputs and deltas turned into the eigenbasis, then as for a diagonal."""
-        rows, columns = extent(jacobian)
         entries = [entry for entry in jacobian if self.shapes.keys() & set(entry.names)]
         outers = [self._rotated(entry) for entry in entries if isinstance(entry, LayerJacobian)]
         if not entries:
-            return self.like.new_zeros(rows, columns, columns)
+            return no_gram(jacobian)
         if len(outers) == len(entries):
             inputs = torch.cat([inputs for inputs, _ in outers], 2)
             deltas = torch.cat([deltas for _, deltas in outers], 3)
-            return LayerJacobian("w", None, inputs, deltas).gram({"w": 1 / self._table})
+            inverse = (1 / self._table).to(deltas.dtype)
+            return LayerJacobian("w", None, inputs, deltas).gram({"w": inverse})
         found: list[Tensor] = []
         for part in chunks(jacobian, self.shapes):
             full = self.factors.join(explicit(part, self.shapes))
-            root = (self._turn(full) / self._table.sqrt()).flatten(2)
+            root = (self._turn(full) / self._table.sqrt().to(full.dtype)).flatten(2)
             found.append(root @ root.mT)
         return torch.cat(found)
 
@@ -248,6 +273,33 @@ class Kronecker(Precision):
             )
         return self
 
+    def widened(self, shapes: Mapping[str, torch.Size]) -> Precision:
+        """Factors with rows and columns of zeros; a layer grows by outputs and inputs.
+
+        Raises:
+            InputError: it has groups, or grew otherwise (another kernel size).
+        """
+        mine = {name: shapes[name] for name in self.shapes}
+        if mine == self.shapes:
+            return beside([self], shapes)
+        grown = Kronecker(self.factors.widened(mine[self.factors.weight]), self.scale)
+        if number(self.delta) == 0:
+            return beside([grown], shapes)
+        # the identity that was added is one of the old weights alone
+        old = {name: self.like.new_full(s, number(self.delta)) for name, s in self.shapes.items()}
+        return beside([grown + Diagonal(padded(old, mine))], shapes)
+
+    def fewer(self, share: float) -> "Kronecker":
+        """The sums and the count scaled, so that factors pooled with it weigh them right."""
+        factors = self.factors
+        part = replace(
+            factors,
+            left=factors.left * share,
+            right=factors.right * share,
+            count=factors.count * share,
+        )
+        return replace(self, factors=part, delta=self.delta * share)
+
     def pooled(self, other: "Kronecker") -> "Kronecker":
         """The same approximation over the joined examples; deltas add.
 
@@ -284,12 +336,19 @@ class Kronecker(Precision):
         return table.detach().to(self.like.dtype)
 
     def _turn(self, joined: Tensor) -> Tensor:
-        left, right = self.factors.bases
-        return left.vectors.mT @ joined @ right.vectors
+        left, right = (basis.vectors.to(joined.dtype) for basis in self.factors.bases)
+        return left.mT @ joined @ right
 
-    def _turned(self, turned: Tensor) -> dict[str, Tensor]:
-        left, right = self.factors.bases
-        return self.factors.part(left.vectors @ turned @ right.vectors.mT)
+    def _turned(self, turned: Tensor, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        left, right = (basis.vectors.to(turned.dtype) for basis in self.factors.bases)
+        return self._parted(left @ turned @ right.mT, vector)
+
+    def _joined(self, vector: Mapping[str, Tensor]) -> Tensor:
+        joined = self.factors.join(vector)
+        return joined.to(wider(joined, self.like))
+
+    def _parted(self, joined: Tensor, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return returned(self.factors.part(joined), vector)
 
     def _rotated(self, entry: LayerJacobian) -> tuple[Tensor, Tensor]:
         inputs = entry.inputs
@@ -298,7 +357,7 @@ class Kronecker(Precision):
         if self.factors.bias is not None:
             asked = float(entry.bias == self.factors.bias)
             inputs = torch.cat([inputs, torch.full_like(inputs[..., :1], asked)], -1)
-        left, right = self.factors.bases
+        left, right = (basis.vectors.to(inputs.dtype) for basis in self.factors.bases)
         # one product for all rows: broadcasting would make one for each row and column
-        inputs = torch.einsum("bgti,gij->bgtj", inputs, right.vectors)
-        return inputs, torch.einsum("bkgto,gop->bkgtp", entry.deltas, left.vectors)
+        inputs = torch.einsum("bgti,gij->bgtj", inputs, right)
+        return inputs, torch.einsum("bkgto,gop->bkgtp", entry.deltas, left)

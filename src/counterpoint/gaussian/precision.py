@@ -20,6 +20,10 @@ class Precision(ABC):
     Vectors are ``name -> tensor`` with the names and shapes of `shapes`; leading dimensions are
     carried along by every structure but `Sum`. `R` is a root of the matrix: ``R R' = P``.
 
+    Types: products and solutions are computed in the wider of the vector's type and the
+    structure's, and come back in the vector's own; `pull` works in the Jacobian's type; sums of two
+    structures are in the wider type. So a float32 or float64 precision serves bfloat16 weights.
+
     Attributes:
         shapes: the weights' names and shapes, in the order of the flat vector.
     """
@@ -99,12 +103,36 @@ class Precision(ABC):
         """The precision of `names` when the other weights are integrated out."""
 
     @abstractmethod
+    def widened(self, shapes: Mapping[str, torch.Size]) -> "Precision":
+        """The same over more or longer weights, zero where they are new.
+
+        Args:
+            shapes: of the weights now: all of its own names, each at least as long in every
+                dimension, whose old part is the leading corner; and any others.
+
+        Raises:
+            InputError: the structure cannot grow so.
+        """
+
+    @abstractmethod
+    def fewer(self, share: float) -> "Precision":
+        """``share P``, as if of that share of the examples: what `pool` may add more examples to.
+
+        Where a structure is made of sums over examples, these are what is scaled.
+        """
+
+    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """What it holds; with `spec`, `precision_from` makes it again."""
 
     @abstractmethod
     def spec(self) -> JSONValue:
         """How `tensors` are to be read, as a JSON value."""
+
+    @property
+    def independent(self) -> dict[str, Tensor] | None:
+        """The precision of each weight where they are independent, ``P = diag(...)``; else none."""
+        return None
 
     @property
     def total(self) -> int:

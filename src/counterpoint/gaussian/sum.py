@@ -13,7 +13,7 @@ from counterpoint.gaussian.block import Block
 from counterpoint.gaussian.conjugate import Operator, conjugate_gradients
 from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal, Isotropic
-from counterpoint.gaussian.jacobian import Jacobian, chunks, explicit
+from counterpoint.gaussian.jacobian import Jacobian, chunks, matrices
 from counterpoint.gaussian.kronecker import Kronecker
 from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.vectors import (
@@ -26,9 +26,11 @@ from counterpoint.gaussian.vectors import (
     number,
     positions,
     positive,
+    returned,
     small,
     split,
     spread,
+    wider,
 )
 from counterpoint.storage import JSONValue
 
@@ -85,8 +87,11 @@ class Sum(Precision):
 
     def mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The members' sum."""
-        found = [member.mv(vector) for member in self.members]
-        return {name: reduce(torch.add, [part[name] for part in found]) for name in self.shapes}
+        # in the wider type before they are added: members may cancel
+        wide = {name: vector[name].to(wider(vector[name], self.like)) for name in self.shapes}
+        parts = [member.mv(wide) for member in self.members]
+        both = {name: reduce(torch.add, [part[name] for part in parts]) for name in self.shapes}
+        return returned(both, vector)
 
     def solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """By conjugate gradients, to a relative residual of 1e-10 (float64) or 1e-5.
@@ -94,19 +99,20 @@ class Sum(Precision):
         Raises:
             InputError: 1000 iterations are not enough (says the residual).
         """
-        return split(self._solve(flat(vector, self.shapes)), self.shapes)
+        v = flat(vector, self.shapes)
+        return returned(split(self._solve(v.to(wider(v, self.like))), self.shapes), vector)
 
     def root_mv(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R`` the Cholesky root of the dense matrix."""
         v = flat(vector, self.shapes)
-        return split(v @ self._root.T.to(v), self.shapes)
+        return returned(split(v.to(self._root) @ self._root.T, self.shapes), vector)
 
     def root_solve(self, vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``R'⁻¹ v``; `draw` needs no root and has no limit of size."""
         v = flat(vector, self.shapes)
         columns = v.reshape(-1, self.total).T.to(self._root)
         solved = torch.linalg.solve_triangular(self._root.T, columns, upper=True).T
-        return split(solved.reshape(v.shape).to(v), self.shapes)
+        return returned(split(solved.reshape(v.shape), self.shapes), vector)
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
         """Exact: a draw with covariance ``P`` from every member's root, then solved for."""
@@ -130,12 +136,8 @@ class Sum(Precision):
 
     def pull(self, jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
         """``J P⁻¹ J'`` of an explicit ``J``, a chunk of rows at a time."""
-        found: list[Tensor] = []
-        for part in chunks(jacobian, self.shapes):
-            full = explicit(part, self.shapes).values()
-            wide = torch.cat([value.flatten(2) for value in full], 2)
-            found.append(self._pull(wide))
-        return torch.cat(found)
+        parts = chunks(jacobian, self.shapes)
+        return torch.cat([self._pull(matrices(part, self.shapes)) for part in parts])
 
     def diagonal(self) -> dict[str, Tensor]:
         """The members' sum."""
@@ -176,6 +178,14 @@ class Sum(Precision):
             return self
         small(self.total, "marginal of a sum")
         return Dense(self.dense(), self.shapes).marginal(names)
+
+    def widened(self, shapes: Mapping[str, torch.Size]) -> "Sum":
+        """Member by member."""
+        return Sum(tuple(member.widened(shapes) for member in self.members))
+
+    def fewer(self, share: float) -> "Sum":
+        """``share P``: a sum is of several sets of examples, and none of them is added to."""
+        return self.scaled(share)
 
     def tensors(self) -> dict[str, Tensor]:
         """Of member i under ``i/``."""

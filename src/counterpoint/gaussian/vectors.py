@@ -17,14 +17,17 @@ __all__ = [
     "flat",
     "noise",
     "number",
+    "padded",
     "part_of",
     "positions",
     "positive",
+    "returned",
     "scalar",
     "small",
     "split",
     "spread",
     "uniform",
+    "wider",
 ]
 
 Shift: TypeAlias = float | Tensor | Mapping[str, float | Tensor]
@@ -67,6 +70,31 @@ def split(
         name: part.reshape((*part.shape[:-1], *shape))
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
     }
+
+
+def wider(vector: Tensor, like: Tensor) -> torch.dtype:
+    """The type in which a vector meets a structure."""
+    return torch.promote_types(vector.dtype, like.dtype)
+
+
+def returned(found: Mapping[str, Tensor], vector: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An answer in the types of the vector that was asked about."""
+    return {name: value.to(vector[name].dtype) for name, value in found.items()}
+
+
+def padded(values: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """Values in the leading corner of zeros of other shapes; names without a value are zeros."""
+    like = next(iter(values.values()))
+    result = dict[str, Tensor]()
+    for name, shape in shapes.items():
+        value = values.get(name)
+        if value is not None and value.shape == shape:
+            result[name] = value
+            continue
+        result[name] = like.new_zeros(shape)
+        if value is not None:
+            result[name][tuple(map(slice, value.shape))] = value
+    return result
 
 
 def noise(
@@ -200,4 +228,6 @@ def _full(name: str, value: float | Tensor, shape: torch.Size, like: Tensor) -> 
         raise InputError(
             f"shift: {name!r} must broadcast to shape {tuple(shape)}, found {tuple(tensor.shape)}"
         )
-    return tensor.to(like).expand(shape)
+    # numbers take the type of what they are added to, as in torch; tensors only widen it
+    dtype = wider(tensor, like) if tensor.ndim else like.dtype
+    return tensor.to(like.device, dtype).expand(shape)

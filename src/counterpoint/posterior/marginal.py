@@ -13,7 +13,7 @@ from torch import Tensor
 
 from counterpoint.curvature import Batch
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Diagonal, Precision
+from counterpoint.gaussian import Precision
 from counterpoint.goals import Likelihood, Normal
 from counterpoint.posterior.prior import Each, groups
 from counterpoint.posterior.status import TuningEnding
@@ -207,6 +207,5 @@ def _status(precisions: Iterable[Tensor]) -> TuningEnding:
 
 
 def _as_diagonal(precision: Precision) -> dict[str, Tensor] | None:
-    if isinstance(precision, Diagonal):
-        return {name: value.double() for name, value in precision.values.items()}
-    return None
+    values = precision.independent
+    return None if values is None else {name: value.double() for name, value in values.items()}

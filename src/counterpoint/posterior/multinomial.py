@@ -112,16 +112,15 @@ class Multinomial:
     def factors(
         self, probabilities: Float64[Tensor, "rows classes"]
     ) -> tuple[Float64[Tensor, "contrasts contrasts"], Float64[Tensor, "width width"]]:
-        """Kronecker factors ``A``, ``G`` of ``H``, with its trace.
+        """Kronecker factors ``A``, ``G`` of ``H tr A``, with its trace.
 
-        ``A = Σ w B'ΛB / Σ w tr Λ`` and ``G = Σ w tr(Λ) φφ'``: rows count by what they can teach.
+        ``A = Σ w B'ΛB`` and ``G = Σ w tr(Λ) φφ'``: rows count by what they can teach.
         """
         taught = self.weight * (1 - probabilities.square().sum(1))
         weighted = probabilities * self.weight[:, None]
         spread = weighted.sum(0).diag() - probabilities.T @ weighted
-        total = taught.sum().clamp_min(torch.finfo(torch.float64).tiny)
         gram = self.design.T @ (self.design * taught[:, None])
-        return self.basis.T @ spread @ self.basis / total, (gram + gram.T) / 2
+        return self.basis.T @ spread @ self.basis, (gram + gram.T) / 2
 
     def dense(self, probabilities: Float64[Tensor, "rows classes"]) -> Dense:
         """`curvature` as a precision."""
@@ -133,8 +132,9 @@ class Multinomial:
         Exact while all rows have the same probabilities.
         """
         left, right = self.factors(probabilities)
-        one = torch.ones((), dtype=torch.float64)
-        return Kronecker(Factors(WEIGHT, None, self._shape, left[None], right[None], one))
+        # what the rows teach in all, ``Σ w tr Λ``, is their count: sums over old and new rows add
+        taught = right[-1, -1].clamp_min(torch.finfo(torch.float64).tiny)
+        return Kronecker(Factors(WEIGHT, None, self._shape, left[None], right[None], taught))
 
     @property
     def _shape(self) -> torch.Size:

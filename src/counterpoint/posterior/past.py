@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from counterpoint.gaussian import Dense, Factors, Kronecker, Precision, pool
+from counterpoint.gaussian import Dense, Precision, Quadratic, pool
 from counterpoint.posterior.multinomial import WEIGHT, Multinomial
 from counterpoint.posterior.newton import (
     Precondition,
@@ -45,18 +45,23 @@ class QuadraticLikelihood(Ridge):
 
     Attributes:
         prior: precision ``α`` of the weights.
-        weights: ``V₀``, with zeros for contrasts with new classes.
-        slope: ``keep α``: the gradient at ``V₀`` is that times ``V₀``.
-        curvature: ``keep H₀``, zero where the contrasts are new.
+        lost: ``-keep L(V)`` of ``V'``, free where the contrasts are new.
+        full: whether curvatures are matrices; otherwise Kronecker factors.
     """
 
-    weights: Weights
-    slope: float
-    curvature: Dense | Kronecker
+    lost: Quadratic
+    full: bool
 
     @classmethod
     def of(
-        cls, weights: Weights, precision: Precision, prior: float, keep: float, contrasts: int
+        cls,
+        weights: Weights,
+        precision: Precision,
+        prior: float,
+        keep: float,
+        contrasts: int,
+        *,
+        full: bool,
     ) -> "QuadraticLikelihood":
         """From a posterior.
 
@@ -66,24 +71,18 @@ class QuadraticLikelihood(Ridge):
             prior: ``α``.
             keep: what the rows count, from 0 to 1.
             contrasts: as many as there are now; those of old are the first.
+            full: whether the precision is a matrix.
         """
-        width, old = weights.shape
-        grown = weights.new_zeros(width, contrasts)
-        grown[:, :old] = weights
-        curvature = precision.shift(-prior)
-        shape = torch.Size([contrasts, width])
-        kept = (
-            _fewer(curvature.factors, keep, shape)
-            if isinstance(curvature, Kronecker)
-            else Dense(_corner(keep * curvature.dense(), contrasts * width), {WEIGHT: shape})
-        )
-        return cls(prior, grown, keep * prior, kept)
+        optimum = {WEIGHT: weights.T}
+        # the gradient of L at its posterior's optimum is what the prior's holds there
+        slope = {WEIGHT: -prior * weights.T}
+        lost = Quadratic(optimum, precision.shift(-prior), slope)
+        shape = torch.Size([contrasts, len(weights)])
+        return cls(prior, lost.widened({WEIGHT: shape}).fewer(keep), full)
 
     def log_likelihood(self, weights: Weights) -> float:
-        """Of the rows that are gone, less that at `weights` of their own, times ``keep``."""
-        step = weights - self.weights
-        bend = float((step * self._curved(step)).sum())
-        return self.slope * float((self.weights * step).sum()) - bend / 2
+        """Of the rows that are gone, less that at weights of their own, times ``keep``."""
+        return -float(self.lost.energy({WEIGHT: weights.T}))
 
     def height(self, weights: Weights) -> float:
         """Of both, up to a constant."""
@@ -91,15 +90,12 @@ class QuadraticLikelihood(Ridge):
 
     def gradient(self, weights: Weights) -> Weights:
         """Of `height`."""
-        likelihood = self.slope * self.weights - self._curved(weights - self.weights)
-        return super().gradient(weights) + likelihood
+        return super().gradient(weights) - self.lost.gradient({WEIGHT: weights.T})[WEIGHT].T
 
     def product(self, direction: Weights) -> Weights:
         """``(keep H₀ + αI) direction``."""
-        return super().product(direction) + self._curved(direction)
-
-    def _curved(self, direction: Weights) -> Weights:
-        return self.curvature.mv({WEIGHT: direction.T})[WEIGHT].T
+        bent = self.lost.precision.mv({WEIGHT: direction.T})[WEIGHT].T
+        return super().product(direction) + bent
 
     def joined(self, rows: Multinomial, log_likelihood: float) -> Fitted:
         """The posterior with new rows.
@@ -108,51 +104,31 @@ class QuadraticLikelihood(Ridge):
             rows: the new ones.
             log_likelihood: of those that are gone at their own weights, times ``keep``.
         """
-        best = maximise(rows, self.weights, self, self._precondition(rows))
-        make = rows.dense if isinstance(self.curvature, Dense) else rows.kronecker
+        start = self.lost.centre[WEIGHT].T
+        best = maximise(rows, start, self, self._precondition(rows))
+        make = rows.dense if self.full else rows.kronecker
         precision = self._with(make(best.probabilities)).shift(self.prior)
         total = log_likelihood + self.log_likelihood(best.weights) + best.log_likelihood
         return Fitted.of(replace(best, log_likelihood=total), precision, self.prior)
 
-    def _with(self, new: Dense | Kronecker) -> Precision:
+    def _with(self, new: Precision) -> Precision:
         """The curvature of old and new rows: the sum, or its approximation with pooled factors."""
-        if isinstance(new, Kronecker):
-            new = _fewer(new.factors, 1.0, new.factors.shape)
-        return pool(self.curvature, new)
+        return pool(self.lost.precision, new)
 
     def _precondition(self, rows: Multinomial) -> Precondition:
         """Solvers near the curvature of old rows, new rows and prior, made anew for every step."""
-        known = self.curvature.dense() if isinstance(self.curvature, Dense) else None
+        old = self.lost.precision
+        known = old.dense() if self.full else None
 
         def at(probabilities: Float64[Tensor, "rows classes"]) -> Solve:
             if known is None:
                 return from_precision(self._with(rows.kronecker(probabilities)).shift(self.prior))
             part = (rows, probabilities)
             if len(probabilities) > _SAMPLE:
+                # a sample's curvature is near enough to step by, and costs no more with more rows
                 part = rows.sampled(probabilities, max(_SAMPLE, len(known)))
             matrix = known + Multinomial.curvature(*part)
-            full = Dense(matrix, self.curvature.shapes).shift(self.prior)
-            return from_matrix(full.dense()) or from_precision(full)
+            near = Dense(matrix, old.shapes).shift(self.prior)
+            return from_matrix(near.dense()) or from_precision(near)
 
         return at
-
-
-def _fewer(factors: Factors, share: float, shape: torch.Size) -> Kronecker:
-    """The factors as sums over rows, to pool: ``share`` of the rows, and zeros for new contrasts.
-
-    A row counts what it can teach, ``w tr Λ``: the sum of it is the right side's last entry, that
-    of the bias. Sums of ``w B'ΛB`` and of ``w tr(Λ) φφ'`` over old and new rows are then what
-    `Multinomial.factors` would have found in all of them.
-    """
-    taught = factors.right[0, -1, -1]
-    left = _corner(factors.left[0] * (share * taught / factors.examples), shape[0])
-    return Kronecker(
-        Factors(WEIGHT, None, shape, left[None], factors.right * share, taught * share)
-    )
-
-
-def _corner(matrix: Float64[Tensor, "old old"], size: int) -> Float64[Tensor, "size size"]:
-    """The matrix in the leading corner of zeros."""
-    result = matrix.new_zeros(size, size)
-    result[: len(matrix), : len(matrix)] = matrix
-    return result

@@ -202,8 +202,10 @@ class Softmax:
         return 0.0 - gained
 
     def _past(self, keep: float, classes: int) -> QuadraticLikelihood:
-        weights = self.mean @ contrasts(self.classes)
-        return QuadraticLikelihood.of(weights, self.precision, self.prior, keep, classes - 1)
+        weights, full = self.mean @ contrasts(self.classes), "matrix" in self.precision.tensors()
+        return QuadraticLikelihood.of(
+            weights, self.precision, self.prior, keep, classes - 1, full=full
+        )
 
     @property
     def _log_likelihood(self) -> float:
@@ -316,6 +318,12 @@ def _precision(state: Mapping[str, Tensor], shape: list[int], prior: float) -> P
     else:
         spec |= {"kind": "kronecker", "weight": WEIGHT, "bias": None, "shape": shape}
     tensors = {name: tensor.double().clone() for name, tensor in state.items()}
+    if tensors.keys() >= {"left", "right", "count"} and tensors["right"].ndim == 3:
+        # older folders hold the left side divided by what the rows teach, and a
+        # count of one; sums as they are made now stay as they are
+        taught = tensors["right"][0, -1, -1]
+        tensors["left"] = tensors["left"] * (taught / tensors["count"])
+        tensors["count"] = taught
     precision = precision_from(spec, tensors)
     precision.variances()  # refuses what cannot be inverted
     return precision

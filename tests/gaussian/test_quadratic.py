@@ -1,12 +1,21 @@
 """Any number of quadratics are one, whatever is known of which weights."""
 
+from dataclasses import replace
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.continual.growth import join, widened
-from counterpoint.continual.quadratic import Quadratic
-from counterpoint.gaussian import Block, Dense, Diagonal, Factors, Gaussian, Kronecker
+from counterpoint.gaussian import (
+    Block,
+    Dense,
+    Diagonal,
+    Factors,
+    Gaussian,
+    Kronecker,
+    Quadratic,
+    Sum,
+)
 
 close = torch.testing.assert_close
 numbers = st.integers(-8, 8).map(lambda n: n / 2)
@@ -34,9 +43,9 @@ def gaussian(found):
 
 
 def summed(parts):
-    one = Quadratic.of(parts[0])
+    one = parts[0].quadratic
     for part in parts[1:]:
-        one = one.joined(part)
+        one = (one.around(part.mean) + part.quadratic).settled()
     return one
 
 
@@ -48,9 +57,9 @@ def test_the_sum_of_energies(found, place):
     wanted = sum(part.energy({"w": weight}) for part in parts)
     close(one.energy({"w": weight}), wanted, rtol=1e-12, atol=1e-9)
     (slope,) = torch.autograd.grad(wanted, [weight])
-    close(one.gradients({"w": weight})["w"], slope, rtol=1e-12, atol=1e-9)
+    close(one.gradient({"w": weight})["w"], slope, rtol=1e-12, atol=1e-9)
     into = torch.ones(3).double()
-    one.inject([weight], [into], 0.5)
+    one.add_gradient([weight], [into], 0.5)
     close(into, 1 + slope / 2, rtol=1e-12, atol=1e-9)
 
 
@@ -66,11 +75,10 @@ def test_the_order_of_tasks_does_not_matter(found, order, place):
 
 @few
 @given(sequences, three, st.sampled_from([0.25, 0.5, 1.0]))
-def test_forgetting_scales_and_states_are_read_back_to_the_bit(found, place, keep):
+def test_multiples_scale_and_states_are_read_back_to_the_bit(found, place, keep):
     one, where = summed([gaussian(each) for each in found]), {"w": tensor(place)}
-    less = one.forgotten(keep)
+    less = one.scaled(keep)
     close(less.energy(where), keep * one.energy(where), rtol=1e-13, atol=0)
-    assert one.forgotten(0.0) is None
     again = Quadratic.read(less.spec(), less.tensors())
     assert torch.equal(again.energy(where), less.energy(where))
 
@@ -99,7 +107,7 @@ def test_old_parts_keep_their_precision_and_new_ones_have_none():
     dense = Dense(layer.dense(), small)
     blocks = Block((Diagonal({"w": normal(2, 2).square()}), Diagonal({"b": normal(2).square()})))
     for old in (layer, diagonal, dense, blocks, layer + diagonal, kronecker(2, 2).shift(0.0)):
-        found, wanted = widened(old, shapes).mv(vector), old.mv(corner(vector, small))
+        found, wanted = old.widened(shapes).mv(vector), old.mv(corner(vector, small))
         for name in shapes:
             kept = corner(found, small)[name]
             close(kept, wanted[name])
@@ -109,10 +117,24 @@ def test_old_parts_keep_their_precision_and_new_ones_have_none():
 
 def test_new_names_keep_the_structure_of_the_new():
     old, head = kronecker(2, 2), Diagonal({"v": torch.ones(2).double()})
-    joined = join(old, Block((kronecker(2, 2), head)))
-    assert joined.parts[1] is head
-    close(joined.parts[0].dense(), 2 * old.dense())
+    new = Block((kronecker(2, 2), head))
+    layer, rest = (old.widened(new.shapes) + new).parts
+    assert isinstance(layer, Sum)
+    close(layer.dense(), 2 * old.dense())
+    close(rest.diagonal(), head.diagonal())
+    # a layer that was not there stays a Kronecker product, to be pooled with later
+    other = replace(old.factors, weight="v", bias="c")
+    both = old.widened(old.shapes | other.shapes) + Block((kronecker(2, 2), Kronecker(other)))
+    assert [type(part) for part in both.parts] == [Sum, Kronecker]
     small, big = Diagonal({"w": torch.ones(2)}), {"w": torch.ones(3), "v": torch.ones(1)}
-    close(
-        join(small, Diagonal(big)).diagonal(), {"w": torch.tensor([2.0, 2, 1]), "v": torch.ones(1)}
-    )
+    wide = small.widened({name: value.shape for name, value in big.items()})
+    close((wide + Diagonal(big)).diagonal(), {"w": torch.tensor([2.0, 2, 1]), "v": torch.ones(1)})
+
+
+@few
+@given(sequences, three, three)
+def test_another_centre_is_the_same_function(found, centre, place):
+    one = summed([gaussian(each) for each in found])
+    moved, where = one.around({"w": tensor(centre)}), {"w": tensor(place)}
+    close(moved.energy(where), one.energy(where), rtol=1e-9, atol=1e-6)
+    assert torch.equal(moved.centre["w"], tensor(centre))
