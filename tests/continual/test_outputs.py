@@ -7,7 +7,7 @@ from torch import nn
 from continual.tasks import LIKELIHOOD, batches, moved, net, task
 from counterpoint import goals
 from counterpoint.continual import EWC, MAS, Functional
-from counterpoint.continual.outputs import used
+from counterpoint.continual.outputs.used import used
 from counterpoint.curvature import fisher
 from counterpoint.goals import Bernoulli, Categorical
 

@@ -35,23 +35,23 @@ fit to all rows: the first says a slope of 2 over ``1² + 2² = 5``, the second 
 (3.9286, 3.9286)
 """
 
-from counterpoint.continual.der import DER
-from counterpoint.continual.ewc import EWC, OnlineEWC
-from counterpoint.continual.functional import Functional
-from counterpoint.continual.lwf import LwF
-from counterpoint.continual.mas import MAS
 from counterpoint.continual.masked import Masked
 from counterpoint.continual.memory import Memory
-from counterpoint.continual.metrics import Accuracies
-from counterpoint.continual.rehearsing import Replayed
-from counterpoint.continual.replay import Replay
-from counterpoint.continual.run import STANDARD, Run, TaskTraining, compare, joint, run
-from counterpoint.continual.scenario import Scenario
-from counterpoint.continual.si import SI
-from counterpoint.continual.task import Task
-from counterpoint.continual.views import Permuted, Rotated
+from counterpoint.continual.outputs.lwf import LwF
+from counterpoint.continual.rows.der import DER
+from counterpoint.continual.rows.functional import Functional
+from counterpoint.continual.rows.rehearsal import Replayed
+from counterpoint.continual.rows.replay import Replay
+from counterpoint.continual.scenarios.inputs import Permuted, Rotated
+from counterpoint.continual.scenarios.metrics import Accuracies
+from counterpoint.continual.scenarios.run import STANDARD, Run, TaskTraining, compare, joint, run
+from counterpoint.continual.scenarios.scenario import Scenario
+from counterpoint.continual.scenarios.task import Task
+from counterpoint.continual.step_observer import StepObserver
 from counterpoint.continual.warning import ForgettingWarning
-from counterpoint.continual.watching import StepObserver
+from counterpoint.continual.weights.ewc import EWC, OnlineEWC
+from counterpoint.continual.weights.mas import MAS
+from counterpoint.continual.weights.si import SI
 
 __all__ = [
     "DER",

@@ -10,8 +10,8 @@ from counterpoint.curvature.batches import Batch, Unpack
 from counterpoint.curvature.data import Source
 from counterpoint.curvature.heads import LABELS, Heads, Labels
 from counterpoint.curvature.linearise import Linearised
-from counterpoint.curvature.probe import probe, weights_of
-from counterpoint.curvature.pullback import PULLED, Forward, Plan
+from counterpoint.curvature.reading.probe import probe, weights_of
+from counterpoint.curvature.reading.pullback import PULLED, Forward, Plan
 from counterpoint.curvature.structure import Structure, running
 from counterpoint.curvature.sums import CurvatureSum
 from counterpoint.errors import InputError, nearest

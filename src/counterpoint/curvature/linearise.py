@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from counterpoint.curvature.batches import Batch, Unpack, as_batch
 from counterpoint.curvature.heads import Heads, flat, identity
-from counterpoint.curvature.modes import refuse_modes
-from counterpoint.curvature.probe import probe, weights_of
-from counterpoint.curvature.pullback import PULLED, Plan
+from counterpoint.curvature.reading.modes import refuse_modes
+from counterpoint.curvature.reading.probe import probe, weights_of
+from counterpoint.curvature.reading.pullback import PULLED, Plan
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Jacobian, Precision
 from counterpoint.goals import Likelihood

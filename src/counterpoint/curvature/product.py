@@ -12,8 +12,8 @@ from counterpoint.curvature.data import Source
 from counterpoint.curvature.gradients import gradients
 from counterpoint.curvature.heads import Heads, flat
 from counterpoint.curvature.hessian import gradient
-from counterpoint.curvature.modes import refuse_modes, refuse_unrepeatable
-from counterpoint.curvature.probe import weights_of
+from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
+from counterpoint.curvature.reading.probe import weights_of
 from counterpoint.errors import InputError, nearest
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped

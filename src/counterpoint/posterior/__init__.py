@@ -24,15 +24,15 @@ tensor([[3.2500]], dtype=torch.float64)
 """
 
 from counterpoint.posterior import calibration
-from counterpoint.posterior.categorical import CategoricalPredictive
-from counterpoint.posterior.counts import BernoulliPredictive, PoissonPredictive
-from counterpoint.posterior.laplace import Laplace, laplace
-from counterpoint.posterior.last_layer import LastLayer
-from counterpoint.posterior.predictive import Predictive
+from counterpoint.posterior.laplace.laplace import Laplace, laplace
+from counterpoint.posterior.laplace.restore import laplace_from
+from counterpoint.posterior.last_layer.last_layer import LastLayer
+from counterpoint.posterior.last_layer.statistics import Statistics
+from counterpoint.posterior.predictive.categorical import CategoricalPredictive
+from counterpoint.posterior.predictive.counts import BernoulliPredictive, PoissonPredictive
+from counterpoint.posterior.predictive.predictive import Predictive
 from counterpoint.posterior.protocol import Distribution, Posterior
-from counterpoint.posterior.restore import laplace_from
-from counterpoint.posterior.softmax import Softmax
-from counterpoint.posterior.statistics import Statistics
+from counterpoint.posterior.softmax.softmax import Softmax
 from counterpoint.posterior.status import TuningEnding
 
 __all__ = [

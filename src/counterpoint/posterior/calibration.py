@@ -13,8 +13,8 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.goals import checked_weight
-from counterpoint.posterior.categorical import labels_within
-from counterpoint.posterior.predictive import Predictive
+from counterpoint.posterior.predictive.categorical import labels_within
+from counterpoint.posterior.predictive.predictive import Predictive
 from counterpoint.posterior.rows import in_float64, refuse_rows
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Memories of what the model before would have said."""

@@ -1,0 +1,1 @@
+"""Memories that hold some of the rows."""

@@ -1,0 +1,1 @@
+"""Data cut into tasks, learnt one after the other, and what is left of each."""

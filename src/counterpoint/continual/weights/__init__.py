@@ -1,0 +1,1 @@
+"""Memories that are one quadratic around what earlier tasks found."""

@@ -1,0 +1,190 @@
+"""The curvature of a task as a Gaussian around the weights found for it, judged on the way."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.continual.outputs.used import Identity
+from counterpoint.continual.task_summary import TaskSummary, over_ranks
+from counterpoint.continual.trained import evaluating, trained
+from counterpoint.continual.warning import ForgettingWarning
+from counterpoint.curvature import (
+    Heads,
+    Structure,
+    Unpack,
+    linearised_fisher,
+    unpack,
+)
+from counterpoint.errors import InputError, nearest
+from counterpoint.gaussian import Diagonal, Gaussian, Precision
+from counterpoint.goals import Likelihood
+from counterpoint.parameters import Pattern
+
+__all__ = ["IMPORTANCE", "bare_structure", "checked_labels", "gaussian_of", "is_merged"]
+
+IMPORTANCE = ("exact", "jac", "sampled", "empirical", "batch")
+"""What the Fisher information of a task is taken at; ``"batch"`` is known to be wrong."""
+
+_MERGED = "kronecker-merged"
+
+
+def gaussian_of(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: Iterable[Any],
+    *,
+    structure: Structure = "diagonal",
+    labels: str = "exact",
+    parameters: Pattern | None = None,
+    generator: torch.Generator | None = None,
+    unpack: Unpack | None = None,
+) -> Gaussian:
+    """``N(θ, F⁻¹)``: the weights as they are, the Fisher information of a task over its rows.
+
+    With torch.distributed initialised every rank gives its own rows, and all get the sum.
+
+    Args:
+        model: at the end of the task, in evaluation mode (its modes are put back).
+        likelihood: of its outputs.
+        data: batches.
+        structure: as `counterpoint.curvature.fisher` takes, and ``"kronecker-merged"``.
+        labels: one of `IMPORTANCE`.
+        parameters: which weights.
+        generator: for ``"sampled"``.
+        unpack: reads a batch.
+
+    Raises:
+        InputError: as `fisher`; a task of one class, or a Fisher information that is not finite
+            (names the weights and the batch).
+
+    Warns:
+        ForgettingWarning: the model is so certain of its outputs that next to nothing is held.
+    """
+    heads, bare = Heads.of(likelihood), bare_structure(structure)
+    seen, taken, at = TaskSummary(), heads.likelihoods, labels
+    if labels == "jac":
+        # of the outputs that the task looks at, and no others
+        taken, at = {name: Identity(one) for name, one in taken.items()}, "exact"
+    wanted = taken if heads.names else taken[""]
+
+    def once(batches: Iterable[Any]) -> Precision:
+        if labels == "batch":
+            return _of_batches(model, heads, batches, parameters, unpack, seen)
+        return linearised_fisher(
+            model,
+            wanted,
+            batches,
+            structure=bare,
+            labels=at,
+            parameters=parameters,
+            generator=generator,
+            unpack=unpack,
+            observe=lambda batch, _, outputs: seen(batch, heads, outputs),
+        )[0]
+
+    with evaluating(model):
+        precision = once(data)
+    precision, seen = over_ranks(precision), seen.all_reduced()
+    weights = trained(model, parameters)
+    mean = {name: weights[name].detach().clone() for name in precision.shapes}
+    with evaluating(model):
+        _refuse_infinite(precision, mean, data, once)
+    seen.refuse_one_class()
+    if labels != "jac":
+        seen.warn_saturated(stacklevel=4)
+    return Gaussian(mean, precision, seen.rows)
+
+
+def bare_structure(structure: Structure) -> Structure:
+    """A structure as `fisher` knows it."""
+    if isinstance(structure, str):
+        return "kronecker" if structure == _MERGED else structure
+    return {glob: "kronecker" if one == _MERGED else one for glob, one in structure.items()}
+
+
+def is_merged(structure: Structure) -> bool:
+    """Whether Kronecker factors of several tasks are to be added."""
+    return _MERGED in ((structure,) if isinstance(structure, str) else structure.values())
+
+
+def checked_labels(labels: str, structure: Structure) -> None:
+    """Refuse labels that are not known.
+
+    Raises:
+        InputError: another name, or ``"batch"`` in another structure than the diagonal.
+
+    Warns:
+        ForgettingWarning: ``"batch"``, whose value depends on the batch size.
+    """
+    if labels not in IMPORTANCE:
+        raise InputError(
+            f"labels: must be one of {', '.join(IMPORTANCE)}, found {labels!r}"
+            f"{nearest(labels, IMPORTANCE)}"
+        )
+    if labels == "batch":
+        if structure != "diagonal":
+            raise InputError(f"labels='batch': only with structure='diagonal', found {structure!r}")
+        warnings.warn(
+            "labels='batch' squares the gradient of a batch's mean, in which rows cancel: it is no"
+            " Fisher information, and its value depends on the batch size; it is here to compare"
+            " with what others do",
+            ForgettingWarning,
+            stacklevel=4,
+        )
+
+
+def _of_batches(
+    model: nn.Module,
+    heads: Heads,
+    data: Iterable[Any],
+    parameters: Pattern | None,
+    reader: Unpack | None,
+    seen: TaskSummary,
+) -> Precision:
+    """``N / B`` times the sum over B batches of the square of the mean row's gradient."""
+    weights = trained(model, parameters)
+    sums = {name: torch.zeros_like(value, requires_grad=False) for name, value in weights.items()}
+    rows = batches = 0.0
+    for found in data:
+        batch = (unpack if reader is None else reader)(found)
+        outputs = heads.outputs(batch.call(model))
+        loss = heads.weighted_nll(outputs, batch) / batch.rows
+        grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+        for total, gradient in zip(sums.values(), grads, strict=True):
+            total += gradient.square()
+        seen(batch, heads, outputs)
+        rows, batches = rows + batch.rows, batches + 1
+    if not batches:
+        raise InputError("data: expected at least one batch, found none")
+    return Diagonal({name: total * (rows / batches) for name, total in sums.items()})
+
+
+def _refuse_infinite(
+    precision: Precision,
+    weights: Mapping[str, Tensor],
+    data: Iterable[Any],
+    once: Callable[[Iterable[Any]], Precision],
+) -> None:
+    found = _infinite(precision, weights)
+    if not found:
+        return
+    where = ""
+    if not isinstance(data, Iterator):
+        # a second pass, which only a failure pays for
+        places = (number for number, batch in enumerate(data) if _infinite(once([batch]), weights))
+        number = next(places, None)
+        where = "" if number is None else f", first in batch {number}"
+    raise InputError(
+        f"task: the Fisher information of {found!r} is not finite{where}; look at these rows, or"
+        " take double precision"
+    )
+
+
+def _infinite(precision: Precision, weights: Mapping[str, Tensor]) -> str:
+    """The first weight whose precision is not finite, or nothing."""
+    diagonal = precision.diagonal()
+    bad = [name for name in weights if not bool(torch.isfinite(diagonal[name]).all())]
+    return bad[0] if bad else ""

@@ -1,0 +1,67 @@
+"""Linear maps: ``y = x W' + b``, once an example or at every position of it."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from counterpoint.curvature.reading.calls.call import Arguments, Call, Entry
+from counterpoint.gaussian import LayerJacobian
+
+__all__ = ["Linear"]
+
+
+@dataclass(frozen=True)
+class Linear(Call):
+    """``torch.nn.functional.linear``.
+
+    Attributes:
+        weight: name of ``W``.
+        bias: name of ``b``.
+        inputs: ``x``, examples first.
+    """
+
+    axis: int
+    names: tuple[str, ...]
+    positions: int
+    weight: str | None
+    bias: str | None
+    inputs: Float[Tensor, "rows ... inputs"]
+
+    @classmethod
+    def read(cls, arguments: Arguments) -> "Linear | None":
+        """From ``linear(input, weight, bias)``; none where examples are not to be found."""
+        given = arguments.get(0, "input")
+        inputs = arguments.rows_first(given) if given.ndim > 1 else None
+        axis = arguments.place((0, 1), given)
+        if (
+            inputs is None
+            or axis is None
+            or axis >= given.ndim - 1
+            or id(given) in arguments.weights
+        ):
+            return None
+        weight, bias = arguments.weight(1, "weight"), arguments.weight(2, "bias")
+        positions = inputs.shape[1:-1].numel()
+        return cls(axis, arguments.names(), positions, weight, bias, inputs.detach())
+
+    @property
+    def map(self) -> tuple[str, ...]:
+        """Its weight and, if it has one, its bias."""
+        return tuple(name for name in (self.weight, self.bias) if name is not None)
+
+    @property
+    def maps(self) -> int:
+        """One, when its weight is asked for."""
+        return int(self.weight is not None)
+
+    def kept(self) -> tuple[Tensor, ...]:
+        """The input."""
+        return (self.inputs,)
+
+    def entries(self, rows: slice, deltas: Float[Tensor, "rows columns ..."]) -> list[Entry]:
+        """One outer product a position."""
+        inputs = self.inputs[rows]
+        inputs = inputs.reshape(inputs.shape[0], 1, -1, inputs.shape[-1])
+        deltas = deltas.reshape(*deltas.shape[:2], 1, -1, deltas.shape[-1])
+        return [LayerJacobian(self.weight, self.bias, inputs.to(deltas.dtype), deltas)]

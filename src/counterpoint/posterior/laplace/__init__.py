@@ -1,0 +1,1 @@
+"""Any selection of weights: the Gaussian at the optimum, its prior, and its predictions."""

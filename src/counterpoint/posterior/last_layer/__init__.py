@@ -1,0 +1,1 @@
+"""The exact last layer: sufficient statistics, and the prior and noise of greatest evidence."""

@@ -1,0 +1,1 @@
+"""What is predicted: numbers, classes and counts, noise and knowledge apart."""
