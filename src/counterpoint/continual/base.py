@@ -1,15 +1,17 @@
 """What memories share: tasks counted, states read and written, settings checked."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature import Heads
+from counterpoint.curvature import Batch, Heads, Unpack
+from counterpoint.curvature import unpack as read
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
 from counterpoint.storage import (
@@ -21,7 +23,7 @@ from counterpoint.storage import (
     write_folder,
 )
 
-__all__ = ["MemoryBase", "attached", "checked_rows", "refuse_unattached"]
+__all__ = ["LearntTask", "MemoryBase", "attached", "checked_rows", "refuse_unattached"]
 
 _KIND = "continual memory"
 _SCHEMA = 1
@@ -35,6 +37,30 @@ class Count:
     """Tasks so far: the one number that every memory changes."""
 
     tasks: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LearntTask:
+    """A task that has been learnt: all that a memory may look at.
+
+    Attributes:
+        model: as learnt.
+        heads: the likelihood of its outputs.
+        data: batches of its rows, as they came.
+        generator: source of randomness, for memories that draw.
+        unpack: reads a batch; none means `counterpoint.curvature.unpack`.
+    """
+
+    model: nn.Module
+    heads: Heads
+    data: Iterable[Any]
+    generator: torch.Generator | None = None
+    unpack: Unpack | None = None
+
+    def batches(self) -> Iterator[Batch]:
+        """The rows, read."""
+        for each in self.data:
+            yield read(each, self.heads.names) if self.unpack is None else self.unpack(each)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,6 +90,42 @@ class MemoryBase(ABC):
     def observe(self, model: nn.Module) -> None:
         """Nothing to note of a step."""
         del model
+
+    def consolidate(
+        self,
+        model: nn.Module,
+        likelihood: Likelihood | Mapping[str, Likelihood],
+        data: Iterable[Any],
+        *,
+        generator: torch.Generator | None = None,
+        unpack: Unpack | None = None,
+    ) -> None:
+        """Add a task that has been learnt; the next one begins at these weights.
+
+        With torch.distributed initialised, each rank gives its own rows and memories of weights
+        hold the sum.
+
+        Args:
+            model: as learnt; switched to evaluation mode and back.
+            likelihood: of its outputs in this task.
+            data: batches of the task's rows, as `counterpoint.curvature.fisher` takes them.
+            generator: source of randomness, for memories that draw; none means their own.
+            unpack: reads a batch; none means `counterpoint.curvature.unpack`.
+
+        Raises:
+            InputError: a task without rows or of one class, weights that changed, what is to be
+                held is not finite (names the layer, and the batch); what was held is intact.
+
+        Warns:
+            ForgettingWarning: the model is so certain that next to nothing is held.
+        """
+        self._remember(LearntTask(model, Heads.of(likelihood), data, generator, unpack))
+        self._count.tasks += 1
+        self.begin(model)
+
+    @abstractmethod
+    def _remember(self, task: LearntTask) -> None:
+        """Hold what a task says, or refuse it with all as it was."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

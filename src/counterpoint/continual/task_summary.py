@@ -2,16 +2,16 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from counterpoint.continual.base import LearntTask
 from counterpoint.continual.outputs.used import has_logits
 from counterpoint.continual.warning import ForgettingWarning
-from counterpoint.curvature import Batch, Heads, Unpack, all_reduce, unpack
+from counterpoint.curvature import Batch, Heads, all_reduce
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
 from counterpoint.goals import Likelihood, Normal, Poisson
@@ -122,15 +122,15 @@ class TaskSummary:
             self._widest += float(likelihood.root(torch.zeros_like(output)).square().sum())
 
 
-def rows_in(data: Iterable[Any], heads: Heads, reader: Unpack | None) -> float:
+def rows_in(task: LearntTask) -> float:
     """The rows of all batches, by their weight, over all ranks.
 
     Raises:
         InputError: there are none, or all are of one class.
     """
     seen = TaskSummary()
-    for found in data:
-        seen.count(unpack(found, heads.names) if reader is None else reader(found), heads)
+    for batch in task.batches():
+        seen.count(batch, task.heads)
     return seen.judged()
 
 

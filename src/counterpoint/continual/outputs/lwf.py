@@ -1,6 +1,6 @@
 """Learning without forgetting: the new rows, as the old model would have answered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.func import functional_call
 
-from counterpoint.continual.base import MemoryBase, attached, checked_rows, refuse_unattached
+from counterpoint.continual.base import (
+    LearntTask,
+    MemoryBase,
+    attached,
+    checked_rows,
+    refuse_unattached,
+)
 from counterpoint.continual.outputs.used import has_logits
 from counterpoint.continual.task_summary import rows_in
 from counterpoint.continual.trained import evaluating
-from counterpoint.curvature import Batch, Heads, Unpack
+from counterpoint.curvature import Batch, Heads
 from counterpoint.curvature import unpack as read
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
@@ -104,34 +110,12 @@ class LwF(MemoryBase):
             found = functional_call(bare, tensors, batch.inputs, dict(batch.named))
         return teacher.heads[0].outputs(found)
 
-    def consolidate(
-        self,
-        model: nn.Module,
-        likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
-        *,
-        generator: torch.Generator | None = None,
-        unpack: Unpack | None = None,
-    ) -> None:
-        """Keep the model as it is now, in place of the one before.
-
-        Args:
-            model: as learnt.
-            likelihood: of its outputs in this task.
-            data: batches of the task's rows, which are counted.
-            generator: not needed.
-            unpack: reads a batch.
-
-        Raises:
-            InputError: no rows, or all of one class.
-        """
-        del generator
-        heads, teacher = Heads.of(likelihood), self._teacher
-        teacher.rows.append(rows_in(data, heads, unpack))
-        teacher.heads.append(heads)
-        state: dict[str, Tensor] = unwrapped(model).state_dict()
+    def _remember(self, task: LearntTask) -> None:
+        teacher = self._teacher
+        teacher.rows.append(rows_in(task))
+        teacher.heads.append(task.heads)
+        state: dict[str, Tensor] = unwrapped(task.model).state_dict()
         teacher.tensors = {name: value.detach().clone() for name, value in state.items()}
-        self._count.tasks += 1
 
     def attach(self, *likelihoods: Likelihood | Mapping[str, Likelihood]) -> None:
         """Give a memory that was loaded the likelihoods of its tasks, which no state holds.

@@ -1,7 +1,7 @@
 """What memories of rows share: a bounded store, the likelihoods of its tasks, a generator."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,12 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from counterpoint.continual.base import MemoryBase, attached, checked_rows, refuse_unattached
+from counterpoint.continual.base import (
+    LearntTask,
+    MemoryBase,
+    attached,
+    checked_rows,
+    refuse_unattached,
+)
 from counterpoint.continual.rows.store import Store, batch_of, columns_of
 from counterpoint.continual.task_summary import TaskSummary
 from counterpoint.continual.trained import evaluating
-from counterpoint.curvature import Batch, Heads, Unpack
-from counterpoint.curvature import unpack as read
+from counterpoint.curvature import Batch, Heads
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import unwrapped
@@ -115,43 +120,20 @@ class RehearsalMemory(MemoryBase):
         outputs = self._held.heads[0].outputs(moved.call(model))
         return self.strength * self._against(outputs, drawn, moved, rows)
 
-    def consolidate(
-        self,
-        model: nn.Module,
-        likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
-        *,
-        generator: torch.Generator | None = None,
-        unpack: Unpack | None = None,
-    ) -> None:
-        """Offer a task's rows to the store.
-
-        Args:
-            model: as learnt; switched to evaluation mode and back.
-            likelihood: of its outputs in this task.
-            data: batches of the task's rows.
-            generator: which rows are kept; none means the memory's own.
-            unpack: reads a batch.
-
-        Raises:
-            InputError: no rows, all of one class, or of another form than those of earlier tasks;
-                what was held is intact.
-        """
-        heads, held = Heads.of(likelihood), self._held
+    def _remember(self, task: LearntTask) -> None:
+        held, draw = self._held, task.generator or self._held.generator
         store, seen, offered = held.store, TaskSummary(), 0
-        with evaluating(model), torch.no_grad():
-            for found in data:
-                whole = read(found, heads.names) if unpack is None else unpack(found)
-                columns = columns_of(whole) | self._noted(model, heads, whole)
-                keys = self._keys(heads, columns, generator or held.generator)
+        with evaluating(task.model), torch.no_grad():
+            for whole in task.batches():
+                columns = columns_of(whole) | self._noted(task.model, task.heads, whole)
+                keys = self._keys(task.heads, columns, draw)
                 store = store.offered(columns, keys, self._groups(whole))
-                seen.count(whole, heads)
+                seen.count(whole, task.heads)
                 offered += whole.rows
         seen.judged()
         # rows, not their weights, which are in the mean over rows already
         held.store, held.rows = store, held.rows + offered
-        held.heads.append(heads)
-        self._count.tasks += 1
+        held.heads.append(task.heads)
 
     def attach(self, *likelihoods: Likelihood | Mapping[str, Likelihood]) -> None:
         """Give a memory that was loaded the likelihoods of its tasks, which no state holds.

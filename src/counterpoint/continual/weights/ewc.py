@@ -1,18 +1,13 @@
 """Elastic weight consolidation: the curvature of each task around the weights found for it."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import nn
-
+from counterpoint.continual.base import LearntTask
 from counterpoint.continual.weights.importance import checked_labels, gaussian_of, is_merged
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
-from counterpoint.curvature import Structure, Unpack
+from counterpoint.curvature import Structure
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Gaussian
-from counterpoint.goals import Likelihood
 
 __all__ = ["EWC", "OnlineEWC"]
 
@@ -44,6 +39,8 @@ class EWC(QuadraticMemory):
 
     A line learns a slope, and then is pulled back to it:
 
+    >>> import torch
+    >>> from torch import nn
     >>> from counterpoint.goals import Normal
     >>> line, x = nn.Linear(1, 1, bias=False), torch.tensor([[1.0], [3.0]])
     >>> _ = nn.init.constant_(line.weight, 2.0)
@@ -61,38 +58,10 @@ class EWC(QuadraticMemory):
         super().__post_init__()
         checked_labels(self.labels, self.structure)
 
-    def consolidate(
-        self,
-        model: nn.Module,
-        likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
-        *,
-        generator: torch.Generator | None = None,
-        unpack: Unpack | None = None,
-    ) -> None:
-        """Add the Gaussian of a task.
-
-        With torch.distributed initialised, each rank gives its own rows and all get the sum.
-
-        Args:
-            model: as learnt; switched to evaluation mode and back.
-            likelihood: of its outputs.
-            data: batches of the task's rows.
-            generator: for ``labels="sampled"``.
-            unpack: reads a batch.
-
-        Raises:
-            InputError: a task without rows or of one class, a Fisher information that is not
-                finite (names the layer and the batch), weights that changed; what was held is
-                intact.
-
-        Warns:
-            ForgettingWarning: the Fisher information is saturated.
-        """
-        before = self._before(model)
-        task = _task(self, model, likelihood, data, generator, unpack)
-        self._hold(before, task, pooled=is_merged(self.structure))
-        self._count.tasks += 1
+    def _remember(self, task: LearntTask) -> None:
+        before = self._before(task.model)
+        fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
+        self._hold(before, fisher, pooled=is_merged(self.structure))
 
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""
@@ -141,59 +110,15 @@ class OnlineEWC(QuadraticMemory):
         if self.centre not in ("latest", "product"):
             raise InputError(f"centre: must be 'latest' or 'product', found {self.centre!r}")
 
-    def consolidate(
-        self,
-        model: nn.Module,
-        likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
-        *,
-        generator: torch.Generator | None = None,
-        unpack: Unpack | None = None,
-    ) -> None:
-        """Forget a little, and add the Gaussian of a task.
-
-        Args:
-            model: as learnt; switched to evaluation mode and back.
-            likelihood: of its outputs.
-            data: batches of the task's rows; each rank its own.
-            generator: for ``labels="sampled"``.
-            unpack: reads a batch.
-
-        Raises:
-            InputError: as `EWC.consolidate`.
-
-        Warns:
-            ForgettingWarning: the Fisher information is saturated.
-        """
-        before = self._before(model)
-        task = _task(self, model, likelihood, data, generator, unpack)
+    def _remember(self, task: LearntTask) -> None:
+        before = self._before(task.model)
+        fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
         latest, pooled = self.centre == "latest", is_merged(self.structure)
-        self._hold(before, task, keep=self.keep, latest=latest, pooled=pooled)
-        self._count.tasks += 1
+        self._hold(before, fisher, keep=self.keep, latest=latest, pooled=pooled)
 
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""
         return {**_described(self), "centre": self.centre}
-
-
-def _task(
-    memory: EWC | OnlineEWC,
-    model: nn.Module,
-    likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
-    generator: torch.Generator | None,
-    unpack: Unpack | None,
-) -> Gaussian:
-    return gaussian_of(
-        model,
-        likelihood,
-        data,
-        structure=memory.structure,
-        labels=memory.labels,
-        parameters=memory.parameters,
-        generator=generator,
-        unpack=unpack,
-    )
 
 
 def _described(memory: EWC | OnlineEWC) -> dict[str, Any]:

@@ -2,25 +2,23 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from counterpoint.continual.base import LearntTask
 from counterpoint.continual.outputs.used import Identity
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
 from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.warning import ForgettingWarning
 from counterpoint.curvature import (
-    Heads,
     Structure,
-    Unpack,
     linearised_fisher,
-    unpack,
 )
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Diagonal, Gaussian, Precision
-from counterpoint.goals import Likelihood
 from counterpoint.parameters import Pattern
 
 __all__ = ["IMPORTANCE", "bare_structure", "checked_labels", "gaussian_of", "is_merged"]
@@ -32,29 +30,15 @@ _MERGED = "kronecker-merged"
 
 
 def gaussian_of(
-    model: nn.Module,
-    likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
-    *,
-    structure: Structure = "diagonal",
-    labels: str = "exact",
-    parameters: Pattern | None = None,
-    generator: torch.Generator | None = None,
-    unpack: Unpack | None = None,
+    task: LearntTask, structure: Structure, labels: str, parameters: Pattern | None
 ) -> Gaussian:
     """``N(θ, F⁻¹)``: the weights as they are, the Fisher information of a task over its rows.
 
-    With torch.distributed initialised every rank gives its own rows, and all get the sum.
-
     Args:
-        model: at the end of the task, in evaluation mode (its modes are put back).
-        likelihood: of its outputs.
-        data: batches.
+        task: which rows, of which model.
         structure: as `counterpoint.curvature.fisher` takes, and ``"kronecker-merged"``.
         labels: one of `IMPORTANCE`.
         parameters: which weights.
-        generator: for ``"sampled"``.
-        unpack: reads a batch.
 
     Raises:
         InputError: as `fisher`; a task of one class, or a Fisher information that is not finite
@@ -63,7 +47,7 @@ def gaussian_of(
     Warns:
         ForgettingWarning: the model is so certain of its outputs that next to nothing is held.
     """
-    heads, bare = Heads.of(likelihood), bare_structure(structure)
+    model, heads, bare = task.model, task.heads, bare_structure(structure)
     seen, taken, at = TaskSummary(), heads.likelihoods, labels
     if labels == "jac":
         # of the outputs that the task looks at, and no others
@@ -72,7 +56,7 @@ def gaussian_of(
 
     def once(batches: Iterable[Any]) -> Precision:
         if labels == "batch":
-            return _of_batches(model, heads, batches, parameters, unpack, seen)
+            return _of_batches(replace(task, data=batches), parameters, seen)
         return linearised_fisher(
             model,
             wanted,
@@ -80,18 +64,18 @@ def gaussian_of(
             structure=bare,
             labels=at,
             parameters=parameters,
-            generator=generator,
-            unpack=unpack,
+            generator=task.generator,
+            unpack=task.unpack,
             observe=lambda batch, _, outputs: seen(batch, heads, outputs),
         )[0]
 
     with evaluating(model):
-        precision = once(data)
+        precision = once(task.data)
     precision, seen = over_ranks(precision), seen.all_reduced()
     weights = trained(model, parameters)
     mean = {name: weights[name].detach().clone() for name in precision.shapes}
     with evaluating(model):
-        _refuse_infinite(precision, mean, data, once)
+        _refuse_infinite(precision, mean, task.data, once)
     seen.refuse_one_class()
     if labels != "jac":
         seen.warn_saturated(stacklevel=4)
@@ -136,21 +120,13 @@ def checked_labels(labels: str, structure: Structure) -> None:
         )
 
 
-def _of_batches(
-    model: nn.Module,
-    heads: Heads,
-    data: Iterable[Any],
-    parameters: Pattern | None,
-    reader: Unpack | None,
-    seen: TaskSummary,
-) -> Precision:
+def _of_batches(task: LearntTask, parameters: Pattern | None, seen: TaskSummary) -> Precision:
     """``N / B`` times the sum over B batches of the square of the mean row's gradient."""
-    weights = trained(model, parameters)
+    heads, weights = task.heads, trained(task.model, parameters)
     sums = {name: torch.zeros_like(value, requires_grad=False) for name, value in weights.items()}
     rows = batches = 0.0
-    for found in data:
-        batch = (unpack if reader is None else reader)(found)
-        outputs = heads.outputs(batch.call(model))
+    for batch in task.batches():
+        outputs = heads.outputs(batch.call(task.model))
         loss = heads.weighted_nll(outputs, batch) / batch.rows
         grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
         for total, gradient in zip(sums.values(), grads, strict=True):

@@ -1,19 +1,19 @@
 """Memory aware synapses: how far each weight moves the size of the outputs."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from counterpoint.continual.base import LearntTask
 from counterpoint.continual.outputs.used import used
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
 from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
-from counterpoint.curvature import Batch, Heads, Linearised, Unpack, linearise
-from counterpoint.curvature import unpack as read
+from counterpoint.curvature import Batch, linearise
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import (
     Diagonal,
@@ -26,7 +26,6 @@ from counterpoint.gaussian import (
     chunks,
     explicit,
 )
-from counterpoint.goals import Likelihood
 
 __all__ = ["MAS"]
 
@@ -66,56 +65,29 @@ class MAS(QuadraticMemory):
                 f"{nearest(self.importance, KINDS)}"
             )
 
-    def consolidate(
-        self,
-        model: nn.Module,
-        likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
-        *,
-        generator: torch.Generator | None = None,
-        unpack: Unpack | None = None,
-    ) -> None:
-        """Add the importances of a task.
-
-        Args:
-            model: as learnt; switched to evaluation mode and back.
-            likelihood: of its outputs: those that it does not look at do not count.
-            data: batches; no targets are needed. Each rank gives its own rows.
-            generator: not needed.
-            unpack: reads a batch.
-
-        Raises:
-            InputError: no rows, all of one class, weights that changed, or importances that are
-                not finite (names the layer).
-        """
-        del generator
-        before = self._before(model)
-        weights = {n: w.detach().clone() for n, w in trained(model, self.parameters).items()}
+    def _remember(self, task: LearntTask) -> None:
+        before = self._before(task.model)
+        chosen = trained(task.model, self.parameters)
+        weights = {name: weight.detach().clone() for name, weight in chosen.items()}
         total, seen = {n: torch.zeros_like(w) for n, w in weights.items()}, TaskSummary()
-        heads = Heads.of(likelihood)
-        with evaluating(model):
-            for batch, jacobian in self._jacobians(model, heads, data, unpack):
-                seen.count(batch, heads)
+        with evaluating(task.model):
+            for batch, jacobian in self._jacobians(task):
+                seen.count(batch, task.heads)
                 self._add(jacobian, total)
         rows = seen.judged()
         for name, value in total.items():
             if not bool(torch.isfinite(value).all()):
                 raise InputError(f"task: the importance of {name!r} is not finite")
-        task = Gaussian(weights, over_ranks(Diagonal(total)), rows)
-        self._hold(before, task, latest=True)
-        self._count.tasks += 1
+        self._hold(before, Gaussian(weights, over_ranks(Diagonal(total)), rows), latest=True)
 
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""
         return {"memory": "MAS", "importance": self.importance}
 
-    def _jacobians(
-        self, model: nn.Module, heads: Heads, data: Iterable[Any], reader: Unpack | None
-    ) -> Iterator[tuple[Batch, Jacobian]]:
+    def _jacobians(self, task: LearntTask) -> Iterator[tuple[Batch, Jacobian]]:
         """The gradient of half the squared norm of each row's outputs, factored."""
-        linear: Linearised | None = None
-        for found in data:
-            batch = read(found, heads.names) if reader is None else reader(found)
+        model, heads, linear = task.model, task.heads, None
+        for batch in task.batches():
             for part in batch.parts(_ROWS):
                 if linear is None:
                     chosen = self.parameters

@@ -1,6 +1,6 @@
 """Synaptic intelligence: what each weight did for the loss on its way."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from counterpoint.continual.base import LearntTask
 from counterpoint.continual.task_summary import rows_in
 from counterpoint.continual.trained import held, trained
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
-from counterpoint.curvature import Heads, Unpack
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal, Gaussian
-from counterpoint.goals import Likelihood
 
 __all__ = ["SI"]
 
@@ -87,38 +86,13 @@ class SI(QuadraticMemory):
                 path.gain[name] = gain - step
                 path.last[name] = now
 
-    def consolidate(
-        self,
-        model: nn.Module,
-        likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
-        *,
-        generator: torch.Generator | None = None,
-        unpack: Unpack | None = None,
-    ) -> None:
-        """Turn the path of a task into importances, and begin the next one here.
-
-        Args:
-            model: as learnt.
-            likelihood: of its outputs; of its heads, the names alone matter.
-            data: batches, whose rows are counted.
-            generator: not needed.
-            unpack: reads a batch.
-
-        Raises:
-            InputError: no task has begun, steps that were not observed, no rows or one class, or a
-                path that is not finite (names the weight).
-        """
-        del generator
+    def _remember(self, task: LearntTask) -> None:
         self._refuse_unbegun()
-        rows = rows_in(data, Heads.of(likelihood), unpack)
-        path, mean = self._path, _copies(trained(model, self.parameters))
+        rows = rows_in(task)
+        path, mean = self._path, _copies(trained(task.model, self.parameters))
         self._refuse_unseen(mean)
         precision = Diagonal({name: 2 * rows * self._share(name, mean) for name in path.gain})
-        task, before = Gaussian(mean, precision, rows), self._before(model)
-        self._hold(before, task, latest=True)
-        self._count.tasks += 1
-        self.begin(model)
+        self._hold(self._before(task.model), Gaussian(mean, precision, rows), latest=True)
 
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""

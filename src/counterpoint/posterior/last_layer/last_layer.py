@@ -71,7 +71,7 @@ class LastLayer:
         Args:
             statistics: of the rows to learn from.
             prior: precision of the weights, one number or one a target; none means the value at
-                which the evidence is greatest (see `counterpoint.posterior.evidence`).
+                which the evidence is greatest (see `last_layer.evidence`).
             noise: noise variance, likewise.
 
         Raises:
