@@ -10,8 +10,9 @@ from counterpoint.curvature.batches import Batch, Unpack
 from counterpoint.curvature.data import Source
 from counterpoint.curvature.heads import LABELS, Heads, Labels
 from counterpoint.curvature.linearise import Linearised
+from counterpoint.curvature.reading.forward import Forward
+from counterpoint.curvature.reading.plan import PULLED, Plan
 from counterpoint.curvature.reading.probe import probe, weights_of
-from counterpoint.curvature.reading.pullback import PULLED, Forward, Plan
 from counterpoint.curvature.structure import Structure, running
 from counterpoint.curvature.sums import CurvatureSum
 from counterpoint.errors import InputError, nearest
@@ -212,7 +213,7 @@ def ggn(
 
 def _forward(plan: Plan, batch: Batch, number: int) -> Forward:
     try:
-        return plan.forward(batch)
+        return Forward.of(plan, batch)
     except InputError as error:
         raise InputError(f"batch {number}: {error}") from error
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from counterpoint.curvature.batches import Batch, Unpack, as_batch
 from counterpoint.curvature.heads import Heads, flat, identity
+from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.reading.modes import refuse_modes
+from counterpoint.curvature.reading.plan import PULLED, Plan
 from counterpoint.curvature.reading.probe import probe, weights_of
-from counterpoint.curvature.reading.pullback import PULLED, Plan
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Jacobian, Precision
 from counterpoint.goals import Likelihood
@@ -65,7 +66,7 @@ class Linearised:
         outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
         with torch.inference_mode(False), torch.no_grad():
             for part in self.read(batch).parts(max(1, PULLED // self.plan.outputs)):
-                forward = self.plan.forward(part)
+                forward = Forward.of(self.plan, part)
                 pulled = forward.pull(identity(forward.output))
                 parts += [precision.pull(one) for _, one in pulled.parts_of_all()]
                 outputs.append(forward.detached())
@@ -89,7 +90,7 @@ class Linearised:
         Args:
             batch: inputs, spelt as `counterpoint.curvature.unpack` says.
         """
-        forward = self.plan.forward(self.read(batch))
+        forward = Forward.of(self.plan, self.read(batch))
         with torch.no_grad():
             pulled = forward.pull(identity(forward.output))
             return forward.detached(), pulled.all(slice(0, forward.batch.rows))

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from torch import Tensor
 
 from counterpoint.curvature.factors import KroneckerSum
-from counterpoint.curvature.reading.pullback import Forward
+from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.sums import CurvatureSum, DenseSum, DiagonalSum
 from counterpoint.errors import InputError, nearest
 from counterpoint.parameters import select

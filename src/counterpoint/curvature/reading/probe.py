@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from counterpoint.curvature.batches import Batch
 from counterpoint.curvature.heads import Heads
 from counterpoint.curvature.reading.calls import Layout
+from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
-from counterpoint.curvature.reading.pullback import Forward, Plan, differentiable
+from counterpoint.curvature.reading.plan import Plan, differentiable
 from counterpoint.curvature.reading.whole import by_example, by_vmap
 from counterpoint.errors import InputError
 from counterpoint.gaussian import FullJacobian, explicit
@@ -104,7 +105,7 @@ def _tried(
 ) -> tuple[Plan, dict[str, str], Forward]:
     """A plan from a few rows, which weights it cannot read, and why."""
     plan = Plan(model, heads, weights, None, (), by_vmap)
-    forward = plan.forward(few)
+    forward = Forward.of(plan, few)
     reasons = dict.fromkeys(forward.unread, "an operation on it is not one that can be read")
     layouts = dict[frozenset[str], Layout]()
     for record in forward.records:
