@@ -19,6 +19,7 @@ Traceback (most recent call last):
 counterpoint.errors.InputError: row.range[1]: expected a number, found 'x'
 """
 
+import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -29,6 +30,7 @@ from typing import (
     Any,
     Literal,
     NoReturn,
+    TypeAlias,
     TypeVar,
     Union,
     cast,
@@ -39,7 +41,10 @@ from typing import (
 
 from counterpoint.errors import Ending, InputError, nearest
 
-__all__ = ["from_plain", "to_plain"]
+__all__ = ["StrPath", "from_plain", "to_plain"]
+
+StrPath: TypeAlias = str | os.PathLike[str]
+"""A path as every function takes one that reads or writes."""
 
 _Value = TypeVar("_Value")
 

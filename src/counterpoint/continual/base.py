@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from counterpoint.curvature import Batch, Heads, Unpack
 from counterpoint.curvature import unpack as read
 from counterpoint.errors import InputError
 from counterpoint.goals import Likelihood
+from counterpoint.plain import StrPath
 from counterpoint.storage import (
     below,
     pack,
@@ -158,14 +158,14 @@ class MemoryBase(ABC):
         self._restore(plain["values"], below(state, _HELD) or tensors)
         self._count.tasks = int(plain["tasks"])
 
-    def save(self, path: Path, *, overwrite: bool = False) -> None:
+    def save(self, path: StrPath, *, overwrite: bool = False) -> None:
         """Write a folder that `load` reads back to the same bits.
 
         Raises:
             InputError: it exists already, or the disk refused.
         """
         write_folder(
-            Path(path),
+            path,
             kind=_KIND,
             schema=_SCHEMA,
             tensors={"state": self.state_dict()},
@@ -173,13 +173,13 @@ class MemoryBase(ABC):
             overwrite=overwrite,
         )
 
-    def load(self, path: Path) -> None:
+    def load(self, path: StrPath) -> None:
         """Go on where `save` was called.
 
         Raises:
             InputError: the folder is damaged, or of a memory with other settings.
         """
-        self.load_state_dict(read_folder(Path(path), kind=_KIND, schema=_SCHEMA).tensors("state"))
+        self.load_state_dict(read_folder(path, kind=_KIND, schema=_SCHEMA).tensors("state"))
 
     def _refuse_empty(self) -> None:
         if not self.tasks:

@@ -1,7 +1,6 @@
 """What every memory answers, so that a loop need not know which it has."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from counterpoint.curvature import Unpack
 from counterpoint.goals import Likelihood
+from counterpoint.plain import StrPath
 
 __all__ = ["Memory"]
 
@@ -97,11 +97,11 @@ class Memory(Protocol):
         """
         ...
 
-    def save(self, path: Path, *, overwrite: bool = False) -> None:
+    def save(self, path: StrPath, *, overwrite: bool = False) -> None:
         """Write a folder that `load` reads back to the same bits."""
         ...
 
-    def load(self, path: Path) -> None:
+    def load(self, path: StrPath) -> None:
         """Go on where `save` was called.
 
         Raises:

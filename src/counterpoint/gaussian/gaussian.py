@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from math import log, pi
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -20,6 +19,7 @@ from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.quadratic import Quadratic
 from counterpoint.gaussian.state import precision_from
 from counterpoint.parameters import named
+from counterpoint.plain import StrPath
 from counterpoint.storage import read_folder, write_folder
 
 __all__ = ["Gaussian"]
@@ -190,7 +190,7 @@ class Gaussian:
         found = {name: value.shape for name, value in parameters.items()}
         _refuse_other(found, self.precision.shapes, "parameters", "the gaussian")
 
-    def save(self, path: Path, *, overwrite: bool = False) -> None:
+    def save(self, path: StrPath, *, overwrite: bool = False) -> None:
         """Write a folder that `load` reads back to the same bits.
 
         Raises:
@@ -212,7 +212,7 @@ class Gaussian:
         )
 
     @classmethod
-    def load(cls, path: Path) -> "Gaussian":
+    def load(cls, path: StrPath) -> "Gaussian":
         """The Gaussian that `save` wrote.
 
         Raises:

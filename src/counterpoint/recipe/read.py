@@ -7,6 +7,7 @@ from types import NoneType
 from typing import Any, cast, get_args, get_origin
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.plain import StrPath
 from counterpoint.recipe.sections import Data, Network, Posterior, Recipe
 from counterpoint.recipe.training import Training
 
@@ -22,7 +23,7 @@ _WORDS = {
 }
 
 
-def load(path: Path) -> dict[str, dict[str, Any]]:
+def load(path: StrPath) -> dict[str, dict[str, Any]]:
     """Read a TOML recipe as nested values, every key known and of the right type.
 
     Raises:
@@ -33,7 +34,7 @@ def load(path: Path) -> dict[str, dict[str, Any]]:
     import tomllib
 
     try:
-        text = path.read_text("utf-8")
+        text = Path(path).read_text("utf-8")
         values = tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe file") from None

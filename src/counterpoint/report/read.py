@@ -1,16 +1,14 @@
 """The findings of a model folder, read without the network that made them."""
 
-from pathlib import Path
-
 from counterpoint.errors import InputError
 from counterpoint.findings import MODEL_KIND, MODEL_SCHEMA, Findings
-from counterpoint.plain import from_plain
+from counterpoint.plain import StrPath, from_plain
 from counterpoint.storage import read_folder
 
 __all__ = ["read_findings"]
 
 
-def read_findings(path: str | Path) -> Findings:
+def read_findings(path: StrPath) -> Findings:
     """Read what a model folder says of its fit and its updates; torch is not needed.
 
     Args:

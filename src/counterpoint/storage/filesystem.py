@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 from counterpoint.errors import InputError
+from counterpoint.plain import StrPath
 
 __all__ = ["DISK", "FileSystem", "refuse", "sweep", "temporary", "write_file"]
 
@@ -72,12 +73,13 @@ def refuse(path: Path, size: int, error: OSError) -> InputError:
     )
 
 
-def write_file(path: Path, content: bytes, *, disk: FileSystem = DISK) -> None:
+def write_file(path: StrPath, content: bytes, *, disk: FileSystem = DISK) -> None:
     """Write one file so that a reader sees the old content or the new, never a part.
 
     Raises:
         InputError: the disk is full or the folder cannot be written; the old file is intact.
     """
+    path = Path(path)
     beside = temporary(path)
     try:
         disk.remove(beside)
@@ -89,7 +91,7 @@ def write_file(path: Path, content: bytes, *, disk: FileSystem = DISK) -> None:
         raise refuse(path, len(content), error) from error
 
 
-def sweep(parent: Path, *, only: str = "", disk: FileSystem = DISK) -> list[str]:
+def sweep(parent: StrPath, *, only: str = "", disk: FileSystem = DISK) -> list[str]:
     """Clear what killed writers of this machine left; an old version set aside is put back.
 
     Args:
@@ -100,7 +102,7 @@ def sweep(parent: Path, *, only: str = "", disk: FileSystem = DISK) -> list[str]
     Returns:
         The names that were removed or restored.
     """
-    swept: list[str] = []
+    parent, swept = Path(parent), list[str]()
     for path in sorted(parent.iterdir()) if parent.is_dir() else []:
         match = _LEFTOVER.fullmatch(path.name)
         if match is None or match[2] != _host() or _alive(int(match[3])):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.errors import InputError
+from counterpoint.plain import StrPath
 from counterpoint.storage.filesystem import DISK, FileSystem, refuse, sweep, temporary
 from counterpoint.storage.manifest import (
     MANIFEST,
@@ -82,7 +83,7 @@ class Folder:
 
 
 def write_folder(
-    path: str | Path,
+    path: StrPath,
     *,
     kind: str,
     schema: int,
@@ -125,7 +126,7 @@ def write_folder(
         raise refuse(path, size, error) from error
 
 
-def read_folder(path: str | Path, *, kind: str, schema: int) -> Folder:
+def read_folder(path: StrPath, *, kind: str, schema: int) -> Folder:
     """Read a folder and verify all of it before returning any of it.
 
     Args:
@@ -146,18 +147,19 @@ def read_folder(path: str | Path, *, kind: str, schema: int) -> Folder:
     return Folder(path, manifest.get("data"), files)
 
 
-def digest_file(path: Path) -> str:
+def digest_file(path: StrPath) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
+def refuse_existing(path: StrPath, *, overwrite: bool) -> None:
     """Refuse to write where something is already.
 
     Raises:
         InputError: it exists and `overwrite` is off, or it is not one of our folders.
     """
+    path = Path(path)
     # a link that leads nowhere does not "exist", and would be replaced all the same
     if not path.exists() and not path.is_symlink():
         return

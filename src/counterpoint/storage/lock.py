@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from counterpoint.errors import InputError
+from counterpoint.plain import StrPath
 
 __all__ = ["Lock"]
 
@@ -19,8 +20,8 @@ class Lock:
         InputError: another process holds it (names the process and host).
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: StrPath) -> None:
+        self.path = Path(path)
         self._handle: int | None = None
 
     def __enter__(self) -> "Lock":

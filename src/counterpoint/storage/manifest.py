@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from counterpoint.errors import InputError
+from counterpoint.plain import StrPath
 from counterpoint.storage.filesystem import sweep
 
 __all__ = [
@@ -86,10 +87,10 @@ def read_manifest(path: Path, kind: str, schema: int) -> dict[str, Any]:
     return manifest
 
 
-def written_files(path: Path) -> set[str]:
+def written_files(path: StrPath) -> set[str]:
     """The names that the manifest of a folder lists; none where there is no manifest to read."""
     try:
-        found = json.loads((path / MANIFEST).read_bytes())
+        found = json.loads(Path(path, MANIFEST).read_bytes())
     except (OSError, ValueError):
         return set()
     files = found.get("files") if isinstance(found, dict) else None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
+from counterpoint.plain import StrPath
 from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive, seeded, threads
 from counterpoint.table.describe import Course
@@ -58,7 +59,7 @@ class Context:
     """
 
     name: str = "table"
-    folder: Path | None = None
+    folder: StrPath | None = None
     command: str = ""
     progress: bool = False
     announce: Announce | None = None
@@ -183,7 +184,7 @@ def _goals(prepared: Prepared, recipe: Recipe, fitted: Tensor) -> Goals:
 
 def member_folder(context: Context, place: int) -> Path | None:
     """Where a member's checkpoints and log go; None: nowhere."""
-    return None if context.folder is None else context.folder / f"member-{place}"
+    return None if context.folder is None else Path(context.folder) / f"member-{place}"
 
 
 def _identity(recipe: Recipe, context: Context) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from counterpoint.errors import InputError
+from counterpoint.plain import StrPath
 from counterpoint.storage import Lock, refuse_existing, write_file, written_files
 from counterpoint.table.model import TableModel
 
@@ -24,7 +25,7 @@ def identity_of(*parts: str) -> str:
 
 
 def run_once(
-    out: Path,
+    out: StrPath,
     identity: str,
     make: Callable[[Path], TableModel],
     *,
@@ -44,6 +45,7 @@ def run_once(
     Raises:
         InputError: something is in the way, or another process is at it.
     """
+    out = Path(out)
     refuse_taken(out, overwrite=overwrite or here)
     with _claimed(out, identity, overwrite=overwrite) as run:
         model = make(run)
@@ -51,12 +53,13 @@ def run_once(
     return model
 
 
-def finished(out: Path) -> str | None:
+def finished(out: StrPath) -> str | None:
     """The identity of a job that was killed after it had written its folder; tidies up after it.
 
     Returns:
         None where there is no such job: none was begun, it ended well, or it is yet to end.
     """
+    out = Path(out)
     mark = _run(out) / "identity"
     if not mark.is_file():
         return None
@@ -67,12 +70,13 @@ def finished(out: Path) -> str | None:
         return identity
 
 
-def refuse_taken(out: Path, *, overwrite: bool) -> None:
+def refuse_taken(out: StrPath, *, overwrite: bool) -> None:
     """Refuse to write where something is, or to replace a folder in which somebody keeps things.
 
     Raises:
         InputError: names what is in the way.
     """
+    out = Path(out)
     refuse_existing(out, overwrite=overwrite)
     if not out.is_dir():
         return

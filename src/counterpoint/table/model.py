@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ from counterpoint.continual import OnlineEWC
 from counterpoint.errors import InputError
 from counterpoint.findings import MODEL_KIND, MODEL_SCHEMA, Findings
 from counterpoint.nn import TableNet
-from counterpoint.plain import from_plain, to_plain
+from counterpoint.plain import StrPath, from_plain, to_plain
 from counterpoint.recipe import Recipe, build, dump
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
@@ -107,7 +106,7 @@ class TableModel:
             if column.name in frame.columns and (remark := _unlike(column, frame[column.name]))
         ]
 
-    def save(self, path: Path, *, overwrite: bool = False, identity: str = "") -> None:
+    def save(self, path: StrPath, *, overwrite: bool = False, identity: str = "") -> None:
         """Write the model folder, whole or not at all.
 
         Args:
@@ -153,7 +152,7 @@ class TableModel:
         )
 
     @staticmethod
-    def identity(path: Path) -> str | None:
+    def identity(path: StrPath) -> str | None:
         """The identity that a model folder was saved with; None where there is no sound one."""
         try:
             data = read_folder(path, kind=MODEL_KIND, schema=MODEL_SCHEMA).data
@@ -162,7 +161,7 @@ class TableModel:
         return data.get("identity") if isinstance(data, dict) else None
 
     @classmethod
-    def load(cls, path: Path) -> "TableModel":
+    def load(cls, path: StrPath) -> "TableModel":
         """Read a model folder; every byte is verified first.
 
         Raises:

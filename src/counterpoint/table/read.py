@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.plain import StrPath
 
 __all__ = ["COMMA", "MISSING", "read_table", "refuse_names"]
 
@@ -30,7 +31,7 @@ _LONGEST = 1_000_000
 
 
 def read_table(
-    path: Path,
+    path: StrPath,
     *,
     encoding: str = "utf-8",
     separator: str = "",
@@ -54,6 +55,7 @@ def read_table(
     Raises:
         InputError: names the file, the row or column, the rule and what was found.
     """
+    path = Path(path)
     try:
         table = _table(path, encoding, separator, missing)
     except OSError as error:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.plain import StrPath
 from counterpoint.recipe import Training
 from counterpoint.seeding import derive, seeded
 from counterpoint.storage import write_file
@@ -53,7 +53,7 @@ class RateCurve:
         """The curve as an SVG figure, with the suggestion marked."""
         return _draw(self.rates, self.losses, self.smooth, self.suggestion)
 
-    def draw(self, path: Path) -> None:
+    def draw(self, path: StrPath) -> None:
         """Write the figure to a file."""
         write_file(path, self.svg().encode())
 

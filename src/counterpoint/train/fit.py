@@ -10,6 +10,7 @@ from torch import nn
 
 from counterpoint.balance import Balancer
 from counterpoint.goals import Goals
+from counterpoint.plain import StrPath
 from counterpoint.recipe import Training
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import DISK, FileSystem, JSONValue
@@ -46,7 +47,7 @@ def fit(
     groups: Groups | None = None,
     balancer: Balancer | None = None,
     callbacks: Sequence[Callback] = (),
-    folder: Path | None = None,
+    folder: StrPath | None = None,
     recipe: JSONValue = None,
     command: str | None = None,
     progress: bool | str = True,
@@ -86,6 +87,7 @@ def fit(
     """
     split = make_groups(model) if groups is None else groups
     training = training.resolved(source.rows)
+    folder = None if folder is None else Path(folder)
     with ExitStack() as stack:
         place = None
         if folder is not None:

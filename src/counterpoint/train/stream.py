@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError, nearest
+from counterpoint.plain import StrPath
 from counterpoint.seeding import derive, generator
 from counterpoint.train.source import Batch, rows_of
 
@@ -40,7 +41,7 @@ class ParquetStream:
 
     def __init__(
         self,
-        path: Path | Sequence[Path],
+        path: StrPath | Sequence[StrPath],
         encode: Callable[[pa.RecordBatch], Batch],
         *,
         columns: Sequence[str] | None = None,
@@ -118,10 +119,12 @@ class ParquetStream:
             yield encoded
 
 
-def _files(path: Path | Sequence[Path]) -> list[Path]:
-    if isinstance(path, Sequence):
-        files = list(path)
+def _files(path: StrPath | Sequence[StrPath]) -> list[Path]:
+    # a text is a sequence, too
+    if isinstance(path, Sequence) and not isinstance(path, str):
+        files = [Path(one) for one in path]
     else:
+        path = Path(path)
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: no Parquet files inside")
