@@ -118,6 +118,7 @@ class TaskSummary:
 
     def _look_at_variance(self, likelihood: Likelihood, output: Tensor) -> None:
         with torch.no_grad():
+            # tr Λ of the output beside its most, at logits of zero: how certain the model is
             self._variance += float(likelihood.root(output).square().sum())
             self._widest += float(likelihood.root(torch.zeros_like(output)).square().sum())
 
@@ -148,6 +149,7 @@ def _over_ranks(
     numbers: list[float], operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM
 ) -> list[float]:
     """One message between the ranks, from the device that their backend speaks for."""
+    # NCCL sends from the GPU alone, gloo from anywhere
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     found = torch.tensor(numbers, dtype=torch.float64, device=device)
     dist.all_reduce(found, operation)

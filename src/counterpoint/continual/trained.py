@@ -17,6 +17,7 @@ _LISTED = 3
 @contextmanager
 def evaluating(model: nn.Module) -> Generator[None]:
     """The model in evaluation mode, every module's own mode put back afterwards."""
+    # each module's own: a frozen batch norm in a model that trains stays as it was
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -54,6 +54,7 @@ class KroneckerSum:
             inputs, deltas, used = _reduced(inputs, deltas, used)
         counted = inputs if used is None else inputs * used.expand(inputs.shape[:3])[..., None]
         _add_gram(self._right.part, inputs, counted)
+        # directions count as examples do: Σ_n Σ_k d_nk d_nk'
         deltas = deltas.flatten(0, 1)
         _add_gram(self._left.part, deltas, deltas)
         self._sums.part.add_(counted.sum((0, 2)))
@@ -67,6 +68,7 @@ class KroneckerSum:
         left, right = self._left.value(), self._right.value()
         if bias is not None:
             sums = self._sums.value()[:, :, None]
+            # the bias is an input of one: its row of Σ a a' is the sum of inputs, and the count
             corner = self._count.expand(right.shape[0], 1, 1)
             right = torch.cat([torch.cat([right, sums], 2), torch.cat([sums.mT, corner], 2)], 1)
         shape, dtype = self._weight.shape, wide(self._weight.dtype)

@@ -157,6 +157,7 @@ def linearised_fisher(
         for number, batch in enumerate(source):
             for part in batch.parts(max(1, PULLED // directions)):
                 forward = _forward(plan, part, number)
+                # what a structure can be depends on how weights are used: the first pass shows it
                 sums = sums or running(structure, forward)
                 _add(sums, forward, labels, generator)
                 if observe is not None:
@@ -240,6 +241,7 @@ def _joined(sums: list[CurvatureSum]) -> Precision:
 def _refuse_unfit(plan: Plan, batch: Batch, labels: Labels) -> None:
     """Refuse a likelihood that cannot take the model's outputs and targets."""
     few, heads = batch.take(slice(0, 3)), plan.heads
+    # the likelihood's own refusals, before a pass over the data is paid for
     if few.target is not None or labels == "empirical":
         with torch.no_grad():
             heads.nll(heads.outputs(few.call(plan.model)), heads.targets(few))

@@ -71,6 +71,8 @@ class Total:
     def __init__(self, like: Tensor, shape: torch.Size) -> None:
         dtype = wide(like.dtype)
         self.part = torch.zeros(shape, dtype=dtype, device=like.device)
+        # float64 sums of float32 products: the products are as exact as they can be, their sum over
+        # a million examples would not be
         self._wide = None if dtype == torch.float64 else self.part.double()
         self._count = 0
 
@@ -171,6 +173,7 @@ class DenseSum:
         if not self._pairs:
             sizes = [(first + 1) * width for first in range(outputs)]
             self._pairs = [inputs.new_zeros(width, size) for size in sizes]
+        # Σ_n (D'D) ⊗ a a': outputs² Gram matrices of the inputs, each weighted by one entry of D'D
         middle = deltas.mT @ deltas
         for first, total in enumerate(self._pairs):
             scaled = middle[:, first, : first + 1, None] * inputs[:, None, :]

@@ -91,6 +91,7 @@ def _by_parts(
     for part in _parts(b):
         shared = [group for group in groups if _share(group[0] + group[1], part)]
         first = shared[0]
+        # a part that spans several groups makes them one
         for other in shared[1:]:
             first[0].extend(other[0])
             first[1].extend(other[1])
@@ -117,6 +118,7 @@ def _closed(a: Precision, b: Precision) -> Precision | None:
             return second.shift(levels)
         if isinstance(first, Diagonal) and not isinstance(second, Sum | Kronecker):
             return second.shift(first.values)
+        # whatever the other is: the matrix is there already, so nothing is cheaper
         if isinstance(first, Dense):
             return Dense(first.dense() + aligned(second, first.shapes), first.shapes)
     return None
@@ -183,6 +185,7 @@ def in_float64(precision: Precision) -> Precision:
     if isinstance(precision, Diagonal):
         return Diagonal({name: value.double() for name, value in precision.values.items()})
     if isinstance(precision, Dense) and precision.matrix.dtype != torch.float64:
+        # the nearest positive semidefinite matrix (Higham 1988)
         values, vectors = torch.linalg.eigh(precision.dense().double())
         matrix = (vectors * values.clamp_min(0)) @ vectors.T
         return Dense((matrix + matrix.T) / 2, precision.shapes)

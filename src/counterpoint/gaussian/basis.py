@@ -31,6 +31,8 @@ class Basis:
 
     @cached_property
     def _pair(self) -> tuple[Tensor, Tensor]:
+        # float64: shifts much smaller than the matrix must not drown in its rounding
         wide = self._matrix.double()
+        # eigh reads one triangle alone; the mean is the nearest symmetric matrix (Higham 1988)
         values, vectors = torch.linalg.eigh((wide + wide.mT) / 2)
         return values, vectors

@@ -33,6 +33,7 @@ class Block(Precision):
         parts = tuple(
             inner
             for part in self.parts
+            # flat, so that sums find the finest partition without a search
             for inner in (part.parts if isinstance(part, Block) else (part,))
         )
         shapes = {name: shape for part in parts for name, shape in part.shapes.items()}

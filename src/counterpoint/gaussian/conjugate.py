@@ -52,6 +52,7 @@ def conjugate_gradients(
     >>> half.vector, half.iterations
     (tensor([0.5000, 0.5000]), 1)
     """
+    # with a start of zero the first residual is b, and x = 0 is the answer where b is zero
     size = float(target.norm())
     x, rest = target.new_zeros(target.shape), target.clone()
     if size == 0:

@@ -120,6 +120,7 @@ class Dense(Precision):
 
     def logdet(self) -> Float[Tensor, ""]:
         """``Σ log eigenvalues``; through a Cholesky root where the matrix itself has a graph."""
+        # eigenvalues that coincide have no derivative of their vectors; Cholesky always has one
         if self.matrix.requires_grad:
             root = cholesky(self.dense(), "dense precision")
             return 2 * root.diagonal().log().sum()
@@ -175,6 +176,7 @@ class Dense(Precision):
         full = self.dense().double()
         root = cholesky(full[gone][:, gone], "dense precision")
         across = torch.linalg.solve_triangular(root, full[gone][:, kept], upper=False)
+        # P_ba' P_bb⁻¹ P_ba as a square, so that the difference stays symmetric
         block = full[kept][:, kept] - across.T @ across
         return Dense(block.to(self.matrix.dtype), wanted)
 
@@ -222,6 +224,8 @@ class Dense(Precision):
     @cached_property
     def _levels(self) -> tuple[Float64[Tensor, " total"], float]:
         values = (self._basis.values * self.scale + self.delta).detach()
+        # a sum of squares has eigenvalues of zero that rounding makes slightly negative: these are
+        # raised to the rounding of the greatest; what is more negative is refused, for it is meant
         least, greatest = float(values.min()), float(values.abs().max())
         floor = 10 * torch.finfo(self.matrix.dtype).eps * greatest
         if least >= floor and least > 0:

@@ -79,6 +79,7 @@ class Diagonal(Precision):
 
     def logdet(self) -> Float[Tensor, ""]:
         """``Σ log values``."""
+        # one sum in float64: millions of logarithms in float32 lose the digits that evidence needs
         return flat(self._positive, self.shapes).double().log().sum()
 
     def pull(self, jacobian: Jacobian) -> Float[Tensor, "rows columns columns"]:
@@ -137,6 +138,7 @@ class Diagonal(Precision):
 
     @cached_property
     def _inverse(self) -> dict[str, Tensor]:
+        # without a graph, because it outlives one backward pass
         return {name: 1 / value.detach() for name, value in self._positive.items()}
 
     @cached_property

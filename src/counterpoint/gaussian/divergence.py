@@ -18,6 +18,7 @@ def trace(a: Precision, b: Precision) -> Float64[Tensor, ""]:
     Raises:
         InputError: neither is diagonal and there are more than 4096 weights in a block.
     """
+    # tr(P_a P_b⁻¹) needs only the diagonals of both where either is diagonal
     if a.independent is not None or b.independent is not None:
         left, right = (flat(v, a.shapes).double() for v in (a.diagonal(), b.variances()))
         return left @ right
@@ -27,5 +28,6 @@ def trace(a: Precision, b: Precision) -> Float64[Tensor, ""]:
             each = [trace(part, parts[frozenset(part.shapes)]) for part in a.parts]
             return torch.stack(each).sum()
     small(a.total, "divergence between these structures")
+    # tr(P_a P_b⁻¹) = tr(L⁻¹ P_a L⁻') by one triangular solve each side, never an inverse
     root = cholesky(aligned(b, a.shapes), "precision")
     return torch.cholesky_solve(a.dense().double(), root).trace()

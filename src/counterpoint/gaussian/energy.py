@@ -38,6 +38,7 @@ class Energy(torch.autograd.Function):
         """``scale P (θ - μ)``."""
         half = len(ctx.saved_tensors) // 2
         parameters, gradients = ctx.saved_tensors[:half], ctx.saved_tensors[half:]
+        # create_graph=True: the saved gradients have none, so they are made again with one
         if torch.is_grad_enabled():
             _, gradients = ctx.metric(parameters)
         pairs = zip(gradients, ctx.needs_input_grad[1:], strict=True)
@@ -48,6 +49,7 @@ class Energy(torch.autograd.Function):
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """``<P (θ - μ), tangent>``."""
         tangents = grad_inputs[1:]
+        # forward mode saved the gradients alone: the directional derivative is their inner product
         pairs = zip(ctx.saved_tensors, tangents, strict=True)
         parts = [(value * tangent).sum() for value, tangent in pairs if tangent is not None]
         return (torch.stack(parts).sum(), *(None for _ in tangents))

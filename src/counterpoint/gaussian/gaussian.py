@@ -285,6 +285,7 @@ def _some(what: str, names: Sequence[str]) -> str:
 def _digest(mean: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, value in mean.items():
+        # name, type and shape as well: equal bytes of another shape are another mean
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         # as bytes, because numpy has no bfloat16
         digest.update(

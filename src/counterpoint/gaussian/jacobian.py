@@ -110,6 +110,7 @@ class LayerJacobian:
             parts = chunks([self], shapes)
             return torch.cat([_gram(explicit(part, shapes), weights) for part in parts])
         groups, outputs = self.deltas.shape[2], self.deltas.shape[4]
+        # J diag(s) J' = D diag(Σ_i s_oi a_i²) D': rows of a layer's Jacobian are d ⊗ a
         scale = self.deltas.new_zeros(self.deltas.shape[0], groups, outputs)
         if self.weight is not None:
             table = weights[self.weight].reshape(groups, outputs, -1)
@@ -169,6 +170,7 @@ class LookupJacobian:
     def gram(self, weights: Mapping[str, Tensor]) -> Float[Tensor, "rows columns columns"]:
         """``J diag(weights) J'``."""
         row, token, sums = self._grouped()
+        # only rows of the table that were looked up, never the table
         root = sums * weights[self.weight][token].sqrt()[:, None]
         total = self.deltas.new_zeros(*self.deltas.shape[:2], self.deltas.shape[1])
         return total.index_add_(0, row, root @ root.transpose(1, 2))

@@ -71,6 +71,7 @@ class Factors:
 
     def products(self) -> Float64[Tensor, "groups outputs inputs"]:
         """Eigenvalues of ``left ⊗ right / count``, none below zero."""
+        # sums of outer products: what is below zero is rounding
         left, right = (basis.values.clamp_min(0) for basis in self.bases)
         return left[:, :, None] * (right / self.examples)[:, None, :]
 
@@ -223,11 +224,13 @@ class Kronecker(Precision):
         left, right = (
             side.diagonal(dim1=1, dim2=2) for side in (self.factors.left, self.factors.right)
         )
+        # diag(A ⊗ B) = diag(A) ⊗ diag(B)
         table = left[:, :, None] * right[:, None, :] * (self.scale / self.factors.examples)
         return self.factors.part(table + self.delta)
 
     def variances(self) -> dict[str, Tensor]:
         """``Q² (1 / eigenvalues)``."""
+        # (Q_l ⊗ Q_r)² acts on 1 / eigenvalues as two small products
         left, right = (basis.vectors.square() for basis in self.factors.bases)
         return self.factors.part(left @ (1 / self._table) @ right.mT)
 
@@ -237,6 +240,7 @@ class Kronecker(Precision):
         groups = zip(factors.left, factors.right, strict=True)
         blocks = torch.block_diag(*(torch.kron(left, right) for left, right in groups))
         size = blocks.shape[0]
+        # where each entry of the flat vector stands in vec(left ⊗ right), found by joining numbers
         order = factors.join(split(torch.arange(size), self.shapes))
         place = order.flatten().argsort()
         eye = torch.eye(size, dtype=blocks.dtype, device=blocks.device)
@@ -306,6 +310,7 @@ class Kronecker(Precision):
         Raises:
             InputError: of another layer, or scaled differently.
         """
+        # s(A ⊗ B) + t(C ⊗ D) is no multiple of a product of sums unless s = t
         if number(self.scale) != number(other.scale):
             raise InputError(
                 f"pool: {self.factors.weight!r} must have one scale in both, found"

@@ -140,6 +140,7 @@ class Quadratic:
 
     def around(self, centre: Mapping[str, Tensor]) -> "Quadratic":
         """The same function, written around another point."""
+        # the usual sum is around a centre that one of its terms has: no product for nothing
         if all(centre[name] is value for name, value in self.centre.items()):
             return self
         apart = self._apart(centre)

@@ -118,6 +118,7 @@ class Sum(Precision):
         """Exact: a draw with covariance ``P`` from every member's root, then solved for."""
         drawn: list[Tensor] = []
         for _ in range(count):
+            # Σ R_i ε_i has covariance Σ P_i = P, and P⁻¹ of it P⁻¹ (Papandreou & Yuille 2010)
             draws = [
                 flat(member.root_mv(noise(member.shapes, generator, self.like)), self.shapes)
                 for member in self.members
@@ -211,6 +212,7 @@ class Sum(Precision):
             root = root.reshape(wide.shape).to(wide)
             return root @ root.mT
         solved = torch.stack([self._solve(row) for row in wide.flatten(0, 1)])
+        # symmetric in exact arithmetic; conjugate gradients stop before it is
         result = wide @ solved.view(wide.shape).mT
         return (result + result.mT) / 2
 
@@ -235,6 +237,7 @@ class Sum(Precision):
     @cached_property
     def _precondition(self) -> Operator:
         """The candidate with the least residual after a few iterations on a fixed vector."""
+        # fixed: which preconditioner is taken must not depend on whom the solve is for
         generator = torch.Generator().manual_seed(0)
         probe = flat(noise(self.shapes, generator, self.like), self.shapes)
         choices = [_operator(choice, self.shapes) for choice in self._candidates()]
@@ -244,6 +247,7 @@ class Sum(Precision):
             conjugate_gradients(self._product, choice, probe, tolerance=0.0, most=_TRIAL).residual
             for choice in choices
         ]
+        # a trial that broke down is not a number, which would win every comparison
         ranked = [value if value == value else float("inf") for value in trials]
         return choices[ranked.index(min(ranked))]
 
@@ -260,6 +264,7 @@ class Sum(Precision):
         found: list[Precision] = [Diagonal(self.diagonal())]
         for choice, rest in choices:
             if _direct(choice):
+                # the rest enters as its mean level: cheap, and right where it is a prior
                 means = [float(flat(other.diagonal(), self.shapes).mean()) for other in rest]
                 found.append(choice.shift(sum(means)))
         return [choice for choice in found if choice.least() > 0]

@@ -134,10 +134,12 @@ class LwF(MemoryBase):
 
     def _apart(self, likelihood: Likelihood, before: Tensor, now: Tensor) -> Tensor:
         """``T² KL`` of the answers, the mean over rows; outputs that came later are free."""
+        # classes that came later have no earlier answer; softened over the old ones alone
         if now.shape != before.shape:
             now = now[:, : before.shape[1]]
         warmth = self.temperature if has_logits(likelihood) else 1.0
         old, new = (likelihood.distribution(output / warmth) for output in (before, now))
+        # T²: gradients of softened logits shrink as 1/T² (Hinton, Vinyals & Dean 2015, section 2.1)
         return warmth**2 * kl_divergence(old, new).sum() / len(before)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

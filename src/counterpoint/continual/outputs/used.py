@@ -27,6 +27,7 @@ def used(likelihood: Likelihood, output: Float[Tensor, "batch ..."]) -> Bool[Ten
     if isinstance(likelihood, Categorical) and not has_logits(likelihood):
         return torch.ones_like(output[0], dtype=torch.bool)
     with torch.no_grad():
+        # at zeros every class that competes has information; certainty elsewhere would hide some
         found = (likelihood.root(torch.zeros_like(output[:1])) != 0).any(0)[0]
     return found if bool(found.any()) else torch.ones_like(found)
 

@@ -78,6 +78,7 @@ class Functional(RehearsalMemory):
                 moves = apart[name][mine.to(apart[name].device)]
                 moves = moves * used(likelihood, moves)
                 if self.labels == "exact":
+                    # outputs that did not exist then: a logit of -inf is a class of probability 0
                     stored = drawn.columns[f"output/{name}"][mine].nan_to_num(-torch.inf)
                     turned = likelihood.root(stored.to(moves)) * moves
                     moves = (turned.flatten(2).sum(2) if turned.ndim > 2 else turned).T

@@ -176,6 +176,7 @@ class RehearsalMemory(MemoryBase):
         """The mean negative log likelihood of the rows drawn, each by its own task's likelihood."""
         parts = list[Tensor]()
         for task in drawn.tasks.unique().tolist():
+            # each row under its own task's likelihood: other outputs compete for it
             mine = (drawn.tasks == task).nonzero()[:, 0].to(next(iter(outputs.values())).device)
             some = {name: value[mine] for name, value in outputs.items()}
             parts.append(self._held.heads[task].weighted_nll(some, moved.take(mine)))
@@ -186,6 +187,7 @@ class RehearsalMemory(MemoryBase):
         classes = torch.zeros(batch.rows, dtype=torch.long)
         if isinstance(target, Tensor) and target.ndim == 1 and not target.is_complex():
             whole = target.detach().cpu()
+            # classes in float are classes still; measurements have one group together
             if not whole.is_floating_point() or bool((whole == whole.round()).all()):
                 classes = whole.long()
         return torch.stack([torch.full_like(classes, self.tasks), classes], 1)

@@ -74,6 +74,7 @@ def gaussian_of(
     precision, seen = over_ranks(precision), seen.all_reduced()
     weights = trained(model, parameters)
     mean = {name: weights[name].detach().clone() for name in precision.shapes}
+    # over all ranks first: every rank must refuse, or some would wait for the others for ever
     with evaluating(model):
         _refuse_infinite(precision, mean, task.data, once)
     seen.refuse_one_class()

@@ -93,6 +93,7 @@ class MAS(QuadraticMemory):
                     chosen = self.parameters
                     linear = linearise(model, heads.likelihoods, part, parameters=chosen)
                 outputs, jacobian = linear.jacobian(part)
+                # ∂ ½|f|² = J'f: one combination of the outputs' Jacobians, so one column
                 parts = [
                     (value * used(heads.likelihoods[name], value)).flatten(1)
                     for name, value in outputs.items()
@@ -111,6 +112,7 @@ class MAS(QuadraticMemory):
         uses = Counter(name for entry in jacobian for name in entry.names)
         rest = {name: value.shape for name, value in total.items()}
         for entry in jacobian:
+            # |Σ| is not Σ||: a weight used twice has to be multiplied out first
             once = all(uses[name] == 1 for name in entry.names)
             if isinstance(entry, LayerJacobian) and once and entry.inputs.shape[2] == 1:
                 _add_absolute(entry, total)

@@ -88,6 +88,7 @@ class QuadraticMemory(MemoryBase):
         scale = self.strength / checked_rows(rows)
         into = dict[str, Tensor]()
         for name, weight in weights.items():
+            # a weight that the loss does not reach is still held
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
             into[name] = weight.grad
@@ -170,6 +171,7 @@ class QuadraticMemory(MemoryBase):
             anchor.quadratic = Quadratic(new.centre, both.precision)
         else:
             anchor.quadratic = both.settled()
+        # rows add; the power to which their evidence is raised is the mean over rows
         counts = anchor.counts + task.counts
         effective = keep * anchor.counts * anchor.tempering + task.counts * task.tempering
         anchor.counts, anchor.tempering = counts, effective / counts if counts else 1.0

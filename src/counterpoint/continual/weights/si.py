@@ -82,6 +82,7 @@ class SI(QuadraticMemory):
                 now = weight.detach().clone()
                 # a path that was loaded is on the CPU
                 before, gain = path.last[name].to(now), path.gain[name].to(now)
+                # a weight that this task does not reach has no gradient, and has not moved for it
                 step = 0 if weight.grad is None else weight.grad * (now - before)
                 path.gain[name] = gain - step
                 path.last[name] = now
@@ -102,6 +103,7 @@ class SI(QuadraticMemory):
         if not bool(torch.isfinite(self._path.gain[name]).all()):
             raise InputError(f"task: the path of {name!r} is not finite; lower the learning rate")
         moved = mean[name] - self._path.start[name].to(mean[name])
+        # a negative precision has no minimum: what cost more than it gained counts as nothing
         gain = self._path.gain[name].to(moved).clamp_min(0)
         return gain / (moved.square() + self.damping)
 

@@ -86,10 +86,12 @@ class Forward:
         """
         if not self.records:
             return self._pulled(columns, [])
+        # joined with a graph, whatever the caller switched off: this is what is differentiated
         with torch.enable_grad():
             output = flat(self.outputs)
         columns = columns.to(output)
         shared = any(record.call.positions > 1 for record in self.records)
+        # Σ_k (d_k a')² = (Σ_k d_k²) a²': one pass stands for all where only squares are asked
         single = self._single(set(pooled)) if len(columns) > 1 else set[int]()
         found = None
         if len(columns) > 1 and not shared and not single:
@@ -149,6 +151,7 @@ class Forward:
         """``rows x columns x ...``; the operation's own dimensions in their order."""
         if deltas is None:
             return None
+        # sums of squares in half precision overflow; what is added up is float32 or better
         return deltas.to(wide(deltas.dtype)).movedim(self.records[place].call.axis + 1, 0)
 
     def _pulled(self, columns: Tensor, deltas: Sequence[Tensor | None]) -> Pulled:
@@ -158,6 +161,7 @@ class Forward:
 def _closed(unread: set[str], records: Sequence[Record]) -> set[str]:
     """The weights taken with the whole model, and all that operations use beside them."""
     found = set(unread)
+    # at most one round a record: each round adds a name or is the last
     for _ in records:
         more = [record.call.names for record in records if not found.isdisjoint(record.call.names)]
         size = len(found)

@@ -49,6 +49,7 @@ class Pulled:
         groups = self._groups(set(names))
         unread = [name for name in self.unread if name in names]
         if joint:
+            # in the order of the forward pass: sums of floats repeat to the bit
             places = sorted(place for group in groups for place in group)
             yield from self._in_steps(places, unread)
             return
@@ -95,6 +96,7 @@ class Pulled:
             used, places = names.intersection(record.call.names), [place]
             if not used:
                 continue
+            # uses of one weight add before anything is squared, so they must come together
             for group in [group for group in groups if group[0] & used]:
                 used |= group[0]
                 places = group[1] + places

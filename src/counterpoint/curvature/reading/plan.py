@@ -63,6 +63,7 @@ class Plan:
 def differentiable(weights: Iterable[Tensor]) -> Generator[None, None, None]:
     """Weights require gradients inside, whatever the caller switched off, and then as before."""
     frozen = [weight for weight in weights if not weight.requires_grad]
+    # a prediction is often made under no_grad; the graph is needed all the same
     with torch.inference_mode(False), torch.enable_grad():
         try:
             for weight in frozen:

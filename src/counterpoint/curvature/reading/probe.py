@@ -96,6 +96,7 @@ def probe(
 
 def _sample(batch: Batch, count: int) -> Batch:
     """Rows from all over a batch, out of their order; repeated where there are too few."""
+    # out of order: a model that reads a row's place in the batch is found out
     places = torch.linspace(batch.rows - 1, 0, count).round().long()
     return batch.take(places.roll(1) if batch.rows >= count else torch.arange(count) % batch.rows)
 
@@ -144,6 +145,7 @@ def _with_whole(plan: Plan, rows: Batch) -> Plan:
     weights = {name: plan.weights[name] for name in plan.unread}
     columns = _directions(rows, plan.outputs, next(iter(weights.values())))
     slow = replace(plan, whole=by_example)
+    # vmap warns of loops it falls back to; whether it is right is what is asked here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -178,6 +180,7 @@ def _gap(found: Tensor, truth: Tensor, scale: float) -> float:
         truth: the same by plain differentiation.
         scale: least norm to compare with: what is zero but for rounding has none of its own.
     """
+    # relative to the norm of the whole: entries may be zero
     norm, distance = _norm(truth), _norm(found - truth)
     ratio = distance / (max(norm, scale) or 1.0)
     return 0.0 if ratio <= _TOLERANCE.get(truth.dtype, 3e-2) else ratio

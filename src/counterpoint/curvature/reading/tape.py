@@ -68,6 +68,7 @@ class Tape(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run an operation, and record it if it used weights."""
+        # every function of torch comes by here while the mode is entered
         named = dict(kwargs or {})
         if func is functional.multi_head_attention_forward:
             with self:

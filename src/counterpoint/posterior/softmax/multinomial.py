@@ -77,6 +77,7 @@ class Multinomial:
     ) -> Float64[Tensor, "width contrasts"]:
         """``Φ' W (onehot(labels) − p) B``."""
         residual = -probabilities
+        # onehot(label) - p without the onehot
         residual.scatter_add_(1, self.labels[:, None], torch.ones_like(residual[:, :1]))
         return (self.design.T @ (residual * self.weight[:, None])) @ self.basis
 
@@ -87,6 +88,7 @@ class Multinomial:
     ) -> Float64[Tensor, "width contrasts"]:
         """``H direction``, by two products with the rows."""
         moved = probabilities * self.logits(direction)
+        # Λ v = p∘v - p (p'v): never a matrix a row
         moved -= probabilities * moved.sum(1, keepdim=True)
         return (self.design.T @ (moved * self.weight[:, None])) @ self.basis
 
@@ -103,6 +105,7 @@ class Multinomial:
                 scaled = local[:, first, : first + 1, None] * phi[:, None, :]
                 block = phi.T @ scaled.reshape(len(phi), -1)
                 result[first, :, : first + 1] += block.view(width, first + 1, width)
+        # symmetric in the contrasts: half of the blocks are transposes of the others
         for first in range(count):
             for second in range(first):
                 result[second, :, first] = result[first, :, second].T
@@ -151,6 +154,7 @@ class Multinomial:
         """
         taught = self.weight * (1 - probabilities.square().sum(1))
         odds = taught.clamp_min(torch.finfo(torch.float64).tiny).cumsum(0)
+        # by what they can teach, and reweighted by one over it: importance sampling, unbiased
         uniform = torch.rand(draws, generator=generator(0), dtype=torch.float64) * odds[-1]
         drawn = torch.searchsorted(odds, uniform).clamp_max(len(odds) - 1)
         rows, counts = drawn.unique(return_counts=True)

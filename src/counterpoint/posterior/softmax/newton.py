@@ -94,7 +94,10 @@ def maximise(
         gradient = rows.gradient(probabilities) + ridge.gradient(weights)
         direction = _solve(rows, probabilities, gradient, ridge, precondition(probabilities))
         gain = float((gradient * direction).sum())
+        # gain is the Newton decrement g'H⁻¹g: twice what the quadratic promises (Boyd and
+        # Vandenberghe 2004, section 9.5)
         last = gain <= tolerance * (1 + abs(height))
+        # Armijo's rule with the usual 1e-4; the last step is taken whole
         needed = -math.inf if last else 1e-4 * gain
         weights, logits, likelihood = _step(rows, weights, direction, ridge, height, needed)
         if last:
@@ -140,6 +143,7 @@ def _solve(
     scaled = approximately(residual)
     direction = scaled
     energy = float((residual * scaled).sum())
+    # an inexact step still converges superlinearly (Dembo, Eisenstat & Steihaug 1982)
     target = _FORCING**2 * energy
     for _ in range(_CONJUGATE_STEPS):
         if energy <= target:

@@ -214,6 +214,8 @@ class Softmax:
     @property
     def _log_likelihood(self) -> float:
         """Of the rows at the optimum: the evidence without what Laplace added to it."""
+        # Laplace: log p(y) = log p(y|V) - α|V|²/2 + ½ D log α - ½ log det(H + αI), solved for
+        # log p(y|V)
         total = self.mean[:, 1:].numel()
         added = total * math.log(self.prior) - float(self.precision.logdet())
         return self.log_evidence + (self.prior * float(self.mean.square().sum()) - added) / 2

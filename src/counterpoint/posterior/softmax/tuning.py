@@ -153,6 +153,7 @@ class Search:
             found = self.evaluate(point)
             known[point] = found.log_evidence
             size = float(found.optimum.weights.square().sum())
+            # MacKay's fixed point α = γ/|V|² (1992, equation 3.1), in logarithms
             proposal = math.log(max(found.effective, 1e-300) / size) if size > 0 else bounds[1]
             proposal = min(max(proposal, bounds[0]), bounds[1])
             if abs(proposal - point) < _NEAR:
