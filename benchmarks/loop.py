@@ -21,7 +21,8 @@ from _measure import environment, interleave, ratios, record, show
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from counterpoint.train import Tensors, Training, fit
+from counterpoint.data import Tensors
+from counterpoint.train import Training, fit
 
 SIZE, RATE = 64, 0.02
 Case = Callable[[], float | None]

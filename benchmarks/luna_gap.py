@@ -31,13 +31,14 @@ from _measure import RESULTS, environment, record
 from torch import Tensor, nn
 from torch.nn import functional
 
+from counterpoint.data import Batch, Tensors
 from counterpoint.datasets import UCI_NAMES, uci
 from counterpoint.estimators import GapSplit, LunaRegressor, NeuralLinearRegressor
 from counterpoint.goals import Normal
 from counterpoint.nn import plain_trunk
 from counterpoint.posterior import laplace
 from counterpoint.seeding import derive, seeded
-from counterpoint.train import Tensors, Training, fit
+from counterpoint.train import Training, fit
 
 WIDTH, DEPTH, BATCH, STEPS, HEADS = 50, 2, 64, 1200, 20
 ACTIVATION = "silu"
@@ -144,7 +145,7 @@ def trained(
         trunk = plain_trunk(data.x.shape[1], WIDTH, DEPTH, dropout=dropout, activation=nn.SiLU)
         model = nn.Sequential(trunk, nn.Linear(WIDTH, outputs))
 
-    def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
         out = net(batch["x"])
         mean, target = out[:, :1], batch["y"]
         if outputs == 1:

@@ -25,6 +25,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import Batch
 from counterpoint.datasets import cubic_gap
 from counterpoint.derivatives import Drawn, ForwardDifference, values_and_gradients
 from counterpoint.goals import Goals, diversity
@@ -126,7 +127,7 @@ def decay(model: nn.Module) -> Tensor:
     return torch.stack([weight.square().sum() for weight in model.parameters()]).sum()
 
 
-def nlm(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def nlm(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     """One output."""
     return {
         "fit": (model(batch["x"]) - batch["y"]).square().sum() / (2 * NOISE),
@@ -138,7 +139,7 @@ def luna() -> Goals:
     """Heads that fit alike and slope differently; the steps of the differences are held."""
     scheme = ForwardDifference(Drawn(0.1, generator(1), hold=None))
 
-    def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         values, slopes = values_and_gradients(model, batch["x"], scheme)
         return {
             "fit": (values - batch["y"]).square().sum(0).mean() / (2 * NOISE),

@@ -13,13 +13,14 @@ from torch import nn
 
 from counterpoint import recipe, storage
 from counterpoint.continual import EWC
+from counterpoint.data import ParquetStream, Tensors
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal, Gaussian
 from counterpoint.goals import Categorical
 from counterpoint.recipe import Training
 from counterpoint.report import read_findings
 from counterpoint.table import TableModel, jobs, read_table
-from counterpoint.train import ParquetStream, RateCurve, Tensors, fit
+from counterpoint.train import RateCurve, fit
 
 
 class Named:

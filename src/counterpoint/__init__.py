@@ -1,9 +1,9 @@
 """One network, several goals, and a model that knows what it knows.
 
-The rooms, from the ground up: `parameters`, `storage`, `recipe`, `findings`, `datasets`;
-`derivatives`, `gaussian`, `nn`; `goals`, `report`; `balance`, `curvature`; `train`; `posterior`,
-`continual`; `estimators`; `table`; `cli`. What most programs need is here, and imported when it is
-first used, so that `import counterpoint` itself costs nothing:
+The rooms, from the ground up: `parameters`, `storage`, `recipe`, `data`, `findings`,
+`datasets`; `derivatives`, `gaussian`, `nn`; `goals`, `report`; `balance`, `curvature`; `train`;
+`posterior`, `continual`; `estimators`; `table`; `cli`. What most programs need is here, and
+imported when it is first used, so that `import counterpoint` itself costs nothing:
 
 >>> import counterpoint as cp
 >>> cp.TableRegressor(epochs=20, random_state=0)

@@ -8,6 +8,7 @@ from balance_models import Heads, goals_of, jacobian, make, numbers
 from counterpoint.balance.balancer import Balancer
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.sources import Sketch, StepContext
+from counterpoint.data import Batch, unpack
 from counterpoint.errors import InputError
 
 
@@ -16,7 +17,7 @@ def grams(model, batch, steps, **told):
     sketch = Sketch(**told)
     found = []
     for _ in range(steps):
-        sketch.look(goals_of, model, batch, [*model.parameters()], Ranks())
+        sketch.look(goals_of, model, unpack(batch), [*model.parameters()], Ranks())
         losses = goals_of(model, batch)
         scalars = [*losses.values()]
         context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())
@@ -78,7 +79,7 @@ def test_nothing_is_disturbed():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.get_rng_state()
     sketch = Sketch()
-    sketch.look(goals_of, model, {"x": numbers(9, 5)}, [*model.parameters()], Ranks())
+    sketch.look(goals_of, model, Batch.of(numbers(9, 5)), [*model.parameters()], Ranks())
     assert torch.equal(torch.get_rng_state(), state)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -103,7 +104,7 @@ def test_a_failing_pass_leaves_the_weights():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        Sketch().look(failing, model, {"x": x}, [*model.parameters()], Ranks())
+        Sketch().look(failing, model, Batch.of(x), [*model.parameters()], Ranks())
     for weight, old in zip(model.parameters(), before, strict=True):
         assert torch.equal(weight, old)
 
@@ -148,7 +149,7 @@ def test_near_convergence_what_bends_alike_is_taken_away():
     nn.init.constant_(model.weight, 1e-9)
     sketch = Sketch(length=1e4)
     for _ in range(300):
-        sketch.look(pulled, model, {}, [*model.parameters()], Ranks())
+        sketch.look(pulled, model, Batch((), {}, None, None, 0), [*model.parameters()], Ranks())
         losses = pulled(model, {})
         scalars = [*losses.values()]
         context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())

@@ -46,7 +46,8 @@ def task(seed=0, rows=30, classes=3):
 
 
 def batches(found, size=10):
-    return list(zip(*(part.split(size) for part in found), strict=True))
+    parts = zip(*(part.split(size) for part in found), strict=True)
+    return [dict(zip(("x", "y", "weight"), part, strict=False)) for part in parts]
 
 
 def moved(model, seed=1, by=0.3):

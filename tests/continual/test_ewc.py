@@ -167,8 +167,8 @@ def test_merged_factors_are_sums_over_tasks():
     for part in parts:
         memory.consolidate(model, LIKELIHOOD, batches(part))
     # rows that count half, and whole
-    halves = [(*batch, torch.full((len(batch[0]),), 0.5)) for batch in batches(parts[0])]
-    wholes = [(*batch, torch.ones(len(batch[0]))) for batch in batches(parts[1])]
+    halves = [{**batch, "weight": torch.full((10,), 0.5)} for batch in batches(parts[0])]
+    wholes = [{**batch, "weight": torch.ones(10)} for batch in batches(parts[1])]
     wanted = fisher(model, LIKELIHOOD, halves + wholes, structure="kronecker").dense()
     close(memory.gaussian.precision.dense(), wanted, rtol=1e-9, atol=1e-10)
     assert len(memory.gaussian.precision.parts) == 2

@@ -7,7 +7,7 @@ import torch
 
 from continual.tasks import ANCHORED, LIKELIHOOD, MEMORIES, batches, moved, net, task, taught
 from counterpoint.continual import LwF, Memory
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 
 every = pytest.mark.parametrize("name", MEMORIES)

@@ -92,7 +92,8 @@ def test_a_path_goes_on_in_the_middle_of_a_task():
 
 
 def test_fit_is_watched_step_by_step():
-    from counterpoint.train import Tensors, Training, fit
+    from counterpoint.data import Tensors
+    from counterpoint.train import Training, fit
 
     x, y = task(rows=32)
     memory, model = SI(), net()

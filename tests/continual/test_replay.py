@@ -10,7 +10,7 @@ from counterpoint.balance import Balancer
 from counterpoint.balance.rules import Protect
 from counterpoint.continual import DER, Functional, Replay
 from counterpoint.continual.rows.store import Store
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical
 
@@ -120,7 +120,7 @@ def test_weights_and_several_inputs_and_heads_are_kept():
     heads = {"a": Categorical(), "b": Categorical()}
     batch = Batch.of(
         torch.randn(6, 2),
-        shift=torch.randn(6, 1),
+        named={"shift": torch.randn(6, 1)},
         target={"a": torch.arange(6) % 2, "b": torch.arange(6) // 3},
         weight=torch.linspace(0.5, 1, 6),
     )

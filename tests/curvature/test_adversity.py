@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from counterpoint.curvature import Batch, fisher
+from counterpoint.curvature import fisher
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical, Normal
 from counterpoint.posterior import laplace
@@ -172,10 +173,12 @@ def test_what_all_rows_share_can_be_named():
             return self.inner(x) + bias.sum(0)
 
     model, x, bias = built(Biased), draw(9, 3), draw(5, 4, seed=2)
-    whole = fisher(model, Categorical(), [Batch.of(x, bias=bias)]).dense()
-    later = fisher(model, Categorical(), [Batch.of(x[:4], bias=bias), Batch.of(x[4:], bias=bias)])
+    whole = fisher(model, Categorical(), [Batch.of(x, named={"bias": bias})]).dense()
+    later = fisher(
+        model, Categorical(), [Batch.of(part, named={"bias": bias}) for part in (x[:4], x[4:])]
+    )
     equal(later.dense(), whole)
-    named = [Batch.of(part, bias=bias, shared=["bias"]) for part in (x[4:], x[:4])]
+    named = [Batch.of(part, named={"bias": bias}, shared=["bias"]) for part in (x[4:], x[:4])]
     equal(fisher(model, Categorical(), named).dense(), whole)
 
 
@@ -277,7 +280,7 @@ def test_degenerate_fits_end_with_a_status():
         start = laplace(model, Normal(), exact, structure=structure, prior=1.0)
         assert start.tuned(each=each).status.name == "NOISE_FLOORED"
     with pytest.raises(InputError, match="at least one row of positive weight"):
-        laplace(model, Normal(), [(x, x[:, :1], torch.zeros(12))])
+        laplace(model, Normal(), [{"x": x, "y": x[:, :1], "weight": torch.zeros(12)}])
     with pytest.raises(InputError, match="'jac' is no curvature"):
         laplace(model, Normal(), exact, labels="jac")
     observed = laplace(model, Normal(), [(x, x[:, :1])], labels="empirical")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from counterpoint.curvature import Batch, fisher, ggn, hessian, product
+from counterpoint.curvature import fisher, ggn, hessian, product
+from counterpoint.data import Batch
 from counterpoint.gaussian import Block, Diagonal, Kronecker, pool
 from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
 from curvature_models import build, jacobians, softmax_ggn
@@ -66,7 +67,8 @@ def test_a_row_of_weight_two_is_the_row_twice(structure, labels):
     model, x, y = net(), draw(4, 3), torch.tensor([0, 1, 2, 3])
     weight = torch.tensor([2.0, 1.0, 0.0, 1.0]).double()
     rows = [0, 0, 1, 3]
-    weighted = fisher(model, Categorical(), [(x, y, weight)], structure=structure, labels=labels)
+    data = [{"x": x, "y": y, "weight": weight}]
+    weighted = fisher(model, Categorical(), data, structure=structure, labels=labels)
     repeated = fisher(
         model, Categorical(), [(x[rows], y[rows])], structure=structure, labels=labels
     )
@@ -124,7 +126,9 @@ def test_empirical_diagonal_of_the_last_layer_is_not_zero():
 def test_one_weighted_gram_matrix_a_pair_of_outputs_equals_the_loop():
     model, x = net(), draw(6, 3)
     weight = torch.rand(6, generator=torch.Generator().manual_seed(3)).double()
-    last = fisher(model, Categorical(), [(x, None, weight)], structure="dense", parameters="2.*")
+    last = fisher(
+        model, Categorical(), [Batch.of(x, weight=weight)], structure="dense", parameters="2.*"
+    )
     total = sum(p.numel() for p in model[0].parameters())
     equal(last.dense(), softmax_ggn(model, x, weight)[total:, total:])
 
@@ -231,7 +235,7 @@ def test_padding_does_not_change_the_factors(padding):
     wide = nn.functional.pad(mask, (0, padding))
 
     def of(x, mask, structure):
-        data = [Batch.of(x, mask=mask)]
+        data = [Batch.of(x, named={"mask": mask})]
         return fisher(model, Categorical(), data, structure=structure).dense()
 
     for structure in ("kronecker", "kronecker-reduce", "diagonal"):

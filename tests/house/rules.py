@@ -18,6 +18,7 @@ FLOORS = {
     "plain": -1,
     "seeding": -1,
     # rooms
+    "data": 0,
     "datasets": 0,
     "findings": 0,
     "parameters": 0,

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
-from counterpoint.train import Tensors, Training, fit, groups
+from counterpoint.train import Training, fit, groups
 
 
 class Crash(Exception):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.train import Tensors
+from counterpoint.data import Tensors
 
 
 @pytest.fixture(autouse=True)

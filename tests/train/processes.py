@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.storage import DISK, FileSystem
-from counterpoint.train import Tensors, Training, fit
+from counterpoint.train import Training, fit
 
 
 class Stalling(FileSystem):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.train import Tensors, Training, fit, groups
+from counterpoint.data import Tensors
+from counterpoint.train import Training, fit, groups
 
 
 def _net():

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
-from counterpoint.train import Tensors, evaluate
+from counterpoint.train import evaluate
 
 
 def _mean(model, batch):
@@ -29,7 +30,7 @@ def test_dropout_is_off_and_modes_gradients_and_randomness_are_as_before(net, go
     assert [module.training for module in model.modules()] == modes
     assert torch.equal(state, torch.get_rng_state())
     assert all(value.grad is None for value in model.parameters())
-    loss = goals(model.eval(), source.tensors)["square"].item()
+    loss = goals(model.eval(), source.whole)["square"].item()
     assert found["square"] == pytest.approx(loss, rel=1e-6)
 
 

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
-from counterpoint.train import Tensors, Training, find_rate, groups
+from counterpoint.train import Training, find_rate, groups
 
 
 def test_everything_is_as_it_was(net, goals, source):
     model = net()
-    goals(model, source.tensors)["square"].backward()
+    goals(model, source.whole)["square"].backward()
     model[1].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = [value.grad for value in model.parameters()]

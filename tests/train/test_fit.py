@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.train import FitEnding, Tensors, Training, evaluate, fit
+from counterpoint.data import Tensors
+from counterpoint.train import FitEnding, Training, evaluate, fit
 from counterpoint.train.progress import Bar, Lines
 
 

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
-from counterpoint.train import Group, Tensors, Training, fit, groups, spread
+from counterpoint.train import Group, Training, fit, groups, spread
 
 
 def _net():

@@ -6,6 +6,7 @@ import torch
 from scipy import optimize
 from torch import nn
 
+from counterpoint.data import Batch
 from counterpoint.train import MinimizeEnding, minimize
 from counterpoint.train.full_batch.flat import flattened
 from counterpoint.train.full_batch.line_search import _corrected, _times
@@ -14,6 +15,8 @@ from counterpoint.train.full_batch.objective import Objective, Score
 
 EXACT = sorted(METHODS.keys() - {"adam"})
 every = pytest.mark.parametrize("method", EXACT)
+
+NOTHING = Batch((), {}, None, None, 0)
 
 
 class Free(nn.Module):
@@ -134,12 +137,15 @@ def test_the_matrix_of_bfgs_is_corrected_by_its_formula():
 def test_products_and_the_matrix_are_the_closed_form():
     model, where = Free(0.3, -0.7), np.array([0.3, -0.7])
     with flattened(model, dict(model.named_parameters())) as flat:
-        seen = Objective(Score(model, lambda m, b: {"f": rosenbrock(m.at)}, {}, None), flat)
+        seen = Objective(
+            Score(model, lambda m, b: {"f": rosenbrock(m.at)}, NOTHING, None),
+            flat,
+        )
         exact = optimize.rosen_hess(where)
         assert seen.hessian(where) == pytest.approx(exact, rel=1e-12)
         assert seen.product(where, np.array([2.0, 3.0])) == pytest.approx(exact @ [2, 3], rel=1e-12)
         assert seen.at(where).gradient == pytest.approx(optimize.rosen_der(where), rel=1e-12)
-        straight = Objective(Score(model, lambda m, b: {"f": m.at.sum()}, {}, None), flat)
+        straight = Objective(Score(model, lambda m, b: {"f": m.at.sum()}, NOTHING, None), flat)
         assert not straight.hessian(where).any()
         assert not straight.product(where, where).any()
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
-from counterpoint.train import MinimizeEnding, NonFiniteError, Tensors, Training, fit, minimize
+from counterpoint.train import MinimizeEnding, NonFiniteError, Training, fit, minimize
 
 
 def quiet(goals, model, batch=None, **options):
@@ -177,9 +178,9 @@ def test_a_start_that_is_not_finite_names_the_goal():
         return {"good": model.weight.sum(), "bad": batch["scale"] * model.weight.sqrt().sum()}
 
     with pytest.raises(NonFiniteError, match="goal 'bad': its gradient is not finite"):
-        quiet(goals, model, {"scale": torch.tensor(1.0)})
+        quiet(goals, model, {"x": torch.zeros(1), "scale": torch.tensor(1.0)})
     with pytest.raises(NonFiniteError, match=r"goal 'bad': not finite \(nan\)"):
-        quiet(goals, model, {"scale": torch.tensor(float("nan"))})
+        quiet(goals, model, {"x": torch.zeros(1), "scale": torch.tensor(float("nan"))})
     assert not model.weight.any()
 
 

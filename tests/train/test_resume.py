@@ -9,9 +9,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
 from counterpoint.storage import DISK, FileSystem, Lock, read_folder, write_folder
-from counterpoint.train import NonFiniteError, Tensors, Training, fit
+from counterpoint.train import NonFiniteError, Training, fit
 from counterpoint.train.folder import RunFolder
 
 TRAINING = Training(

@@ -2,10 +2,11 @@ import pytest
 import torch
 from torch import nn
 
+from counterpoint.data import Tensors
 from counterpoint.errors import InputError
 from counterpoint.goals import Normal
 from counterpoint.seeding import derive, seeded
-from counterpoint.train import NonFiniteError, Tensors, Training, fit
+from counterpoint.train import NonFiniteError, Training, fit
 
 
 def _line(dtype=torch.float32):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ from counterpoint.balance.rules import rule as named_rule
 from counterpoint.balance.sources import AutoSource, FeatureHook, GramSource, Sketch, source_of
 from counterpoint.balance.state import RuleState
 from counterpoint.balance.step import Alarm, BalancedStep
+from counterpoint.data import read
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
 from counterpoint.storage import below, pack, refuse_other_settings, unpack
@@ -180,7 +182,7 @@ class Balancer:
         self,
         goals: Goals,
         model: nn.Module,
-        batch: Mapping[str, Tensor],
+        batch: Any,
         *,
         scaler: torch.amp.GradScaler | None = None,
         refresh: bool = True,
@@ -194,7 +196,7 @@ class Balancer:
         Args:
             goals: ``goals(model, batch) -> {name: scalar}``.
             model: the model.
-            batch: what the goals are evaluated on.
+            batch: what the goals are evaluated on, as `counterpoint.data.unpack` reads it.
             scaler: see `backward`.
             refresh: see `backward`.
             share: see `backward`.
@@ -204,6 +206,7 @@ class Balancer:
             InputError: see `backward`.
         """
         check_model(model)
+        batch = read(batch, None)
         # before the step's own forward pass, whose graph the moved weights must not enter
         looked = self._engine.look(goals, model, batch, refresh=refresh)
         with self.watching(model):

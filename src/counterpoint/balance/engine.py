@@ -28,6 +28,7 @@ from counterpoint.balance.sources import (
 )
 from counterpoint.balance.state import LastWeights, RuleState
 from counterpoint.balance.step import Alarm, BalancedStep, Knowledge
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
@@ -90,9 +91,7 @@ class Engine:
                 add_gradient(context, weights, goals.indices, measured)
         return self._note(context, step, position)
 
-    def look(
-        self, goals: Goals, model: nn.Module, batch: Mapping[str, Tensor], *, refresh: bool
-    ) -> bool:
+    def look(self, goals: Goals, model: nn.Module, batch: Batch, *, refresh: bool) -> bool:
         """Let a sketch evaluate the goals beside the weights, if this step is to measure.
 
         Returns:

@@ -1,7 +1,7 @@
 """What memories share: tasks counted, states read and written, settings checked."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature import Batch, Heads, Unpack
-from counterpoint.curvature import unpack as read
+from counterpoint.data import Batch, DataLike, Unpack, one_pass
 from counterpoint.errors import InputError
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.plain import StrPath
 from counterpoint.storage import (
     below,
@@ -48,19 +47,19 @@ class LearntTask:
         heads: the likelihood of its outputs.
         data: batches of its rows, as they came.
         generator: source of randomness, for memories that draw.
-        unpack: reads a batch; none means `counterpoint.curvature.unpack`.
+        unpack: reads a batch; none means `counterpoint.data.unpack`.
     """
 
     model: nn.Module
     heads: Heads
-    data: Iterable[Any]
+    data: DataLike
     generator: torch.Generator | None = None
     unpack: Unpack | None = None
 
     def batches(self) -> Iterator[Batch]:
         """The rows, read."""
-        for each in self.data:
-            yield read(each, self.heads.names) if self.unpack is None else self.unpack(each)
+        for found in one_pass(self.data, self.unpack):
+            yield self.heads.read(found)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,7 +94,7 @@ class MemoryBase(ABC):
         self,
         model: nn.Module,
         likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
+        data: DataLike,
         *,
         generator: torch.Generator | None = None,
         unpack: Unpack | None = None,
@@ -110,7 +109,7 @@ class MemoryBase(ABC):
             likelihood: of its outputs in this task.
             data: batches of the task's rows, as `counterpoint.curvature.fisher` takes them.
             generator: source of randomness, for memories that draw; none means their own.
-            unpack: reads a batch; none means `counterpoint.curvature.unpack`.
+            unpack: reads a batch; none means `counterpoint.data.unpack`.
 
         Raises:
             InputError: a task without rows or of one class, weights that changed, what is to be

@@ -1,13 +1,13 @@
 """What every memory answers, so that a loop need not know which it has."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from counterpoint.curvature import Unpack
+from counterpoint.data import DataLike, Unpack
 from counterpoint.goals import Likelihood
 from counterpoint.plain import StrPath
 
@@ -66,7 +66,7 @@ class Memory(Protocol):
         self,
         model: nn.Module,
         likelihood: Likelihood | Mapping[str, Likelihood],
-        data: Iterable[Any],
+        data: DataLike,
         *,
         generator: torch.Generator | None = None,
         unpack: Unpack | None = None,
@@ -78,7 +78,7 @@ class Memory(Protocol):
             likelihood: of its outputs.
             data: batches of the task's rows, as `counterpoint.curvature.fisher` takes them.
             generator: source of randomness, for memories that draw.
-            unpack: reads a batch; none means `counterpoint.curvature.unpack`.
+            unpack: reads a batch; none means `counterpoint.data.unpack`.
 
         Raises:
             InputError: the task cannot be used; what was held before is intact.

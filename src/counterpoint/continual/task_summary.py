@@ -11,10 +11,11 @@ from torch import Tensor
 from counterpoint.continual.base import LearntTask
 from counterpoint.continual.outputs.used import has_logits
 from counterpoint.continual.warning import ForgettingWarning
-from counterpoint.curvature import Batch, Heads, all_reduce
+from counterpoint.curvature import all_reduce
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
-from counterpoint.goals import Likelihood, Normal, Poisson
+from counterpoint.goals import Heads, Likelihood, Normal, Poisson
 
 __all__ = ["SATURATED", "TaskSummary", "distributed", "over_ranks", "rows_in"]
 

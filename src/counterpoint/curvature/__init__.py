@@ -1,6 +1,7 @@
 """How the loss of a trained network bends with its weights, as a precision over named weights.
 
-In come a model, a likelihood (or one a head) and batches; out comes a `Precision` of the room
+In come a model, a likelihood (or one a head) and whatever holds the rows (see the room `data`);
+out comes a `Precision` of the room
 `gaussian`: a SUM over examples, so that batches, ranks and tasks add, with row weights honoured,
 and independent of the size and the order of batches.
 
@@ -8,7 +9,6 @@ and independent of the size and the order of batches.
   and `product` with a vector for any model.
 - `all_reduce` adds the ranks of a distributed run, in one message.
 - `linearise` gives a model's outputs and the Jacobian by its weights, factored, for predictions.
-- `unpack` says how batches may be spelt, and `Batch.of` holds one that is spelt otherwise.
 
 Operations that use weights are read as they run (`calls/`, one file each). What cannot be read goes
 through the whole model by `torch.func`, with a warning of its cost, and the first rows are compared
@@ -25,24 +25,20 @@ tensor([[10., 14.],
         [14., 20.]], dtype=torch.float64)
 """
 
-from counterpoint.curvature.batches import Batch, Unpack, unpack
 from counterpoint.curvature.distributed import all_reduce
 from counterpoint.curvature.fisher import Observer, fisher, ggn, linearised_fisher
-from counterpoint.curvature.heads import Heads, Labels
 from counterpoint.curvature.hessian import hessian
+from counterpoint.curvature.labels import Labels
 from counterpoint.curvature.linearise import Linearised, LinearisedOutput, linearise
 from counterpoint.curvature.product import product
 from counterpoint.curvature.structure import Structure
 
 __all__ = [
-    "Batch",
-    "Heads",
     "Labels",
     "Linearised",
     "LinearisedOutput",
     "Observer",
     "Structure",
-    "Unpack",
     "all_reduce",
     "fisher",
     "ggn",
@@ -50,5 +46,4 @@ __all__ = [
     "linearise",
     "linearised_fisher",
     "product",
-    "unpack",
 ]

@@ -1,23 +1,23 @@
 """Fisher information and generalised Gauss-Newton matrix, summed over examples."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature.batches import Batch, Unpack
-from counterpoint.curvature.data import Source
-from counterpoint.curvature.heads import LABELS, Heads, Labels
+from counterpoint.curvature.examples import Examples
+from counterpoint.curvature.labels import LABELS, Labels, directions
 from counterpoint.curvature.linearise import Linearised
 from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.reading.plan import PULLED, Plan
 from counterpoint.curvature.reading.probe import probe, weights_of
 from counterpoint.curvature.structure import Structure, running
 from counterpoint.curvature.sums import CurvatureSum
+from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Block, Precision
-from counterpoint.goals import Categorical, Likelihood
+from counterpoint.goals import Categorical, Heads, Likelihood
 from counterpoint.parameters import Pattern, unwrapped
 
 __all__ = ["Observer", "fisher", "ggn", "linearised_fisher"]
@@ -29,7 +29,7 @@ Observer: TypeAlias = Callable[[Batch, Heads, dict[str, Tensor]], None]
 def fisher(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
+    data: DataLike,
     *,
     structure: Structure = "diagonal",
     labels: Labels = "exact",
@@ -70,7 +70,7 @@ def fisher(
         labels: see above.
         parameters: which weights; none means all that are trained.
         generator: source of randomness for ``"sampled"``, on the CPU.
-        unpack: reads a batch; none means the spellings of `counterpoint.curvature.unpack`.
+        unpack: reads a batch; none means the spellings of `counterpoint.data.unpack`.
         check: look at the first rows three ways before starting: whether outputs repeat, whether
             rows depend on each other, whether kernels agree with plain differentiation.
 
@@ -111,7 +111,7 @@ def fisher(
 def linearised_fisher(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
+    data: DataLike,
     *,
     structure: Structure = "diagonal",
     labels: Labels = "exact",
@@ -149,12 +149,12 @@ def linearised_fisher(
     weights = weights_of(model, parameters)
     # a loader may draw from the global generator; what it drew is put back
     with torch.random.fork_rng(devices=[]):
-        source = Source(data, unpack, heads.names, next(iter(weights.values())).device)
-        plan = probe(model, heads, weights, source.first, check=check)
-        _refuse_unfit(plan, source.first, labels)
+        examples = Examples(data, unpack, heads, next(iter(weights.values())).device)
+        plan = probe(model, heads, weights, examples.first, check=check)
+        _refuse_unfit(plan, examples.first, labels)
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
         sums = list[CurvatureSum]()
-        for number, batch in enumerate(source):
+        for number, batch in enumerate(examples):
             for part in batch.parts(max(1, PULLED // directions)):
                 forward = _forward(plan, part, number)
                 # what a structure can be depends on how weights are used: the first pass shows it
@@ -168,7 +168,7 @@ def linearised_fisher(
 def ggn(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
+    data: DataLike,
     *,
     structure: Structure = "diagonal",
     parameters: Pattern | None = None,
@@ -224,7 +224,7 @@ def _add(
 ) -> None:
     """Add one forward pass to all sums."""
     batch = forward.batch
-    columns = forward.plan.heads.columns(forward.detached(), batch, labels, generator)
+    columns = directions(forward.plan.heads, forward.detached(), batch, labels, generator)
     pooled = {name for each in sums if each.pooled for name in each.names}
     pulled = forward.pull(columns, pooled)
     with torch.no_grad():

@@ -1,22 +1,20 @@
 """The exact Hessian of the negative log likelihood: in full or its diagonal, for small models."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from counterpoint.curvature.batches import Batch, Unpack
-from counterpoint.curvature.data import Source
+from counterpoint.curvature.examples import Examples
 from counterpoint.curvature.gradients import gradients
-from counterpoint.curvature.heads import Heads
 from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.reading.probe import weights_of
+from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Dense, Diagonal
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
 
 __all__ = ["gradient", "hessian"]
@@ -30,7 +28,7 @@ _TOGETHER = 32
 def hessian(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
+    data: DataLike,
     *,
     structure: str = "dense",
     parameters: Pattern | None = None,
@@ -79,9 +77,9 @@ def hessian(
         device=next(iter(weights.values())).device,
     )
     with torch.random.fork_rng(devices=[]):
-        source = Source(data, unpack, heads.names, total.device)
-        refuse_unrepeatable(model, heads, source.first.take(slice(0, 3)))
-        for number, batch in enumerate(source):
+        examples = Examples(data, unpack, heads, total.device)
+        refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
+        for number, batch in enumerate(examples):
             for start, rows in _rows(model, heads, weights, batch, number):
                 stop = start + len(rows)
                 total[start:stop] += rows if total.ndim == 2 else _own(rows, start)

@@ -8,15 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from counterpoint.curvature.batches import Batch, Unpack, as_batch
-from counterpoint.curvature.heads import Heads, flat, identity
+from counterpoint.curvature.labels import flat, identity
 from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.reading.modes import refuse_modes
 from counterpoint.curvature.reading.plan import PULLED, Plan
 from counterpoint.curvature.reading.probe import probe, weights_of
+from counterpoint.data import Batch, Unpack, read
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Jacobian, Precision
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, unwrapped
 
 __all__ = ["Linearised", "LinearisedOutput", "linearise"]
@@ -59,7 +59,7 @@ class Linearised:
         outputs' deltas are multiplied into it.
 
         Args:
-            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.unpack` says.
             precision: over the weights asked for.
         """
         _refuse_other(precision, self.plan)
@@ -80,15 +80,15 @@ class Linearised:
             InputError: the model was put into training mode since.
         """
         refuse_modes(self.plan.model)
-        read = as_batch(batch, self.unpack, self.plan.heads.names)
-        read = replace(read, shared=read.shared | self.plan.shared).detached()
-        return read.to(next(iter(self.plan.weights.values())).device)
+        found = self.plan.heads.read(read(batch, self.unpack))
+        found = replace(found, shared=found.shared | self.plan.shared).detached()
+        return found.to(next(iter(self.plan.weights.values())).device)
 
     def jacobian(self, batch: Any) -> tuple[dict[str, Tensor], Jacobian]:
         """Outputs of a batch, and the Jacobian of all outputs side by side, factored.
 
         Args:
-            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.unpack` says.
         """
         forward = Forward.of(self.plan, self.read(batch))
         with torch.no_grad():
@@ -141,5 +141,6 @@ def linearise(
     """
     model, heads = unwrapped(model), Heads.of(likelihood)
     weights = weights_of(model, parameters)
-    read = as_batch(batch, unpack, heads.names).to(next(iter(weights.values())).device)
-    return Linearised(probe(model, heads, weights, read, check=check), unpack)
+    device = next(iter(weights.values())).device
+    few = heads.read(read(batch, unpack)).to(device)
+    return Linearised(probe(model, heads, weights, few, check=check), unpack)

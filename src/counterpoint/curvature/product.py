@@ -1,21 +1,20 @@
 """Products of curvature with vectors, for models of any size: nothing is ever stored."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from counterpoint.curvature.batches import Batch, Unpack
-from counterpoint.curvature.data import Source
+from counterpoint.curvature.examples import Examples
 from counterpoint.curvature.gradients import gradients
-from counterpoint.curvature.heads import Heads, flat
 from counterpoint.curvature.hessian import gradient
+from counterpoint.curvature.labels import directions, flat
 from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.reading.probe import weights_of
+from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, nearest
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
 
 __all__ = ["product"]
@@ -26,7 +25,7 @@ KINDS = ("hessian", "ggn", "jac")
 def product(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
+    data: DataLike,
     vector: Mapping[str, Tensor],
     *,
     kind: str = "ggn",
@@ -63,9 +62,9 @@ def product(
     along = flatten({name: vector[name] for name in weights})
     total = torch.zeros_like(along, dtype=torch.float64)
     with torch.random.fork_rng(devices=[]):
-        source = Source(data, unpack, heads.names, along.device)
-        refuse_unrepeatable(model, heads, source.first.take(slice(0, 3)))
-        for number, batch in enumerate(source):
+        examples = Examples(data, unpack, heads, along.device)
+        refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
+        for number, batch in enumerate(examples):
             if kind == "hessian":
                 first = gradient(model, heads, weights, batch, number)
                 total += _pulled(first, weights, along)
@@ -91,7 +90,7 @@ def _gauss_newton(
         (moved,) = torch.autograd.grad(pulled, dummy, along, retain_graph=True)
     detached = {name: value.detach() for name, value in outputs.items()}
     labels = "exact" if kind == "ggn" else "jac"
-    columns = heads.columns(detached, batch, labels, None)
+    columns = directions(heads, detached, batch, labels, None)
     middle = torch.einsum("kno,kn->no", columns, torch.einsum("kno,no->kn", columns, moved))
     return _pulled(output, weights, middle)
 

@@ -1,7 +1,6 @@
 """LUNA: a trunk trained under many heads that disagree, and an exact last layer on it."""
 
 import warnings
-from collections.abc import Mapping
 from copy import deepcopy
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from counterpoint.balance.rules import RULES
+from counterpoint.data import Batch
 from counterpoint.derivatives import (
     Drawn,
     Fixed,
@@ -184,13 +184,13 @@ class LunaRegressor(TrunkRegressor):
         return Plan(targets * heads, self._both(factor, chosen, rows), self.balance)
 
     def _fit_alone(self) -> Goals:
-        def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
             return {"fit": self._misfit(net(batch["x"]), batch)}
 
         return goals
 
     def _both(self, factor: float, chosen: Scheme, subset: Subset | None) -> Goals:
-        def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
             x, weight = batch["x"], batch["weight"]
             if subset is None:
                 outputs, slopes = values_and_gradients(net, x, chosen)
@@ -203,7 +203,7 @@ class LunaRegressor(TrunkRegressor):
 
         return goals
 
-    def _misfit(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def _misfit(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The mean over targets and heads of the negative log likelihood."""
         wanted = batch["y"].repeat_interleave(int(self.heads), dim=1)
         likelihood = Normal(1.0, validate=False)

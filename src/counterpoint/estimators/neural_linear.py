@@ -1,10 +1,9 @@
 """The neural linear model: a trained trunk under an exact Bayesian linear regression."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from torch import Tensor, nn
 
+from counterpoint.data import Batch
 from counterpoint.estimators.trunk import Plan, TrunkRegressor
 from counterpoint.goals import Normal
 
@@ -84,7 +83,7 @@ class NeuralLinearRegressor(TrunkRegressor):
     ) -> Plan:
         likelihood = Normal(1.0, validate=False)
 
-        def goals(net: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
             return {"fit": likelihood.nll(net(batch["x"]), batch["y"], batch["weight"])}
 
         return Plan(targets, goals)

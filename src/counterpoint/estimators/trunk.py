@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from counterpoint.data import Tensors
 from counterpoint.estimators.checks import (
     Floats,
     checked_inputs,
@@ -28,7 +29,7 @@ from counterpoint.nn import plain_trunk
 from counterpoint.posterior import LastLayer, Predictive, Statistics
 from counterpoint.posterior.rows import design
 from counterpoint.seeding import derive, generator, seeded, threads
-from counterpoint.train import Tensors, Training, fit
+from counterpoint.train import Training, fit
 
 __all__ = ["Plan", "TrunkRegressor"]
 

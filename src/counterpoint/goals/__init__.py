@@ -33,6 +33,7 @@ from counterpoint.goals.categorical import Categorical
 from counterpoint.goals.contract import Goals, ModelWithGoals, check_goals
 from counterpoint.goals.divergence import kl_categorical, kl_normal
 from counterpoint.goals.diversity import diversity, negative_correlation, orthogonality
+from counterpoint.goals.heads import Heads
 from counterpoint.goals.likelihood import Likelihood
 from counterpoint.goals.moments import moments
 from counterpoint.goals.normal import Normal
@@ -43,6 +44,7 @@ __all__ = [
     "Bernoulli",
     "Categorical",
     "Goals",
+    "Heads",
     "Likelihood",
     "ModelWithGoals",
     "Normal",

@@ -1,16 +1,22 @@
-"""The one function type that the loop, the balancer and the curvature share."""
+"""The one function type that the loop, the balancer, the curvature and the memories share."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from torch import Tensor, nn
 
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 
 __all__ = ["Goals", "ModelWithGoals", "check_goals"]
 
-Goals: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]]
-"""A function ``goals(model, batch) -> {name: scalar}``; each scalar carries a graph."""
+Goals: TypeAlias = Callable[[nn.Module, Batch], dict[str, Tensor]]
+"""A function ``goals(model, batch) -> {name: scalar}``; each scalar carries a graph.
+
+The `Batch` answers by the names that the user's own data have, ``batch["x"]``, and by what they
+are: ``batch.call(model)``, ``batch.target``, ``batch.weight``. `Heads.goals` makes such a function
+of one likelihood a head.
+"""
 
 
 class ModelWithGoals(nn.Module):
@@ -33,7 +39,7 @@ class ModelWithGoals(nn.Module):
         self.model = model
         self._goals = goals
 
-    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The goals of a batch."""
         return self._goals(self.model, batch)
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import Batch, Tensors
 from counterpoint.goals import Categorical, Goals, Normal
 from counterpoint.table.prepare import Prepared, Target
-from counterpoint.train import Tensors
 
 __all__ = ["make_goals", "make_source"]
 
@@ -58,7 +58,7 @@ def make_goals(
     ]
     means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]
 
-    def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs = model(batch["categories"], batch["numbers"])
         return {
             target.name: likelihood.nll(

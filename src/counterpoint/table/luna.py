@@ -19,11 +19,12 @@ Source: Thakur et al., "Uncertainty-Aware (UNA) Bases for Bayesian Regression Us
 Auxiliary Networks" (arXiv 2006.11695).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import Batch
 from counterpoint.derivatives import values_and_directional
 from counterpoint.goals import Categorical, Goals, Likelihood, Normal, diversity
 from counterpoint.nn import TableNet
@@ -55,7 +56,7 @@ def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight
     means = [float(target.weight[train].mean()) for target in targets]
     diverse = _unused(DIVERSE, [target.name for target in targets])
 
-    def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         values, slopes = _passed(model, batch, sloped=weight > 0)
         found: dict[str, Tensor] = {}
         alike: list[Tensor] = []
@@ -99,9 +100,7 @@ def drop_heads(trained: TableNet, network: TableNet, heads: int) -> TableNet:
     return network
 
 
-def _passed(
-    model: nn.Module, batch: Mapping[str, Tensor], *, sloped: bool
-) -> tuple[list[Tensor], list[Tensor]]:
+def _passed(model: nn.Module, batch: Batch, *, sloped: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Outputs of all heads, target by target, and their slopes along a direction a row."""
     if not isinstance(model, TableNet):
         raise TypeError(f"expected a TableNet, found {type(model).__name__}")
@@ -112,9 +111,7 @@ def _passed(
     ] if sloped else []
 
 
-def _features(
-    model: TableNet, batch: Mapping[str, Tensor], *, sloped: bool
-) -> tuple[Tensor, Tensor]:
+def _features(model: TableNet, batch: Batch, *, sloped: bool) -> tuple[Tensor, Tensor]:
     """The features, and their slopes along a random direction a row."""
     encoded = model.encode(batch["categories"], batch["numbers"])
     if not sloped:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 from counterpoint.goals import Categorical, Likelihood, Normal
 from counterpoint.nn import TableNet
 from counterpoint.table.prepare import Prepared, Target

@@ -1,7 +1,7 @@
 """Train a model toward several named goals, and survive whatever happens on the way.
 
-In come a model, a function ``goals(model, batch) -> {name: scalar}``, a `Source` of batches
-(`Tensors` in memory, `ParquetStream` for files that do not fit) and a frozen `Training`. `fit`
+In come a model, a function ``goals(model, batch) -> {name: scalar}``, whatever holds the rows (see
+the room `data`: tensors, arrays, a `DataLoader`, batches, files) and a frozen `Training`. `fit`
 trains the model in place and returns a `Fit`: one row an epoch, how it ended, the best epoch.
 With a run folder it writes verified checkpoints and a log, and a run that was killed goes on to
 the same bits. `evaluate` gives the goals on held-out rows; `groups` and `spread` give layers their
@@ -15,9 +15,8 @@ all rows at once instead, by line searches and curvature, and its `Minimum` says
 >>> def goals(model, batch):
 ...     return {"fit": (model(batch["x"]) - batch["y"]).square().mean()}
 >>> line = torch.nn.Linear(1, 1)
->>> source = Tensors({"x": x, "y": 3 * x + 1})
 >>> training = Training(epochs=40, batch_size=8, rate=0.1, weight_decay=0.0)
->>> result = fit(line, goals, source, training, progress=False)
+>>> result = fit(line, goals, (x, 3 * x + 1), training, progress=False)
 >>> result.status.sentence, round(line.weight.item(), 2), round(line.bias.item(), 2)
 ('all epochs were run', 3.0, 1.0)
 """
@@ -31,12 +30,9 @@ from counterpoint.train.fit import fit
 from counterpoint.train.full_batch import Evaluations, Iterate, MinimizeEnding, Minimum, minimize
 from counterpoint.train.groups import Group, Groups, groups, spread
 from counterpoint.train.outcome import Fit, FitEnding, NonFiniteError, Row
-from counterpoint.train.source import Batch, Source, Tensors
-from counterpoint.train.stream import ParquetStream
 
 __all__ = [
     "BalanceLog",
-    "Batch",
     "Callback",
     "Evaluations",
     "Fit",
@@ -48,11 +44,8 @@ __all__ = [
     "Minimum",
     "Moment",
     "NonFiniteError",
-    "ParquetStream",
     "RateCurve",
     "Row",
-    "Source",
-    "Tensors",
     "Training",
     "evaluate",
     "find_rate",

@@ -9,12 +9,12 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from counterpoint.balance import Alarm, BalancedStep, Balancer
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.recipe import PLAIN, Training
 from counterpoint.seeding import derive
 from counterpoint.storage import JSONValue, below, pack, unpack
-from counterpoint.train.source import Batch
 
 __all__ = ["BalanceLog", "BalanceRecorder", "choose_recorder"]
 

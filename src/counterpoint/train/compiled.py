@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, ModelWithGoals
 from counterpoint.parameters import unwrapped
@@ -16,7 +17,6 @@ from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.moments import Knobs, Moments, UpdateRule, moments_of, update_rule
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.source import Batch, rows_of
 from counterpoint.train.step import autocast, names_of, precision_of
 
 __all__ = ["CompiledStep"]
@@ -71,7 +71,7 @@ class CompiledStep:
         if not self._moments:
             self._prepare(batch)
         # another shape would be compiled for itself, for one step an epoch
-        if rows_of(batch) != self._training.batch_size:
+        if batch.rows != self._training.batch_size:
             return self._plain(self._weights, self._moments, batch, self._knobs)
         if self._tried:
             return self._compiled(self._weights, self._moments, batch, self._knobs)

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import DataLike, Unpack, one_pass
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.seeding import seeded
 from counterpoint.train.meter import averages
-from counterpoint.train.source import Source, rows_of, to_device
 from counterpoint.train.step import autocast, names_of, precision_of
 
 __all__ = ["device_of", "evaluate", "modes_kept"]
@@ -19,12 +19,13 @@ __all__ = ["device_of", "evaluate", "modes_kept"]
 def evaluate(
     model: nn.Module,
     goals: Goals,
-    source: Source,
+    data: DataLike,
     batch_size: int = 4096,
     *,
     precision: str = "float32",
+    unpack: Unpack | None = None,
 ) -> dict[str, float]:
-    """The mean of every goal over all rows of a source, with the model in evaluation mode.
+    """The mean of every goal over all rows, with the model in evaluation mode.
 
     A batch counts by its rows, so the result is that of one batch with all rows for every goal
     that is a mean over rows. One wait for the device, at the end.
@@ -32,9 +33,10 @@ def evaluate(
     Args:
         model: left in the modes it was found in.
         goals: computed without gradients.
-        source: gone through in its stored order.
+        data: what `counterpoint.data.one_pass` takes, gone through in its stored order.
         batch_size: rows at a time; decides memory and speed, not the result.
         precision: as in `Training`.
+        unpack: reads a batch; none means `counterpoint.data.unpack`.
 
     Returns:
         "score" (the mean of the goals) and each goal by name.
@@ -42,10 +44,9 @@ def evaluate(
     Raises:
         InputError: the goals are not named scalars.
 
-    >>> from counterpoint.train import Tensors
     >>> def goals(model, batch):
     ...     return {"square": batch["x"].square().mean()}
-    >>> evaluate(nn.Identity(), goals, Tensors({"x": torch.tensor([1.0, 2.0, 4.0])}), batch_size=2)
+    >>> evaluate(nn.Identity(), goals, {"x": torch.tensor([1.0, 2.0, 4.0])}, batch_size=2)
     {'score': 7.0, 'square': 7.0}
     """
     device = device_of(model)
@@ -56,17 +57,17 @@ def evaluate(
     # seeded: a goal that draws is the same every epoch, and the run draws what it would have
     with modes_kept(model), seeded(0), torch.no_grad(), autocast(kind, device):
         model.eval()
-        for batch in source.batches(batch_size):
-            found = goals(model, to_device(batch, device))
+        for batch in one_pass(data, unpack, batch_size):
+            found = goals(model, batch.to(device))
             here = names_of(found, graph=False)
             if total is not None and here != names:
                 raise InputError(f"goals: expected {names} in every batch, found {here}")
             # float64 on the device: sums of many rows, and no wait for them
-            values = torch.stack([found[name] for name in here]).double() * rows_of(batch)
+            values = torch.stack([found[name] for name in here]).double() * batch.rows
             names, total = here, values if total is None else total + values
-            rows += rows_of(batch)
+            rows += batch.rows
     if total is None:
-        raise InputError("evaluate: the source has no rows")
+        raise InputError("evaluate: the data have no rows")
     return averages(names, total.tolist(), rows)
 
 

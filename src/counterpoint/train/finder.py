@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from counterpoint.data import Batch, DataLike, Loader, Unpack, as_loader
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.plain import StrPath
@@ -16,11 +17,11 @@ from counterpoint.seeding import derive, seeded
 from counterpoint.storage import write_file
 from counterpoint.train.balance_log import choose_recorder
 from counterpoint.train.evaluate import device_of, modes_kept
+from counterpoint.train.fit import resolved
 from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.source import Batch, Source, to_device
 from counterpoint.train.step import EagerStep
 from counterpoint.train.weights import frozen, put, snapshot
 
@@ -61,13 +62,14 @@ class RateCurve:
 def find_rate(
     model: nn.Module,
     goals: Goals,
-    source: Source,
+    data: DataLike,
     training: Training | None = None,
     *,
     groups: Groups | None = None,
     low: float = 1e-6,
     high: float = 1.0,
     steps: int = 100,
+    unpack: Unpack | None = None,
 ) -> RateCurve:
     """Try growing learning rates, then put the weights back (Smith 2017, section 3.3).
 
@@ -79,13 +81,14 @@ def find_rate(
         model: its weights, buffers, gradients and modes, and torch's random state, are as before
             afterwards.
         goals: as in `fit`.
-        source: as in `fit`.
+        data: as in `fit`.
         training: batch size, optimiser, weight decay, clip, balance and seed; its rate is not
             used.
         groups: frozen parameters stay frozen; rates keep their ratio to the first group's.
         low: the first rate.
         high: the last rate.
         steps: how many rates.
+        unpack: as in `fit`.
 
     Raises:
         InputError: not 0 < low < high, fewer than 10 steps, or the loss is not finite at once.
@@ -95,7 +98,8 @@ def find_rate(
             "find_rate: expected 0 < low < high and at least 10 steps, found"
             f" low {low:g}, high {high:g}, {steps} steps"
         )
-    training = (training or Training()).resolved(source.rows)
+    loader = as_loader(data, unpack)
+    training = resolved(training or Training(), loader)
     split = make_groups(model) if groups is None else groups
     rates = [low * (high / low) ** (place / (steps - 1)) for place in range(steps)]
     with modes_kept(model), _as_it_was(model), frozen(model, split.frozen), seeded(training.seed):
@@ -104,7 +108,7 @@ def find_rate(
         step = EagerStep(model, goals, optimiser, training, recorder)
         peak = optimiser.torch.param_groups[0]["peak"]
         found: list[list[float]] = []
-        batches = _endless(source, training, device_of(model))
+        batches = _endless(loader, training, device_of(model))
         model.train()
         for rate, batch in zip(rates, batches, strict=False):
             values = torch.stack(step(batch, Phase(rate / peak, training.momentum))).tolist()
@@ -155,13 +159,13 @@ def _bursts(values: Sequence[float], found: Sequence[Sequence[float]]) -> bool:
     return score - best > _BURST * max(abs(start - best), abs(start) / 4.0)
 
 
-def _endless(source: Source, training: Training, device: torch.device) -> Iterator[Batch]:
+def _endless(loader: Loader, training: Training, device: torch.device) -> Iterator[Batch]:
     epoch = 0
     while True:
         # the order of `fit`, so the curve is that of its first epochs
         seed = derive(training.seed, 1, epoch)
-        for batch in source.batches(training.batch_size, seed=seed):
-            yield to_device(batch, device)
+        for batch in loader.batches(training.batch_size, seed=seed):
+            yield batch.to(device)
         epoch += 1
 
 

@@ -9,6 +9,15 @@ import torch
 from torch import nn
 
 from counterpoint.balance import Balancer
+from counterpoint.data import (
+    DataLike,
+    Loader,
+    ParquetStream,
+    Tensors,
+    Unpack,
+    as_loader,
+    count_rows,
+)
 from counterpoint.goals import Goals
 from counterpoint.plain import StrPath
 from counterpoint.recipe import Training
@@ -26,11 +35,10 @@ from counterpoint.train.outcome import Fit, FitEnding
 from counterpoint.train.progress import Reporter, reporter
 from counterpoint.train.run import Parts, Run
 from counterpoint.train.signals import Interruption
-from counterpoint.train.source import Source
 from counterpoint.train.step import EagerStep
 from counterpoint.train.weights import contents, frozen, put
 
-__all__ = ["fit"]
+__all__ = ["fit", "resolved"]
 
 # when checkpoints are written does not change the result, and they hold the number of threads
 _FREE = ("checkpoint_every", "checkpoint_steps", "threads")
@@ -40,10 +48,10 @@ _HEARD = "stopping after this step; once more to stop at once"
 def fit(
     model: nn.Module,
     goals: Goals,
-    source: Source,
+    data: DataLike,
     training: Training,
     *,
-    validation: Source | None = None,
+    validation: DataLike | None = None,
     groups: Groups | None = None,
     balancer: Balancer | None = None,
     callbacks: Sequence[Callback] = (),
@@ -52,6 +60,7 @@ def fit(
     command: str | None = None,
     progress: bool | str = True,
     disk: FileSystem = DISK,
+    unpack: Unpack | None = None,
 ) -> Fit:
     """Train a model in place toward its goals: their mean, or what a balancer makes of them.
 
@@ -64,7 +73,10 @@ def fit(
         model: trained where it is; its submodules' modes, `requires_grad` and torch's global
             random state are as before afterwards.
         goals: ``goals(model, batch) -> {name: scalar}``, the same names for every batch.
-        source: the training rows.
+        data: the training rows: whatever `counterpoint.data.as_loader` takes. Those that are in
+            memory are drawn in an order that the seed decides; a `DataLoader` or other batches come
+            in their own order and size, and `counterpoint.data.Batched` says what a restart can
+            promise of them.
         training: how to train.
         validation: rows to evaluate after each epoch; the weights of the epoch with the lowest
             score are the ones the model ends with.
@@ -80,22 +92,25 @@ def fit(
         progress: a bar on a terminal, plain lines elsewhere, both on standard error; a text says
             what is being trained.
         disk: the file system; tests pass one that fails.
+        unpack: reads a batch, of both; none means `counterpoint.data.unpack`.
 
     Raises:
         InputError: bad settings, a folder with another recipe, a disk that is full.
         NonFiniteError: a goal or a weight is no longer finite; the last checkpoint is from before.
     """
     split = make_groups(model) if groups is None else groups
-    training = training.resolved(source.rows)
+    loader = as_loader(data, unpack)
+    held_out = None if validation is None else as_loader(validation, unpack)
+    training = resolved(training, loader)
     folder = None if folder is None else Path(folder)
     with ExitStack() as stack:
         place = None
         if folder is not None:
-            whole = _describe(model, source, training, validation, split, recipe)
+            whole = _describe(model, loader, training, held_out, split, recipe)
             if balancer is not None:
                 whole["balancer"] = balancer.describe()
             place = stack.enter_context(RunFolder(folder, whole, disk))
-        steps = -(-source.rows // training.batch_size) * training.epochs
+        steps = loader.steps(training.batch_size) * training.epochs
         report = stack.enter_context(closing(_Notes(reporter(progress, training.epochs, steps))))
         stack.enter_context(modes_kept(model))
         stack.enter_context(frozen(model, split.frozen))
@@ -113,8 +128,8 @@ def fit(
         parts = Parts(
             model=model,
             goals=goals,
-            source=source,
-            validation=validation,
+            loader=loader,
+            validation=held_out,
             training=training,
             optimiser=optimiser,
             step=step,
@@ -185,17 +200,17 @@ def _farewell(run: Run, command: str | None) -> str:
 
 def _describe(
     model: nn.Module,
-    source: Source,
+    loader: Loader,
     training: Training,
-    validation: Source | None,
+    validation: Loader | None,
     split: Groups,
     recipe: JSONValue,
 ) -> dict[str, JSONValue]:
     settings = {key: value for key, value in asdict(training).items() if key not in _FREE}
     return {
         "training": settings,
-        "rows": source.rows,
-        "validation_rows": None if validation is None else validation.rows,
+        "rows": _size(loader, training),
+        "validation_rows": None if validation is None else _size(validation, training),
         "groups": asdict(split),
         "model": {
             name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
@@ -203,3 +218,18 @@ def _describe(
         },
         "recipe": recipe,
     }
+
+
+def resolved(training: Training, loader: Loader) -> Training:
+    """The settings with every 0 replaced that means "by the number of rows"."""
+    # rows that somebody else batches are counted in a pass, which none pays for who names both
+    if training.batch_size and training.epochs:
+        return training
+    return training.resolved(count_rows(loader))
+
+
+def _size(loader: Loader, training: Training) -> JSONValue:
+    if isinstance(loader, Tensors | ParquetStream):
+        return loader.rows
+    # to count the rows of somebody else's batches would cost a pass over them
+    return f"{loader.steps(training.batch_size)} batches"

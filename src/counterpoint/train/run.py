@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import Loader
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import named
@@ -24,7 +25,6 @@ from counterpoint.train.outcome import FitEnding, NonFiniteError, Row
 from counterpoint.train.progress import Reporter
 from counterpoint.train.schedule import schedule
 from counterpoint.train.signals import Interruption
-from counterpoint.train.source import Source, rows_of, to_device
 from counterpoint.train.step import FitStep
 from counterpoint.train.weights import Best, contents, first_bad, put
 
@@ -39,8 +39,8 @@ class Parts:
 
     model: nn.Module
     goals: Goals
-    source: Source
-    validation: Source | None
+    loader: Loader
+    validation: Loader | None
     training: Training
     optimiser: Optimiser
     step: FitStep
@@ -78,7 +78,7 @@ class Run:
         self._meter = Meter(training.log_every)
         self._device = parts.optimiser.parameters[0].device
         # whole steps of an epoch, the last one of fewer rows included
-        self._steps = -(-parts.source.rows // training.batch_size)
+        self._steps = parts.loader.steps(training.batch_size)
         self._phase = schedule(training, self._steps * training.epochs)
         self._began = self._saved = time.monotonic()
 
@@ -100,13 +100,13 @@ class Run:
         # a function of the epoch alone: a resumed run needs no position of the shuffle
         seed = derive(parts.training.seed, _ORDER, at.epoch)
         parts.model.train()
-        for batch in parts.source.batches(parts.training.batch_size, seed=seed, start=at.batch):
-            batch = to_device(batch, device)
+        for batch in parts.loader.batches(parts.training.batch_size, seed=seed, start=at.batch):
+            batch = batch.to(device)
             # by the steps done so far, so a resumed run meets the same rate
             values = step(batch, phase(at.step))
             at.step += 1
             at.batch += 1
-            meter.add(rows_of(batch), values)
+            meter.add(batch.rows, values)
             if meter.due(at.batch):
                 self._fold()
             report.step(at.step)

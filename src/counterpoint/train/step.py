@@ -1,19 +1,18 @@
 """One optimiser step, written out: goals, gradient, update."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, check_goals
 from counterpoint.recipe import Training
 from counterpoint.train.balance_log import BalanceRecorder
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase
-from counterpoint.train.source import Batch, rows_of
 
 __all__ = ["EagerStep", "FitStep", "autocast", "names_of", "precision_of"]
 
@@ -125,7 +124,7 @@ class EagerStep:
 
     def _shared(self, recorder: BalanceRecorder, batch: Batch) -> list[Tensor]:
         """The balanced gradient: the weights of the first part are those of the whole step."""
-        rows, held = rows_of(batch), list[list[Tensor]]()
+        rows, held = batch.rows, list[list[Tensor]]()
 
         def goals(model: nn.Module, part: Batch) -> dict[str, Tensor]:
             # the balancer judges graphs itself, and a sketch evaluates the goals without one
@@ -134,8 +133,8 @@ class EagerStep:
             return dict(zip(self.names, losses, strict=True))
 
         step, total = None, list[Tensor]()
-        for part in _parts(batch, self._parts):
-            share = rows_of(part) / rows
+        for part in batch.parts(-(-rows // self._parts)):
+            share = part.rows / rows
             found = recorder.backward(
                 goals, self._model, part, scaler=self._scaler, first=step is None, share=share
             )
@@ -159,10 +158,10 @@ class EagerStep:
         return [loss.detach() for loss in losses]
 
     def _accumulate(self, batch: Batch) -> list[Tensor]:
-        rows = rows_of(batch)
+        rows = batch.rows
         total: list[Tensor] = []
-        for part in _parts(batch, self._parts):
-            share = rows_of(part) / rows
+        for part in batch.parts(-(-rows // self._parts)):
+            share = part.rows / rows
             # sum_m (B_m / B) L_m is L of the whole batch for a mean over rows
             values = [value * share for value in self._backward(part, share)]
             total = [a + b for a, b in zip(total, values, strict=True)] if total else values
@@ -185,18 +184,6 @@ class EagerStep:
         # leaves the weights alone where a gradient overflowed
         scaler.step(optimiser.torch)
         scaler.update()
-
-
-def _parts(batch: Batch, parts: int) -> Iterator[Batch]:
-    """A batch cut into so many parts, the last one smaller."""
-    if parts == 1:
-        yield batch
-        return
-    rows = rows_of(batch)
-    # rounded up, so there are never more parts than were asked for
-    size = -(-rows // parts)
-    for low in range(0, rows, size):
-        yield {name: value[low : low + size] for name, value in batch.items()}
 
 
 def names_of(losses: object, *, graph: bool = True) -> tuple[str, ...]:

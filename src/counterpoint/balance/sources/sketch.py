@@ -14,6 +14,7 @@ from counterpoint.balance.gram import Gram
 from counterpoint.balance.ranks import Ranks, shard, sharded
 from counterpoint.balance.sources.source import Measured, StepContext
 from counterpoint.balance.state import GoalState
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, ModelWithGoals
 from counterpoint.parameters import Pattern, select, unwrapped
@@ -73,7 +74,7 @@ class Sketch:
         self,
         goals: Goals,
         model: nn.Module,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         weights: Sequence[nn.Parameter],
         ranks: Ranks,
     ) -> None:
@@ -221,7 +222,7 @@ def _spread(weights: Sequence[Tensor], ranks: Ranks | None) -> Tensor:
 def _displaced(
     goals: Goals,
     model: nn.Module,
-    batch: Mapping[str, Tensor],
+    batch: Batch,
     weights: Sequence[nn.Parameter],
     shift: Tensor,
 ) -> dict[str, Tensor]:
@@ -244,7 +245,7 @@ def _displaced(
 def _displaced_shards(
     goals: Goals,
     model: nn.Module,
-    batch: Mapping[str, Tensor],
+    batch: Batch,
     weights: Sequence[nn.Parameter],
     shift: Tensor,
 ) -> dict[str, Tensor]:
@@ -267,7 +268,7 @@ def _displaced_shards(
 def _forward_mode(
     goals: Goals,
     model: nn.Module,
-    batch: Mapping[str, Tensor],
+    batch: Batch,
     weights: Sequence[nn.Parameter],
     direction: Tensor,
 ) -> dict[str, Tensor]:

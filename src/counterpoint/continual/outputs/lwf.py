@@ -21,10 +21,9 @@ from counterpoint.continual.base import (
 from counterpoint.continual.outputs.used import has_logits
 from counterpoint.continual.task_summary import rows_in
 from counterpoint.continual.trained import evaluating
-from counterpoint.curvature import Batch, Heads
-from counterpoint.curvature import unpack as read
+from counterpoint.data import Batch, read
 from counterpoint.errors import InputError
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import unwrapped
 
 __all__ = ["LwF"]
@@ -86,7 +85,7 @@ class LwF(MemoryBase):
             raise InputError("memory: distillation compares outputs; pass penalty(model, batch)")
         refuse_unattached(teacher.heads, self.tasks)
         device = next(unwrapped(model).parameters()).device
-        inputs = read(batch, teacher.heads[0].names).to(device)
+        inputs = teacher.heads[0].read(read(batch, None)).to(device)
         before = self.answers(model, inputs)
         now = teacher.heads[0].outputs(inputs.call(model))
         parts = [

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.continual.rows.rehearsal import RehearsalMemory, Replayed
-from counterpoint.curvature import Batch, Heads
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
+from counterpoint.goals import Heads
 
 __all__ = ["DER"]
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from counterpoint.continual.outputs.used import used
 from counterpoint.continual.rows.der import differences, noted_outputs
 from counterpoint.continual.rows.rehearsal import RehearsalMemory, Replayed
-from counterpoint.curvature import Batch, Heads
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
+from counterpoint.goals import Heads
 
 __all__ = ["Functional"]
 

@@ -19,9 +19,9 @@ from counterpoint.continual.base import (
 from counterpoint.continual.rows.store import Store, batch_of, columns_of
 from counterpoint.continual.task_summary import TaskSummary
 from counterpoint.continual.trained import evaluating
-from counterpoint.curvature import Batch, Heads
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import unwrapped
 from counterpoint.seeding import generator as seeded_generator
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from counterpoint.continual.rows.rehearsal import RehearsalMemory, Replayed
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 
 __all__ = ["Replay"]
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 
 __all__ = ["Store", "batch_of", "columns_of"]

@@ -17,6 +17,7 @@ from counterpoint.curvature import (
     Structure,
     linearised_fisher,
 )
+from counterpoint.data import DataLike, Unpack, one_pass
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Diagonal, Gaussian, Precision
 from counterpoint.parameters import Pattern
@@ -54,7 +55,7 @@ def gaussian_of(
         taken, at = {name: Identity(one) for name, one in taken.items()}, "exact"
     wanted = taken if heads.names else taken[""]
 
-    def once(batches: Iterable[Any]) -> Precision:
+    def once(batches: DataLike) -> Precision:
         if labels == "batch":
             return _of_batches(replace(task, data=batches), parameters, seen)
         return linearised_fisher(
@@ -76,7 +77,7 @@ def gaussian_of(
     mean = {name: weights[name].detach().clone() for name in precision.shapes}
     # over all ranks first: every rank must refuse, or some would wait for the others for ever
     with evaluating(model):
-        _refuse_infinite(precision, mean, task.data, once)
+        _refuse_infinite(precision, mean, task.data, task.unpack, once)
     seen.refuse_one_class()
     if labels != "jac":
         seen.warn_saturated(stacklevel=4)
@@ -142,7 +143,8 @@ def _of_batches(task: LearntTask, parameters: Pattern | None, seen: TaskSummary)
 def _refuse_infinite(
     precision: Precision,
     weights: Mapping[str, Tensor],
-    data: Iterable[Any],
+    data: DataLike,
+    unpack: Unpack | None,
     once: Callable[[Iterable[Any]], Precision],
 ) -> None:
     found = _infinite(precision, weights)
@@ -151,7 +153,11 @@ def _refuse_infinite(
     where = ""
     if not isinstance(data, Iterator):
         # a second pass, which only a failure pays for
-        places = (number for number, batch in enumerate(data) if _infinite(once([batch]), weights))
+        places = (
+            number
+            for number, batch in enumerate(one_pass(data, unpack))
+            if _infinite(once([batch]), weights)
+        )
         number = next(places, None)
         where = "" if number is None else f", first in batch {number}"
     raise InputError(

@@ -13,7 +13,8 @@ from counterpoint.continual.outputs.used import used
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
 from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
-from counterpoint.curvature import Batch, linearise
+from counterpoint.curvature import linearise
+from counterpoint.data import Batch
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import (
     Diagonal,

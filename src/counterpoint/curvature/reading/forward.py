@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.curvature.batches import Batch
-from counterpoint.curvature.heads import flat
+from counterpoint.curvature.labels import flat
 from counterpoint.curvature.reading.jacobians import Pulled
 from counterpoint.curvature.reading.plan import Plan, differentiable
 from counterpoint.curvature.reading.tape import Record, Tape
 from counterpoint.curvature.sums import wide
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 
 __all__ = ["Forward"]

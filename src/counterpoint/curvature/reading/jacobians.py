@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
-from counterpoint.curvature.batches import Batch
 from counterpoint.curvature.reading.calls.call import Entry
 from counterpoint.curvature.reading.plan import Plan
 from counterpoint.curvature.reading.tape import Record
+from counterpoint.data import Batch
 
 __all__ = ["Pulled"]
 

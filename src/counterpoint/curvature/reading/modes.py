@@ -5,9 +5,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
 
-from counterpoint.curvature.batches import Batch
-from counterpoint.curvature.heads import Heads, flat
+from counterpoint.curvature.labels import flat
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
+from counterpoint.goals import Heads
 
 __all__ = ["refuse_modes", "refuse_unrepeatable"]
 

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from counterpoint.curvature.batches import Batch
-from counterpoint.curvature.heads import Heads
 from counterpoint.curvature.reading.calls.call import Layout
 from counterpoint.curvature.sums import wide
+from counterpoint.data import Batch
 from counterpoint.gaussian import FullJacobian
+from counterpoint.goals import Heads
 
 __all__ = ["PULLED", "Plan", "differentiable"]
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature.batches import Batch
-from counterpoint.curvature.heads import Heads
 from counterpoint.curvature.reading.calls import Layout
 from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.reading.plan import Plan, differentiable
 from counterpoint.curvature.reading.whole import by_example, by_vmap
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import FullJacobian, explicit
+from counterpoint.goals import Heads
 from counterpoint.parameters import Pattern, named, select
 from counterpoint.seeding import generator
 

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from counterpoint.curvature.batches import Batch
 from counterpoint.curvature.gradients import gradients
-from counterpoint.curvature.heads import Heads, flat
+from counterpoint.curvature.labels import flat
+from counterpoint.data import Batch
 from counterpoint.gaussian import FullJacobian
+from counterpoint.goals import Heads
 
 __all__ = ["by_example", "by_vmap"]
 

@@ -1,6 +1,6 @@
 """The Laplace approximation of any trained network: a Gaussian over the weights it ended at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,18 +11,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from counterpoint.curvature import (
-    Batch,
-    Heads,
     Labels,
     Linearised,
     LinearisedOutput,
     Structure,
-    Unpack,
     linearised_fisher,
 )
+from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
-from counterpoint.goals import Categorical, Likelihood, Normal
+from counterpoint.goals import Categorical, Heads, Likelihood, Normal
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.laplace.links import closed, sampled
 from counterpoint.posterior.laplace.marginal import Fit, best
@@ -101,7 +99,7 @@ class Laplace:
           linearised, so it can be poor where the Gaussian is wide (Immer et al. 2021).
 
         Args:
-            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.unpack` says.
             link: which.
             samples: draws of the weights.
             generator: source of randomness, needed for draws.
@@ -135,7 +133,7 @@ class Laplace:
         """The network's outputs, and the joint covariance of all outputs of a row.
 
         Args:
-            batch: inputs, spelt as `counterpoint.curvature.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.unpack` says.
 
         Raises:
             InputError: weights that changed since the fit.
@@ -307,7 +305,7 @@ class Laplace:
 def laplace(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
-    data: Iterable[Any],
+    data: DataLike,
     *,
     structure: Structure = "kronecker",
     parameters: Pattern | None = None,

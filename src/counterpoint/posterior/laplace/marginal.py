@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from scipy.optimize import minimize
 from torch import Tensor
 
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
 from counterpoint.goals import Likelihood, Normal

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.curvature import Unpack, linearise
+from counterpoint.curvature import linearise
+from counterpoint.data import Unpack
 from counterpoint.errors import InputError
 from counterpoint.gaussian.state import precision_from
 from counterpoint.goals import Likelihood

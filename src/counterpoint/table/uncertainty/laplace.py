@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from counterpoint.curvature import Batch
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.posterior import (

@@ -8,6 +8,7 @@ from hashlib import sha256
 from torch import Tensor, nn
 
 from counterpoint.continual import OnlineEWC
+from counterpoint.data import Batch
 from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
 from counterpoint.recipe import PLAIN, Recipe
@@ -115,7 +116,7 @@ def _goals(
     while name in {target.name for target in targets}:
         name += "'"
 
-    def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         if not isinstance(model, TableNet):
             raise TypeError(f"expected a TableNet, found {type(model).__name__}")
         found = fitted(model, batch)

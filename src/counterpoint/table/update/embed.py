@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from counterpoint.data import Batch
 from counterpoint.nn import TableNet
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.prepare import Prepared
@@ -85,7 +86,7 @@ def learn_levels(
     spreads = [_spread(network.embeddings.weights[p], code) for p, code in first.items()]
     centres = [network.embeddings.weights[p].detach()[UNSEEN_LEVEL].double() for p in first]
 
-    def goals(model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         found = fit(model, batch)
         parts = [
             ((vectors - centre).square() / spread).sum()
@@ -99,7 +100,7 @@ def learn_levels(
     minimize(
         goals,
         fresh,
-        source.tensors,
+        source.whole,
         iterations=_ITERATIONS,
         tolerance=_SLOPE,
         progress=False,

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from counterpoint.data import Batch, Unpack, read
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
@@ -19,7 +21,6 @@ from counterpoint.train.full_batch.objective import Objective, Point, Score
 from counterpoint.train.full_batch.observer import IterateObserver, Look
 from counterpoint.train.full_batch.outcome import Ended, MinimizeEnding, Minimum
 from counterpoint.train.progress import reporter
-from counterpoint.train.source import Batch, to_device
 
 __all__ = ["minimize"]
 
@@ -27,7 +28,7 @@ __all__ = ["minimize"]
 def minimize(
     goals: Goals,
     model: nn.Module,
-    batch: Batch | None = None,
+    batch: Any = None,
     *,
     method: str = "l-bfgs",
     parameters: Pattern | None = None,
@@ -37,6 +38,7 @@ def minimize(
     rate: float = 1e-2,
     callback: Look | None = None,
     progress: bool | str = True,
+    unpack: Unpack | None = None,
 ) -> Minimum:
     r"""Find weights at which the mean of the goals is least, by a full-batch method.
 
@@ -80,6 +82,7 @@ def minimize(
         callback: told of every iteration (`Moment`: epoch and step are the iteration, the model
             holds its weights in float64); a true return stops.
         progress: as in `fit`.
+        unpack: reads the batch; none means `counterpoint.data.unpack`.
 
     Raises:
         InputError: an unknown method, bad settings, a noisy goal (named), no parameter to minimise
@@ -96,7 +99,7 @@ def minimize(
     (1, -1.25, -1.5)
     """
     how = method_named(method)
-    _check_settings(iterations, tolerance, rate, batch)
+    _check_settings(iterations, tolerance, rate)
     over = chosen(model, parameters)
     _check_size(method, how, sum(value.numel() for value in over.values()))
     with ExitStack() as stack:
@@ -105,7 +108,7 @@ def minimize(
         stack.enter_context(modes_kept(model))
         flat = stack.enter_context(flattened(model, over))
         device = next(iter(over.values())).device
-        objective = Objective(Score(model, goals, _double(batch, device), weights), flat)
+        objective = Objective(Score(model, goals, _double(batch, unpack, device), weights), flat)
         label = progress if isinstance(progress, str) else method
         report = reporter(progress and label, iterations, iterations)
         stack.callback(report.close)
@@ -160,25 +163,18 @@ def _best_put(objective: Objective) -> Generator[None, None, None]:
             objective.put(objective.best.where)
 
 
-def _double(batch: Batch | None, device: torch.device) -> dict[str, Tensor]:
-    moved = to_device({} if batch is None else batch, device)
-    return {
-        name: value.double() if value.is_floating_point() else value
-        for name, value in moved.items()
-    }
+def _double(batch: Any, unpack: Unpack | None, device: torch.device) -> Batch:
+    found = Batch((), {}, None, None, 0) if batch is None else read(batch, unpack).to(device)
+    return found.map(lambda v: v.double() if v.is_floating_point() else v, found.rows)
 
 
-def _check_settings(iterations: int, tolerance: float, rate: float, batch: Batch | None) -> None:
+def _check_settings(iterations: int, tolerance: float, rate: float) -> None:
     if iterations < 1:
         raise InputError(f"iterations: must be at least 1, found {iterations}")
     if not 0 <= tolerance < math.inf:
         raise InputError(f"tolerance: must be finite and not negative, found {tolerance}")
     if not 0 < rate < math.inf:
         raise InputError(f"rate: must be finite and above 0, found {rate}")
-    for name, value in ({} if batch is None else batch).items():
-        if not isinstance(value, Tensor):
-            kind = type(value).__name__
-            raise InputError(f"batch: {name!r} must be a tensor, found {kind}; torch.as_tensor it")
 
 
 def _check_size(method: str, how: Method, size: int) -> None:

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from counterpoint.curvature.gradients import gradients
+from counterpoint.data import Batch
 from counterpoint.errors import InputError, nearest
 from counterpoint.goals import Goals
 from counterpoint.parameters import flatten
 from counterpoint.train.full_batch.flat import Flat
 from counterpoint.train.full_batch.outcome import Ended, Evaluations, MinimizeEnding
-from counterpoint.train.source import Batch
 from counterpoint.train.step import names_of
 
 __all__ = ["Objective", "Point", "Score"]

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoint.data import Loader, Tensors
 from counterpoint.errors import InputError
-from counterpoint.train import Source, Tensors
 
 rows = st.integers(1, 40)
 sizes = st.integers(1, 50)
@@ -51,16 +51,19 @@ def test_global_random_state_is_untouched():
 
 
 def test_it_is_a_source():
-    assert isinstance(Tensors({"x": torch.ones(1)}), Source)
+    assert isinstance(Tensors({"x": torch.ones(1)}), Loader)
 
 
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
         ({}, "expected at least one named tensor"),
-        ({"x": torch.zeros(0)}, "expected at least one row, found none in 'x'"),
-        ({"x": torch.tensor(1.0)}, "'x' must have rows as its first axis"),
-        ({"x": torch.zeros(3), "y": torch.zeros(4)}, "'x' with 3 and 'y' with 4"),
+        ({"x": torch.zeros(0)}, "expected at least one row, found none"),
+        ({"x": torch.tensor(1.0)}, "at least one tensor with rows as its first axis"),
+        (
+            {"x": torch.zeros(3), "y": torch.zeros(4)},
+            r"'y' must have 3 rows like the inputs, found shape \(4,\)",
+        ),
     ],
 )
 def test_bad_tensors_are_refused(tensors, message):

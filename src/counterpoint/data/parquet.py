@@ -1,20 +1,25 @@
 """Batches from Parquet files that do not fit in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from counterpoint.data.batch import Batch
+from counterpoint.data.unpack import unpack
 from counterpoint.errors import InputError, nearest
 from counterpoint.plain import StrPath
 from counterpoint.seeding import derive, generator
-from counterpoint.train.source import Batch, rows_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["ParquetStream"]
 
+_Columns: TypeAlias = Mapping[str, Tensor]
 _Group = tuple[int, int, int]  # file, row group, rows
 
 
@@ -28,7 +33,7 @@ class ParquetStream:
 
     Args:
         path: a file, a folder (its ``*.parquet`` in the order of their names), or several files.
-        encode: makes a `Batch` from a record batch, one row for each row.
+        encode: makes named tensors from a record batch, one row for each row; `unpack` reads them.
         columns: the columns to read; None: all.
         buffer: least rows in a pool; a single row group that is larger is a pool of its own.
 
@@ -42,7 +47,7 @@ class ParquetStream:
     def __init__(
         self,
         path: StrPath | Sequence[StrPath],
-        encode: Callable[[pa.RecordBatch], Batch],
+        encode: "Callable[[pa.RecordBatch], _Columns]",
         *,
         columns: Sequence[str] | None = None,
         buffer: int = 100_000,
@@ -56,10 +61,14 @@ class ParquetStream:
         if self.rows == 0:
             raise InputError(f"{self._files[0]}: expected at least one row, found none")
 
+    def steps(self, size: int) -> int:
+        """How many batches one pass gives."""
+        return -(-self.rows // size)
+
     def batches(self, size: int, *, seed: int | None = None, start: int = 0) -> Iterator[Batch]:
-        """One pass over all rows; see `Source`."""
+        """One pass over all rows; see `Loader`."""
         skip = start * size
-        rest: Batch | None = None
+        rest: _Columns | None = None
         for place, pool in enumerate(self._pools(seed)):
             rows = sum(count for _, _, count in pool)
             if skip >= rows:
@@ -69,12 +78,14 @@ class ParquetStream:
             fresh = {name: value[skip:] for name, value in fresh.items()}
             skip = 0
             held = fresh if rest is None else _join([rest, fresh])
-            whole = rows_of(held) // size * size
+            whole = _rows_of(held) // size * size
+            # read and checked once a pool; its batches are parts of it
+            pool_read = unpack(held)
             for low in range(0, whole, size):
-                yield {name: value[low : low + size] for name, value in held.items()}
+                yield pool_read.map(lambda value, low=low: value[low : low + size], size)
             rest = {name: value[whole:] for name, value in held.items()}
-        if rest is not None and rows_of(rest):
-            yield rest
+        if rest is not None and _rows_of(rest):
+            yield unpack(rest)
 
     def _list(self, place: int) -> list[_Group]:
         with _open(self._files[place]) as file:
@@ -97,15 +108,15 @@ class ParquetStream:
         if pool:
             yield pool
 
-    def _read(self, pool: Sequence[_Group], seed: int | None) -> Batch:
+    def _read(self, pool: Sequence[_Group], seed: int | None) -> _Columns:
         parts = [part for group in pool for part in self._part(group)]
         held = _join(parts)
         if seed is None:
             return held
-        order = torch.randperm(rows_of(held), generator=generator(seed))
+        order = torch.randperm(_rows_of(held), generator=generator(seed))
         return {name: value.index_select(0, order) for name, value in held.items()}
 
-    def _part(self, group: _Group) -> Iterator[Batch]:
+    def _part(self, group: _Group) -> Iterator[_Columns]:
         place, index, _ = group
         with _open(self._files[place]) as file:
             table = file.read_row_group(index, columns=self._columns)
@@ -131,7 +142,11 @@ def _files(path: StrPath | Sequence[StrPath]) -> list[Path]:
     return files
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Path) -> "pq.ParquetFile":
+    # imported here: whoever has tensors does not wait for it
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError:
@@ -146,9 +161,11 @@ def _check_columns(path: Path, wanted: Sequence[str], found: Sequence[str]) -> N
             raise InputError(f"{path}: no column {name!r}{nearest(name, found)}")
 
 
-def _join(parts: Sequence[Batch]) -> Batch:
+def _join(parts: Sequence[_Columns]) -> _Columns:
     if len(parts) == 1:
         return parts[0]
-    names = list(parts[0])
-    joined: dict[str, Tensor] = {name: torch.cat([part[name] for part in parts]) for name in names}
-    return joined
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _rows_of(columns: _Columns) -> int:
+    return next(iter(columns.values())).shape[0]

@@ -1,27 +1,31 @@
-"""Batches out of whatever holds them, with their claims checked."""
+"""One pass over examples for curvature, with what their data claim checked."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from counterpoint.curvature.batches import Batch, Unpack, as_batch
+from counterpoint.data import Batch, Unpack, one_pass
 from counterpoint.errors import InputError
+from counterpoint.goals import Heads
 
-__all__ = ["Source"]
+__all__ = ["Examples"]
+
+_ROWS = (torch.Tensor, np.ndarray, tuple, Mapping, TensorDataset)
+"""Data whose length is one of rows or names, not of batches."""
 
 
-class Source:
-    """The batches of a loader, a list, a generator: one pass, the first at hand beforehand.
+class Examples:
+    """One pass over whatever holds the rows, the first batch at hand beforehand.
 
     Args:
-        data: what is iterated, once.
-        reader: how a batch is read; none means `counterpoint.curvature.unpack`.
-        heads: names of the model's heads.
+        data: as `counterpoint.data.one_pass` takes.
+        unpack: how a batch is read.
+        heads: of the model.
         device: where batches go.
 
     Raises:
@@ -29,33 +33,24 @@ class Source:
     """
 
     def __init__(
-        self,
-        data: Iterable[Any],
-        reader: Unpack | None,
-        heads: tuple[str, ...],
-        device: torch.device,
+        self, data: Any, unpack: Unpack | None, heads: Heads, device: torch.device
     ) -> None:
-        if isinstance(data, torch.Tensor | str | dict) or not hasattr(data, "__iter__"):
-            raise InputError(
-                f"data: expected batches, found a {type(data).__name__}; for one batch pass a "
-                "list of it: [(x, y)]"
-            )
         _refuse_random(data)
-        self._reader, self._heads, self._device = reader, heads, device
+        self._heads, self._device = heads, device
         self._claimed = _length(data)
-        self._rest = iter(data)
+        self._rest = one_pass(data, unpack)
         self._shared = frozenset[int | str]()
-        try:
-            self.first = self._read(next(self._rest))
-        except StopIteration:
-            raise InputError("data: expected at least one batch, found none") from None
+        first = next(self._rest, None)
+        if first is None:
+            raise InputError("data: expected at least one batch, found none")
+        self.first = self._read(first)
 
         # what had no row an example in the first batch has none later, even if sizes agree there
         self._shared = self.first.sharing()
 
     def __iter__(self) -> Iterator[Batch]:
         count = 0
-        for batch in chain([self.first], (self._read(found) for found in self._rest)):
+        for batch in chain([self.first], map(self._read, self._rest)):
             count += 1
             yield batch
         if self._claimed is not None and count != self._claimed:
@@ -64,12 +59,12 @@ class Source:
                 "it would be of other rows than it says"
             )
 
-    def _read(self, found: Any) -> Batch:
-        batch = as_batch(found, self._reader, self._heads).to(self._device)
+    def _read(self, found: Batch) -> Batch:
+        batch = self._heads.read(found).to(self._device)
         return replace(batch, shared=batch.shared | self._shared)
 
 
-def _refuse_random(data: Iterable[Any]) -> None:
+def _refuse_random(data: Any) -> None:
     """Refuse a data set that gives another value each time it is asked for the same row."""
     if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset):
         return
@@ -95,8 +90,10 @@ def _same(left: Any, right: Any) -> bool:
     return not isinstance(left, float | int | str) or left == right
 
 
-def _length(data: Iterable[Any]) -> int | None:
-    """How many batches there are said to be."""
+def _length(data: Any) -> int | None:
+    """How many batches there are said to be, of data that hold batches."""
+    if isinstance(data, _ROWS):
+        return None
     try:
         return len(data) if isinstance(data, Sized) else None
     except TypeError:  # a loader over a stream

@@ -1,24 +1,18 @@
-"""From a model's outputs to the directions that curvature pulls back: one flat output a row."""
+"""One likelihood a head of a model, and the goals that follow from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from counterpoint.curvature.batches import Batch
+from counterpoint.data import Batch
 from counterpoint.errors import InputError, nearest
-from counterpoint.goals import Likelihood
+from counterpoint.goals.contract import Goals
+from counterpoint.goals.likelihood import Likelihood
 
-__all__ = ["LABELS", "Heads", "Labels"]
-
-Labels: TypeAlias = str
-"""One of `LABELS`."""
-
-LABELS = ("exact", "jac", "sampled", "empirical")
-"""Which labels the gradients are taken at."""
+__all__ = ["Heads"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +21,11 @@ class Heads:
 
     Attributes:
         likelihoods: head -> likelihood; one head without a name is ``""``.
+
+    >>> from counterpoint.goals import Normal, Poisson
+    >>> heads = Heads.of({"price": Normal(), "days": Poisson()})
+    >>> heads.names
+    ('price', 'days')
     """
 
     likelihoods: Mapping[str, Likelihood]
@@ -57,6 +56,29 @@ class Heads:
         """Names of the heads; empty where there is one without a name."""
         return tuple(name for name in self.likelihoods if name)
 
+    def read(self, batch: Batch) -> Batch:
+        """The batch with a target a head, where these are among what it names.
+
+        Args:
+            batch: as `counterpoint.data.unpack` makes it, which knows of no heads.
+        """
+        if not self.names or isinstance(batch.target, Mapping):
+            return batch
+        spelt = {} if batch.target is None else {batch.spelt: batch.target}
+        given = {**batch.named, **spelt}
+        targets = {name: given[name] for name in self.names if name in given}
+        if not targets:
+            return batch
+        return Batch(
+            batch.inputs,
+            {name: value for name, value in given.items() if name not in targets},
+            targets,
+            batch.weight,
+            batch.rows,
+            batch.shared,
+            batch.offset,
+        )
+
     def outputs(self, found: Any) -> dict[str, Tensor]:
         """The output of each head out of what the model returned.
 
@@ -83,57 +105,52 @@ class Heads:
             )
         return {name: found[name] for name in self.names}
 
-    def columns(
-        self,
-        outputs: Mapping[str, Tensor],
-        batch: Batch,
-        labels: Labels,
-        generator: torch.Generator | None,
-    ) -> Float[Tensor, "columns rows outputs"]:
-        r"""Directions ``s_k`` at the flat output, ``Σ_k s_k s_k'`` the middle matrix of a row.
-
-        ``exact``: the Fisher information of the output, in its closed form. ``jac``: the identity.
-        ``sampled``: the gradient at labels drawn from the model's own prediction, one draw a row.
-        ``empirical``: the gradient at the labels observed. Rows are scaled by the root of their
-        weight.
+    def goals(self, *, name: str = "fit", mean_weight: float = 1.0) -> Goals:
+        """One goal a head: its mean negative log likelihood, in nats a row.
 
         Args:
-            outputs: of each head, detached.
-            batch: targets and weights.
-            labels: which.
-            generator: source of randomness for ``sampled``.
-        """
-        if labels == "exact":
-            parts = {name: self.likelihoods[name].root(value) for name, value in outputs.items()}
-            result = _stack({name: part.flatten(2) for name, part in _wide(parts).items()})
-        elif labels == "jac":
-            result = identity(flat(outputs))
-        else:
-            result = self._gradient(outputs, batch, labels, generator)
-        if batch.weight is not None:
-            result = result * batch.weight.to(result).sqrt()[None, :, None]
-        return result
+            name: of the goal where there is one head without a name.
+            mean_weight: of the rows of the whole data set; see
+                `counterpoint.goals.Likelihood.nll`.
 
-    def _gradient(
+        >>> from counterpoint.goals import Normal
+        >>> goals = Heads.of(Normal()).goals()
+        >>> x = torch.tensor([[1.0], [3.0]])
+        >>> goals(nn.Identity(), Batch.of(x, target=x))  # log(2 pi) / 2
+        {'fit': tensor(0.9189)}
+        """
+        means = dict.fromkeys(self.likelihoods, mean_weight)
+
+        def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+            read = self.read(batch)
+            weights = dict.fromkeys(self.likelihoods, read.weight)
+            outputs = self.outputs(read.call(model))
+            losses = self.losses(outputs, self.targets(read), weights, means)
+            return {head or name: loss for head, loss in losses.items()}
+
+        return goals
+
+    def losses(
         self,
         outputs: Mapping[str, Tensor],
-        batch: Batch,
-        labels: Labels,
-        generator: torch.Generator | None,
-    ) -> Float[Tensor, "columns rows outputs"]:
-        targets: Mapping[str, Tensor]
-        if labels == "sampled" and generator is not None:
-            targets = {
-                name: self.likelihoods[name].draw(value, generator)
-                for name, value in outputs.items()
-            }
-        else:
-            targets = self.targets(batch)
-        leaves = {name: value.clone().requires_grad_() for name, value in outputs.items()}
-        with torch.enable_grad():
-            total = self.nll(leaves, targets)
-        gradients = torch.autograd.grad(total, list(leaves.values()))
-        return flat(dict(zip(leaves, gradients, strict=True)))[None]
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor | None],
+        mean_weights: Mapping[str, float],
+    ) -> dict[str, Tensor]:
+        """The mean negative log likelihood of each head, with row weights of its own.
+
+        Args:
+            outputs: of each head.
+            targets: of each head.
+            weights: of each head's rows; none means once.
+            mean_weights: of each head's rows in the whole data set.
+        """
+        return {
+            name: likelihood.nll(
+                outputs[name], targets[name], weights[name], mean_weight=mean_weights[name]
+            )
+            for name, likelihood in self.likelihoods.items()
+        }
 
     def nll(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         """Negative log likelihood, summed over rows and heads, in nats."""
@@ -159,45 +176,14 @@ class Heads:
         Raises:
             InputError: the batch has none.
         """
+        found: Mapping[str, Tensor | None]
         found = batch.target if isinstance(batch.target, Mapping) else {"": batch.target}
         names = self.names or ("",)
         absent = [name for name in names if found.get(name) is None]
         if absent:
             what = f"the head {absent[0]!r}" if absent[0] else "the labels"
             raise InputError(
-                f"batch: no target for {what}; yield (x, y) or a mapping with a target, "
-                "or use labels='exact'"
+                f"batch: no target for {what}; yield (x, y) or a mapping with a target "
+                "(of curvature, labels='exact' needs none)"
             )
         return {name: value for name in names if (value := found[name]) is not None}
-
-
-def flat(outputs: Mapping[str, Tensor]) -> Float[Tensor, "rows outputs"]:
-    """All heads side by side, one row an example."""
-    parts = [value.reshape(value.shape[0], -1) for value in outputs.values()]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-
-
-def identity(output: Float[Tensor, "rows outputs"]) -> Float[Tensor, "outputs rows outputs"]:
-    """One direction an output."""
-    count = output.shape[1]
-    eye = torch.eye(count, dtype=output.dtype, device=output.device)
-    return eye[:, None, :].expand(count, output.shape[0], count)
-
-
-def _wide(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Roots of ``(rows,)`` outputs with a last axis of one."""
-    return {name: part[..., None] if part.ndim == 2 else part for name, part in parts.items()}
-
-
-def _stack(parts: Mapping[str, Tensor]) -> Float[Tensor, "columns rows outputs"]:
-    """Columns of each head, zero at the other heads."""
-    if len(parts) == 1:
-        return next(iter(parts.values()))
-    width = sum(part.shape[2] for part in parts.values())
-    columns, place = list[Tensor](), 0
-    for part in parts.values():
-        wide = part.new_zeros(part.shape[0], part.shape[1], width)
-        wide[:, :, place : place + part.shape[2]] = part
-        columns.append(wide)
-        place += part.shape[2]
-    return torch.cat(columns)
