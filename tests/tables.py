@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 
 from counterpoint.recipe import Data, Network, Posterior, Recipe, Training
+from counterpoint.table.columns import Table
+from counterpoint.table.prepare import Prepared, prepare
 
 
 def mixed(rows: int = 240, seed: int = 0) -> pd.DataFrame:
@@ -36,3 +38,8 @@ def quick(**data) -> Recipe:
         Training(epochs=8, batch_size=32, rate=0.01),
         Posterior(),
     )
+
+
+def prepare_frame(frame: pd.DataFrame, recipe: Recipe) -> Prepared:
+    """The rows of a frame as a fit takes them."""
+    return prepare(Table.plan(frame, recipe.data), recipe)

@@ -12,12 +12,10 @@ from house.rules import parse, python_files
 
 SEVERAL_HOMES = {
     "Fit",
-    "Kind",
     "Labels",
     "Masked",
     "Plan",
     "Posterior",
-    "Rows",
     "Run",
     "Sum",
 }

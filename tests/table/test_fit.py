@@ -13,10 +13,10 @@ from counterpoint.findings import Findings
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table import CategoryPrediction, NumberPrediction, TableModel, fit_table, to_frame
+from counterpoint.table.columns import CategoryHead, NumberHead
 from counterpoint.table.importance import measure_importance
 from counterpoint.table.measures import category_measures, covered, number_measures, reliable
 from counterpoint.table.predictions import combine
-from counterpoint.table.schema import Column, Feature
 from counterpoint.table.uncertainty.rows import held_out_noise
 from tables import mixed, quick
 
@@ -133,7 +133,7 @@ def test_parts_of_another_model_are_refused_even_with_right_hashes(fitted, tmp_p
 
 
 def test_members_mix_by_the_law_of_total_variance():
-    target = Column("y", "number", "target", features=(Feature("value", 10.0, 2.0),))
+    target = NumberHead(mean=10.0, scale=2.0)
     ones = torch.ones(1, 1, dtype=torch.float64)
     parts = [Predictive(mean * ones, 0.5 * ones, 0.1 * ones) for mean in (1.0, 3.0)]
     found = combine(target, parts)
@@ -143,7 +143,7 @@ def test_members_mix_by_the_law_of_total_variance():
 
 
 def test_members_mix_their_probabilities():
-    target = Column("y", "category", "target", levels=("a", "b"))
+    target = CategoryHead(("a", "b"))
     p = [torch.tensor([[x, 1 - x]], dtype=torch.float64) for x in (0.9, 0.5)]
     zero = torch.zeros(1, 2, dtype=torch.float64)
     found = combine(target, [CategoricalPredictive(part, zero) for part in p])
@@ -207,7 +207,7 @@ def test_integer_and_repeated_column_names(table):
 def test_a_level_that_a_member_was_not_fitted_to_has_the_average_vector(table):
     table["town"] = [f"town {n // 60}" for n in range(240)]
     model = fit_table(table, quick(split="time:sold"), evaluate=False)
-    place = [c.name for c in model.schema.categories].index("town")
+    place = [name for name, _ in model.schema.embeddings].index("town")
     column, weight = model.schema.column("town"), model.members[0].network.embeddings.weights[place]
     unseen, last = weight[1], weight[2 + column.levels.index("town 3")]
     # town 3 lies in the held-out and the left-out rows alone, if it is known at all
@@ -220,9 +220,9 @@ def test_the_columns_that_matter_are_named(fitted):
 
 
 def test_only_the_column_that_counts_is_important(fitted, table):
-    from counterpoint.table.encode import encode_inputs
+    from counterpoint.table.columns import Table
 
-    inputs = encode_inputs(fitted.schema, table)
+    inputs = Table.read(table, fitted.schema).encode()
 
     def losses(changed):
         # only the first number counts, and it counts in its place: sums do not see an order

@@ -8,16 +8,15 @@ from counterpoint.goals import Normal
 from counterpoint.nn import TableNet
 from counterpoint.posterior import TuningEnding, laplace
 from counterpoint.table.masked import Masked, batches
-from counterpoint.table.prepare import prepare
 from counterpoint.table.uncertainty.laplace import LAPLACE, _Table
-from tables import mixed, quick
+from tables import mixed, prepare_frame, quick
 
 
 def made(target=("price",), frame=None):
     """Two untrained networks of a table, and the table."""
     frame = mixed() if frame is None else frame
     recipe = quick(target=target, split="none")
-    prepared = prepare(frame, recipe)
+    prepared = prepare_frame(frame, recipe)
     heads = {t.name: t.outputs for t in prepared.targets}
     torch.manual_seed(0)
     nets = [TableNet(prepared.schema.cardinalities, prepared.schema.edges, heads, width=8)]

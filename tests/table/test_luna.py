@@ -15,8 +15,7 @@ from counterpoint.table import luna as room
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.luna import drop_heads, make_luna_goals
 from counterpoint.table.network import build_network, compute_outputs
-from counterpoint.table.prepare import prepare
-from tables import mixed, quick
+from tables import mixed, prepare_frame, quick
 
 HEADS = 5
 
@@ -32,7 +31,7 @@ def told(weight: float = 1.0, **data) -> Recipe:
 def scene(**data):
     """A network with all its heads, the table, and one batch."""
     recipe = told(**data)
-    prepared = prepare(mixed(), recipe)
+    prepared = prepare_frame(mixed(), recipe)
     fitted = torch.from_numpy(prepared.rows.fitted(0))
     torch.manual_seed(0)
     network = build_network(prepared.schema, recipe, HEADS)
@@ -151,7 +150,7 @@ def test_dropped_heads_leave_their_mean():
 
 
 def test_luna_is_smooth_and_the_others_are_not():
-    schema = prepare(mixed(), told()).schema
+    schema = prepare_frame(mixed(), told()).schema
     kinds = [type(m) for m in build_network(schema, told()).trunk]
     assert torch.nn.SiLU in kinds
     assert torch.nn.ReLU not in kinds

@@ -1,5 +1,7 @@
 """Which rows are for what."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,16 +10,16 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data
-from counterpoint.table.learn import plan_columns
-from counterpoint.table.split import parse_split
+from counterpoint.table.columns import Table
+from counterpoint.table.columns.split import parse_split
 from counterpoint.table.split import split_rows as split_planned
 
 
 def split_rows(table, usable, data, **more):
     """With every column planned as `fit` would; the target plays no part."""
     planned = table.assign(y=np.arange(len(table)) ** 2 % 7)
-    plan = plan_columns(planned, Data(target=("y",), number=("t",)))
-    return split_planned(planned, usable, data, plan, **more)
+    told = replace(data, target=("y",), number=("t",) if data.split != "time:g" else ("t", "g"))
+    return split_planned(Table.plan(planned, told), usable, data.validation, **more)
 
 
 def frame(rows):

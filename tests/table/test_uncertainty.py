@@ -11,9 +11,9 @@ from counterpoint.errors import InputError
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.recipe import UNCERTAINTY, Posterior
 from counterpoint.table import TableClassifier, TableModel, TableRegressor, fit_table, to_frame
-from counterpoint.table.encode import encode_inputs
+from counterpoint.table.columns import Table
 from counterpoint.table.network import compute_outputs
-from counterpoint.table.uncertainty import KINDS, Belief
+from counterpoint.table.uncertainty import UNCERTAINTIES, MemberPosterior
 from tables import mixed, quick
 
 
@@ -40,7 +40,7 @@ def models():
 
 
 def test_the_recipe_names_every_kind_there_is():
-    assert set(UNCERTAINTY) == set(KINDS)
+    assert set(UNCERTAINTY) == set(UNCERTAINTIES)
 
 
 @pytest.mark.parametrize("kind", UNCERTAINTY)
@@ -53,7 +53,7 @@ def test_it_predicts_with_noise_and_knowledge_apart(models, kind):
     assert (price.knowledge > 0).all()
     assert chances.probabilities.sum(1) == pytest.approx(1.0)
     assert (chances.knowledge >= 0).all()
-    assert all(isinstance(member.belief, Belief) for member in models[kind].members)
+    assert all(isinstance(member.belief, MemberPosterior) for member in models[kind].members)
 
 
 @pytest.mark.parametrize("kind", UNCERTAINTY)
@@ -91,7 +91,7 @@ def test_a_belief_of_other_columns_is_refused_even_with_right_hashes(models, kin
 
 def test_an_ensemble_knows_by_disagreement_alone(models):
     model = models["ensemble"]
-    inputs = encode_inputs(model.schema, mixed())
+    inputs = Table.read(mixed(), model.schema).encode()
     parts = [member.predict(inputs)["price"] for member in model.members]
     assert all(float(part.knowledge.max()) == 0 for part in parts)
     scale = model.schema.column("price").features[0].scale
@@ -101,7 +101,7 @@ def test_an_ensemble_knows_by_disagreement_alone(models):
 
 def test_an_ensemble_predicts_what_its_networks_put_out(models):
     member = models["ensemble"].members[0]
-    inputs = encode_inputs(models["ensemble"].schema, mixed())
+    inputs = Table.read(mixed(), models["ensemble"].schema).encode()
     found, outputs = member.predict(inputs), compute_outputs(member.network, inputs)
     assert torch.allclose(found["price"].mean, outputs["price"].double())
     assert torch.allclose(found["kind"].mean, outputs["kind"].double().softmax(1))

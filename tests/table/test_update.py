@@ -13,9 +13,8 @@ from counterpoint.recipe import Network, Posterior, Update
 from counterpoint.table import TableModel, fit_table, update_table
 from counterpoint.table.fit import Context
 from counterpoint.table.network import compute_features
-from counterpoint.table.prepare import prepare
-from counterpoint.table.update.rows import prepare_rows
-from tables import mixed, quick
+from counterpoint.table.update.rows import prepare_rows, read_rows
+from tables import mixed, prepare_frame, quick
 
 TARGETS = ("price", "kind")
 OLD = mixed(240)
@@ -45,8 +44,8 @@ def updated(fitted):
 
 
 def test_the_head_of_a_number_is_that_of_a_fit_to_all_rows(fitted, updated):
-    old = prepare(OLD, fitted.recipe)
-    new = prepare_rows(fitted.schema, more())
+    old = prepare_frame(OLD, fitted.recipe)
+    new = prepare_rows(read_rows(fitted, more()))
     kept, fresh = (torch.from_numpy(part.rows.train) for part in (old, new))
     parts = [
         (found, part.targets[0].values[rows], part.targets[0].weight[rows])
@@ -79,7 +78,7 @@ def test_the_trunk_scales_and_the_model_before_stay(fitted):
 
 def test_everything_forgotten_is_a_fit_to_the_new_rows(fitted):
     after = update_table(fitted, more(), Update(forget=1.0))
-    new = prepare_rows(fitted.schema, more())
+    new = prepare_rows(read_rows(fitted, more()))
     rows = torch.from_numpy(new.rows.train)
     (found,) = features(fitted, new, rows)
     target = new.targets[0]
@@ -106,10 +105,10 @@ def test_the_noise_is_a_mean_by_rows(fitted, deep):
         f: update_table(fitted, table, Update(forget=f, deep=deep)).members[0].belief.noise["price"]
         for f in ((0.0,) if deep else (0.0, 1.0))
     }
-    earlier = fitted.tallies.columns["price"].weight
+    earlier = fitted.counts.columns["price"].weight
     # of all that is forgotten ten rows' worth stays
     least = min(10, earlier)
-    rows = prepare_rows(fitted.schema, table).targets[0].weight.sum().item()
+    rows = prepare_rows(read_rows(fitted, table)).targets[0].weight.sum().item()
     if deep:
         fresh = ((earlier + rows) * found[0.0] - earlier * old) / rows
         scale = fitted.schema.column("price").features[0].scale
@@ -135,7 +134,7 @@ def test_a_row_of_weight_two_is_two_rows(fitted):
 def test_what_was_forgotten_is_measured_without_the_old_rows(fitted, updated):
     told = updated.findings.updates[-1].targets[0]
     assert (told.source, told.earlier_rows) == ("sufficient statistics", 192)
-    old = prepare(OLD, fitted.recipe)
+    old = prepare_frame(OLD, fitted.recipe)
     rows = torch.from_numpy(old.rows.train)
     target, (found,) = old.targets[0], features(fitted, old, rows)
     scale = fitted.schema.column("price").features[0].scale
@@ -262,7 +261,7 @@ def test_bad_settings_are_refused(fitted):
         Update(keep_sample=-1)
     with pytest.raises(InputError, match="--deep needs at least 10 rows with a target, found 9"):
         update_table(fitted, more().iloc[:9], Update(deep=True))
-    bare = replace(fitted, tallies=None)
+    bare = replace(fitted, counts=None)
     with pytest.raises(InputError, match="holds nothing of its earlier rows"):
         update_table(bare, more())
 

@@ -86,8 +86,8 @@ def test_a_network_that_learnt_is_kept_whole(deep, tmp_path):
 def test_weights_are_counts_in_what_a_deep_update_minimises(model):
     """A weight of three is three rows: the sum over rows and the Gaussian, over the rows."""
     from counterpoint.table.losses import make_source
-    from counterpoint.table.update.deep import Lessons, _goals
-    from counterpoint.table.update.rows import prepare_rows
+    from counterpoint.table.update.deep import DeepUpdateData, _goals
+    from counterpoint.table.update.rows import prepare_rows, read_rows
 
     member, table = model.members[0], waves(1, seed=3)
     moved = deepcopy(member.network)
@@ -95,12 +95,12 @@ def test_weights_are_counts_in_what_a_deep_update_minimises(model):
         moved.heads[0].bias += 0.1
 
     def objective(prepared, rows):
-        lessons = Lessons(prepared, rows, prepared, rows[:0], kept=False)
+        lessons = DeepUpdateData(prepared, rows, prepared, rows[:0], kept=False)
         goals = _goals(lessons, member.belief.noise, member.memory, 1.0)
         found = goals(moved.eval(), make_source(prepared, rows).tensors)
         return {name: len(rows) * value.item() for name, value in found.items()}
 
-    prepared = prepare_rows(model.schema, table)
+    prepared = prepare_rows(read_rows(model, table))
     rows = torch.arange(300)
     target = prepared.targets[0]
     heavy = replace(prepared, targets=(replace(target, weight=3 * target.weight),))

@@ -7,11 +7,10 @@ import torch
 from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import fit_table, update_table
-from counterpoint.table.kept import Kept
-from counterpoint.table.prepare import prepare
-from counterpoint.table.tallies import Tallies
+from counterpoint.table.columns import Table
+from counterpoint.table.exemplars import Exemplars
 from counterpoint.table.update.shift import measure_shifts
-from tables import mixed, quick
+from tables import mixed, prepare_frame, quick
 
 RECIPE = {"target": ("price", "kind"), "weight": "weight", "ignore": ("junk",)}
 
@@ -42,9 +41,10 @@ def test_a_new_level_gets_a_vector_and_old_ones_stay(fitted):
 
 def test_levels_of_old_rows_are_predicted_as_if_the_new_one_were_not_there(fitted):
     """With everything but the vectors held, growing alone changes nothing of what was known."""
-    from counterpoint.table.update.grow import grow_network, grow_schema
+    from counterpoint.table.update.grow import grow_network
+    from counterpoint.table.update.rows import read_rows
 
-    schema = grow_schema(fitted.schema, red())
+    schema = read_rows(fitted, red()).schema
     network = fitted.members[0].network
     grown = grow_network(network, fitted.schema, schema, fitted.recipe)
     codes = torch.tensor([[0], [1], [2], [3]])
@@ -97,9 +97,13 @@ def test_rows_of_a_new_class_alone_need_kept_ones(fitted, keeping):
     assert after.findings.updates[-1].notes == []
 
 
+def counts_of(fitted, frame):
+    table = Table.read(frame, fitted.schema, learn=True)
+    return table.count(np.arange(len(frame)), np.ones(len(frame)))
+
+
 def shifts_of(fitted, table):
-    before = Tallies.of(fitted.schema, mixed(), np.arange(240), np.ones(240))
-    now = Tallies.of(fitted.schema, table, np.arange(len(table)), np.ones(len(table)))
+    before, now = counts_of(fitted, mixed()), counts_of(fitted, table)
     return {shift.column: shift for shift in measure_shifts(fitted.schema, before, now)}
 
 
@@ -133,18 +137,15 @@ def test_a_distance_is_that_of_the_shares(fitted):
     assert shifts_of(fitted, table)["shade"].distance == pytest.approx(wanted)
 
 
-def test_tallies_add_and_fade(fitted):
-    parts = [
-        Tallies.of(fitted.schema, mixed(50, seed), np.arange(50), np.ones(50)) for seed in (1, 2)
-    ]
+def test_counts_add_and_fade(fitted):
+    parts = [counts_of(fitted, mixed(50, seed)) for seed in (1, 2)]
     both = parts[0].joined(parts[1], 0.5)
     assert both.columns["size"].rows == pytest.approx(75)
-    assert Tallies.from_json(both.to_json()) == both
     whole = parts[0].joined(parts[1])
     import pandas as pd
 
     frame = pd.concat([mixed(50, 1), mixed(50, 2)], ignore_index=True)
-    wanted = Tallies.of(fitted.schema, frame, np.arange(100), np.ones(100))
+    wanted = counts_of(fitted, frame)
     assert whole.columns["size"].counts == wanted.columns["size"].counts
     assert whole.columns["price"].weight == 100
 
@@ -182,21 +183,21 @@ def test_a_new_class_leaves_the_numbers_as_they_were_with_kept_rows_too(keeping)
 
 def test_kept_rows_stand_for_all_rows_learnt():
     model = fit_table(mixed(), quick(**RECIPE, keep_sample=500))
-    assert (len(model.kept.stands), float(model.kept.stands.sum())) == (48, 192)
+    assert (len(model.exemplars.stands), float(model.exemplars.stands.sum())) == (48, 192)
     after = update_table(model, mixed(60, 3), Update(forget=0.5))
-    assert float(after.kept.stands.sum()) == pytest.approx(96 + 60)
-    assert len(after.kept.stands) == 108
-    assert update_table(after, mixed(60, 4), Update(forget=1.0)).kept.stands.sum() == 60
+    assert float(after.exemplars.stands.sum()) == pytest.approx(96 + 60)
+    assert len(after.exemplars.stands) == 108
+    assert update_table(after, mixed(60, 4), Update(forget=1.0)).exemplars.stands.sum() == 60
 
 
 def test_kept_rows_are_bounded_and_every_row_is_as_likely():
-    prepared = prepare(mixed(), quick(**RECIPE))
+    prepared = prepare_frame(mixed(), quick(**RECIPE))
     rows = torch.arange(100)
     first, second = rows[:80], rows[80:]
     late = 0
     for seed in range(60):
-        kept = Kept.of(prepared, first, 20, seed)
-        kept = kept.joined(Kept.of(prepared, second, 20, seed + 1000), 20, seed)
+        kept = Exemplars.of(prepared, first, 20, seed)
+        kept = kept.joined(Exemplars.of(prepared, second, 20, seed + 1000), 20, seed)
         assert len(kept.stands) == 20
         assert float(kept.stands.sum()) == pytest.approx(100)
         marks = set(prepared.targets[0].values[second, 0].tolist())
@@ -209,5 +210,5 @@ def test_kept_rows_tell_what_was_forgotten(keeping):
     after = update_table(keeping, mixed(40, 3))
     told = after.findings.updates[-1].targets[0]
     assert (told.source, told.earlier_rows) == ("kept rows", 30)
-    assert len(after.kept.stands) == 30
-    assert update_table(after, mixed(40, 4), Update(keep_sample=0)).kept is None
+    assert len(after.exemplars.stands) == 30
+    assert update_table(after, mixed(40, 4), Update(keep_sample=0)).exemplars is None

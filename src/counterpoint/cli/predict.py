@@ -45,11 +45,11 @@ def run(arguments: Namespace) -> None:
     from counterpoint.table import TableModel, to_frame
 
     fitted = TableModel.load(arguments.model)
-    frame = read_rows(arguments, fitted.recipe)
-    for remark in fitted.remarks(frame):
+    table = fitted.read(read_rows(arguments, fitted.recipe), str(arguments.table))
+    for remark in fitted.remarks(table):
         note(f"{arguments.table}: {remark}")
     level = fitted.recipe.posterior.interval if level is None else level
-    rows = to_frame(fitted.predict(frame, str(arguments.table)), level)
+    rows = to_frame(fitted.predict(table), level)
     printed = ".json" if arguments.json else ".csv"
     content = _render(rows, printed if arguments.out is None else arguments.out.name)
     if arguments.out is None:

@@ -21,6 +21,7 @@ scikit-learn's interface.
 
 from counterpoint.findings import Findings
 from counterpoint.table import jobs
+from counterpoint.table.columns import KINDS, Column, Schema, Table
 from counterpoint.table.estimators import TableClassifier, TableRegressor
 from counterpoint.table.fit import Context, Interrupted, fit_table
 from counterpoint.table.model import TableModel
@@ -31,10 +32,10 @@ from counterpoint.table.predictions import (
     to_frame,
 )
 from counterpoint.table.read import read_table
-from counterpoint.table.schema import Column, Schema
 from counterpoint.table.update import update_table
 
 __all__ = [
+    "KINDS",
     "CategoryPrediction",
     "Column",
     "Context",
@@ -43,6 +44,7 @@ __all__ = [
     "NumberPrediction",
     "Prediction",
     "Schema",
+    "Table",
     "TableClassifier",
     "TableModel",
     "TableRegressor",

@@ -5,34 +5,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from counterpoint.findings import (
     AlarmFindings,
     BalanceFindings,
-    Bins,
     ColumnFindings,
     EmbeddingMap,
     EpochRow,
 )
 from counterpoint.nn import TableNet
-from counterpoint.table.kinds import to_dates, to_levels, to_numbers
-from counterpoint.table.schema import Column, Schema
+from counterpoint.table.columns import Schema, Table, UsableColumn
+from counterpoint.table.columns.levels import describe_levels
 from counterpoint.train import BalanceLog, Row
 
 __all__ = [
     "Course",
     "describe_balance",
-    "describe_column",
+    "describe_columns",
     "describe_embeddings",
     "describe_history",
     "finite",
 ]
 
-_BINS = 24
-_LABELS = 12
 _POINTS = 200
 _MATRICES = 40
 _WIDE = 12
@@ -47,48 +43,18 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def describe_column(column: Column, values: pd.Series, where: str) -> ColumnFindings:
-    """Kind, role, missing cells and how the values are spread."""
-    missing = int(values.isna().sum())
-    if column.kind in ("id", "empty") or column.role == "ignored":
-        summary, bins = column.note if column.note != "told" else "left out, as told", None
-    elif column.categorical or column.role == "split":
-        summary, bins = _describe_levels(to_levels(values))
-    else:
-        if column.kind == "date":
-            numbers = to_dates(values, column.name, where, column.form)
-        else:
-            numbers = to_numbers(values, column.name, where)
-        summary, bins = _describe_numbers(numbers[~np.isnan(numbers)], column.kind == "date")
-    return ColumnFindings(column.name, column.kind, column.role, missing, summary, bins)
-
-
-def _describe_levels(texts: pd.Series) -> tuple[str, Bins | None]:
-    counts = texts.value_counts()
-    if counts.empty:
-        return "no value", None
-    top = counts.head(_LABELS)
-    share = 100.0 * top.iloc[0] / counts.sum()
-    summary = f"{len(counts):,} levels, commonest {str(top.index[0])[:40]!r} ({share:.0f} %)"
-    return summary, Bins([int(n) for n in top], labels=[str(label) for label in top.index])
-
-
-def _describe_numbers(numbers: np.ndarray, dates: bool) -> tuple[str, Bins | None]:
-    if numbers.size == 0:
-        return "no value", None
-    low, middle, high = (float(q) for q in np.quantile(numbers, [0.0, 0.5, 1.0]))
-    if dates:
-        shown = [str(pd.Timestamp(0) + pd.Timedelta(days=day))[:10] for day in (low, high)]
-        summary = f"from {shown[0]} to {shown[1]}"
-    else:
-        summary = (
-            f"{low:.4g} to {high:.4g}, median {middle:.4g},"
-            f" mean {numbers.mean():.4g}, sd {numbers.std():.4g}"
-        )
-    if low == high:
-        return summary, Bins([int(numbers.size)], edges=[low, high])
-    counts, edges = np.histogram(numbers, bins=_BINS)
-    return summary, Bins([int(n) for n in counts], edges=[float(edge) for edge in edges])
+def describe_columns(table: Table) -> list[ColumnFindings]:
+    """Kind, role, missing cells and how the values are spread, of every column."""
+    found = list[ColumnFindings]()
+    for column in table.schema.columns:
+        summary, bins = "left out, as told" if column.note == "told" else column.note, None
+        if column.role == "split":
+            summary, bins = describe_levels(table.values[column.name])
+        elif column.role != "ignored" and isinstance(column, UsableColumn):
+            summary, bins = column.describe(table.values[column.name])
+        missing = table.missing[column.name]
+        found.append(ColumnFindings(column.name, column.kind, column.role, missing, summary, bins))
+    return found
 
 
 @dataclass(frozen=True)
@@ -179,9 +145,9 @@ def describe_embeddings(network: TableNet, schema: Schema, codes: Tensor) -> lis
         codes: category codes of the rows to count, (N, C).
     """
     maps: list[EmbeddingMap] = []
-    for place, column in enumerate(schema.categories):
-        counts = torch.bincount(codes[:, place], minlength=len(column.levels) + 2)
-        labels = ["(missing)", "(unseen)", *column.levels]
+    for place, (name, spec) in enumerate(schema.embeddings):
+        labels = spec.labels
+        counts = torch.bincount(codes[:, place], minlength=len(labels))
         known = [code for code in range(len(labels)) if counts[code] > 0]
         if len(known) < 3:
             continue
@@ -191,7 +157,7 @@ def describe_embeddings(network: TableNet, schema: Schema, codes: Tensor) -> lis
         xy, explained = _principal(table, weight)
         maps.append(
             EmbeddingMap(
-                column=column.name,
+                column=name,
                 labels=[labels[code] for code in known],
                 x=xy[:, 0].tolist(),
                 y=xy[:, 1].tolist(),

@@ -5,7 +5,6 @@ from importlib.metadata import version
 from typing import cast
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,10 +12,11 @@ from counterpoint.findings import Findings, HeldOut, Importance, KnownLeast, Tar
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import nll
 from counterpoint.recipe import PLAIN
+from counterpoint.table.columns import NumberHead, Table, UsableColumn
 from counterpoint.table.describe import (
     Course,
     describe_balance,
-    describe_column,
+    describe_columns,
     describe_embeddings,
     describe_history,
     finite,
@@ -32,7 +32,6 @@ from counterpoint.table.measures import (
 from counterpoint.table.model import TableModel
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
 from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.schema import Column
 
 __all__ = ["evaluate_model"]
 
@@ -42,14 +41,12 @@ _LEAST = 10
 _CLASSES = 30
 
 
-def evaluate_model(
-    model: TableModel, frame: pd.DataFrame, prepared: Prepared, course: Course
-) -> Findings:
+def evaluate_model(model: TableModel, table: Table, prepared: Prepared, course: Course) -> Findings:
     """Everything the report shows, from a fitted model and its table.
 
     Args:
         model: the fitted model.
-        frame: the whole table.
+        table: the whole table, under the model's columns.
         prepared: its tensors and split.
         course: how the training went.
     """
@@ -64,12 +61,12 @@ def evaluate_model(
         created="",
         version=version("counterpoint"),
         command="",
-        rows={"train": len(rows.train), "test": len(rows.test), "total": len(frame)},
+        rows={"train": len(rows.train), "test": len(rows.test), "total": table.rows},
         parameters=sum(p.numel() for m in model.members for p in m.network.parameters()),
         status=course.status,
         best_epoch=course.best_epoch,
         seconds=course.seconds,
-        columns=[describe_column(c, frame[c.name], "table") for c in model.schema.columns],
+        columns=describe_columns(table),
         history=describe_history(course.histories),
         targets=targets,
         importance=importance,
@@ -79,14 +76,14 @@ def evaluate_model(
             prepared.inputs["categories"][torch.from_numpy(rows.train)],
         ),
         known_least=[
-            _known_least(model, frame, target, prepared, predictions[target.name])
+            _known_least(table, target, prepared, predictions[target.name])
             for target in prepared.targets
             if target.name in predictions
         ],
         notes=_notes(prepared, model.recipe.training.balance),
         balance=describe_balance(course.balance),
         uncertainty=model.recipe.posterior.uncertainty,
-        maps=map_ignorance(model, frame, prepared, importance, predictions),
+        maps=map_ignorance(model, table, prepared, importance, predictions),
     )
 
 
@@ -110,37 +107,30 @@ def _target(
     predictions: Mapping[str, Prediction],
     test: Tensor,
 ) -> TargetFindings:
-    column = model.schema.column(target.name)
     known = target.weight[test] > 0
     if not known.any():
-        return TargetFindings(target.name, column.kind, metrics={})
+        kind = model.schema.column(target.name).kind
+        return TargetFindings(target.name, kind, metrics={})
     rows = test[known]
     train = torch.from_numpy(prepared.rows.train)
     prediction = predictions[target.name]
     if isinstance(prediction, NumberPrediction):
-        return _number(model, column, target, prediction.rows(known), (rows, train))
-    return _category(
-        column, target, cast("CategoryPrediction", prediction).rows(known), rows, train
-    )
+        level = model.recipe.posterior.interval
+        return _number(target, prediction.rows(known), rows, train, level)
+    return _category(target, cast("CategoryPrediction", prediction).rows(known), rows, train)
 
 
 def _number(
-    model: TableModel,
-    column: Column,
-    target: Target,
-    prediction: NumberPrediction,
-    rows: tuple[Tensor, Tensor],
+    target: Target, prediction: NumberPrediction, test: Tensor, train: Tensor, level: float
 ) -> TargetFindings:
-    test, train = rows
-    level = model.recipe.posterior.interval
     low, high = (torch.from_numpy(bound) for bound in prediction.interval(level))
-    actual, weight = _units(column, target.values[test]), target.weight[test]
+    actual, weight = units(target, test), target.weight[test]
     metrics = number_measures(prediction.distribution, actual, weight)
     inside = ((actual >= low) & (actual <= high)).double()
     share = weight / weight.sum()
     metrics[f"coverage of {level:.0%} interval"] = finite(float(share @ inside))
     metrics["mean interval width"] = finite(float(share @ (high - low)))
-    base = _constant(_units(column, target.values[train]), target.weight[train], len(actual))
+    base = _constant(units(target, train), target.weight[train], len(actual))
     shown = torch.linspace(0, len(actual) - 1, min(len(actual), _SHOWN)).long()
     parts = (
         test + 1,
@@ -152,8 +142,8 @@ def _number(
         torch.from_numpy(prediction.knowledge),
     )
     return TargetFindings(
-        name=column.name,
-        kind="number",
+        name=target.name,
+        kind=target.head.kind,
         metrics=metrics,
         baseline=number_measures(base, actual, weight),
         interval=level,
@@ -162,10 +152,9 @@ def _number(
     )
 
 
-def _units(column: Column, values: Tensor) -> Tensor:
-    """A number's standardised values in the units of the table, float64 (N,)."""
-    feature = column.features[0]
-    return values[:, 0].double() * feature.scale + feature.mean
+def units(target: Target, rows: Tensor) -> Tensor:
+    """A number's values in the units of the table, float64 (N,)."""
+    return cast("NumberHead", target.head).units(target.values[rows])
 
 
 def _constant(values: Tensor, weight: Tensor, rows: int) -> Predictive:
@@ -177,21 +166,21 @@ def _constant(values: Tensor, weight: Tensor, rows: int) -> Predictive:
 
 
 def _category(
-    column: Column, target: Target, prediction: CategoryPrediction, test: Tensor, train: Tensor
+    target: Target, prediction: CategoryPrediction, test: Tensor, train: Tensor
 ) -> TargetFindings:
     actual, weight = target.values[test], target.weight[test]
     probabilities = torch.from_numpy(prediction.probabilities)
-    classes = len(column.levels)
+    classes = target.outputs
     share = torch.bincount(target.values[train], weights=target.weight[train], minlength=classes)
     flat = (share / share.sum()).expand(len(test), classes)
     pairs = actual * classes + probabilities.argmax(1)
     confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return TargetFindings(
-        name=column.name,
-        kind="category",
+        name=target.name,
+        kind=target.head.kind,
         metrics=category_measures(probabilities, actual, weight),
         baseline=category_measures(flat, actual, weight),
-        classes=list(column.levels),
+        classes=list(prediction.classes),
         reliability=reliable(probabilities, actual, weight),
         confusion=confusion.tolist() if classes <= _CLASSES else None,
     )
@@ -207,17 +196,17 @@ def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Imp
 
     def losses(changed: Mapping[str, Tensor]) -> dict[str, float]:
         found = model.predict_encoded(changed)
-        return {t.name: _loss(found[t.name], model, t, chosen) for t in targets}
+        return {t.name: _loss(found[t.name], t, chosen) for t in targets}
 
     seed = model.recipe.training.seed
     return measure_importance(model.schema, inputs, losses, seed=seed) if targets else []
 
 
-def _loss(prediction: Prediction, model: TableModel, target: Target, rows: Tensor) -> float:
+def _loss(prediction: Prediction, target: Target, rows: Tensor) -> float:
     """Mean negative log likelihood, in nats a row."""
     values, weight = target.values[rows], target.weight[rows]
     if isinstance(prediction, NumberPrediction):
-        actual = _units(model.schema.column(target.name), values)
+        actual = units(target, rows)
         return float(nll(prediction.distribution.log_prob(actual)[:, 0], weight))
     probabilities = torch.from_numpy(cast("CategoryPrediction", prediction).probabilities)
     chosen = probabilities.gather(1, values[:, None])[:, 0]
@@ -225,23 +214,19 @@ def _loss(prediction: Prediction, model: TableModel, target: Target, rows: Tenso
 
 
 def _known_least(
-    model: TableModel,
-    frame: pd.DataFrame,
-    target: Target,
-    prepared: Prepared,
-    prediction: Prediction,
+    table: Table, target: Target, prepared: Prepared, prediction: Prediction
 ) -> KnownLeast:
     order = np.argsort(-prediction.knowledge, kind="stable")[:_LEAST]
-    places = prepared.rows.test[order]
-    names = [column.name for column in model.schema.inputs]
+    places = prepared.rows.test[order].tolist()
+    (column,) = (c for c in table.schema.targets if c.name == target.name)
     guess = _guess(prediction)
     return KnownLeast(
         target=target.name,
-        row=[int(place) + 1 for place in places],
+        row=[place + 1 for place in places],
         knowledge=[float(prediction.knowledge[place]) for place in order],
         prediction=[_shown(guess[place]) for place in order],
-        actual=[_shown(frame[target.name].iloc[place]) for place in places],
-        values=[{name: _shown(frame[name].iloc[place]) for name in names} for place in places],
+        actual=[_cell(table, column, place) for place in places],
+        values=[{c.name: _cell(table, c, place) for c in table.schema.inputs} for place in places],
     )
 
 
@@ -251,7 +236,10 @@ def _guess(prediction: Prediction) -> np.ndarray:
     return cast("CategoryPrediction", prediction).best
 
 
+def _cell(table: Table, column: UsableColumn, row: int) -> str:
+    values = table.values[column.name]
+    return "" if values.missing[row] else column.show(values.data[row])[:60]
+
+
 def _shown(value: object) -> str:
-    if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else f"{value:.4g}"
-    return "" if value is None or value is pd.NA else str(value)[:60]
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)[:60]

@@ -16,18 +16,18 @@ from counterpoint.nn import TableNet
 from counterpoint.plain import StrPath
 from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive, seeded, threads
+from counterpoint.table.columns import KINDS, Kinds, Table
 from counterpoint.table.describe import Course
 from counterpoint.table.evaluate import evaluate_model
-from counterpoint.table.history import Learnt
-from counterpoint.table.kept import Kept
+from counterpoint.table.exemplars import Exemplars
+from counterpoint.table.history import HistoryEntry
 from counterpoint.table.losses import make_goals, make_source
 from counterpoint.table.luna import drop_heads, make_luna_goals
 from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.network import build_network
 from counterpoint.table.prepare import Announce, Prepared, prepare
-from counterpoint.table.tallies import Tallies
-from counterpoint.table.uncertainty import KINDS
+from counterpoint.table.uncertainty import UNCERTAINTIES
 from counterpoint.train import Fit, FitEnding, fit
 
 __all__ = ["Context", "Interrupted", "fit_table", "member_folder", "now"]
@@ -67,7 +67,12 @@ class Context:
 
 
 def fit_table(
-    frame: pd.DataFrame, recipe: Recipe, context: Context | None = None, *, evaluate: bool = True
+    frame: pd.DataFrame,
+    recipe: Recipe,
+    context: Context | None = None,
+    *,
+    evaluate: bool = True,
+    kinds: Kinds = KINDS,
 ) -> TableModel:
     """Fit a table as a recipe says.
 
@@ -77,6 +82,7 @@ def fit_table(
         context: where it happens.
         evaluate: whether to measure the held-out rows and describe the table (`findings`), and to
             remember of the rows what an update needs.
+        kinds: what a column may be taken for, in order; see `counterpoint.table.columns`.
 
     Returns:
         The fitted model, not saved yet.
@@ -87,24 +93,25 @@ def fit_table(
     """
     context = context or Context()
     with threads(recipe.threads):
-        return _fit(frame, recipe, context, evaluate)
+        return _fit(Table.plan(frame, recipe.data, kinds, context.name), recipe, context, evaluate)
 
 
-def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
-    prepared = prepare(frame, recipe, context.name, context.announce)
+def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
+    prepared = prepare(table, recipe, context.announce)
     told, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
     trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
     networks = [network for network, _ in trained]
-    beliefs = KINDS[recipe.posterior.uncertainty].fit(networks, prepared)
+    beliefs = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)
     for network, belief in zip(networks, beliefs, strict=True):
         belief.settle(network)
     members = tuple(Member(*pair) for pair in zip(networks, beliefs, strict=True))
     model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)), told=told)
     if not evaluate:
         return model
-    model = _remembering(model, frame.rename(columns=str), prepared, context)
+    table = replace(table, schema=prepared.schema)
+    model = _remembering(model, table, prepared, context)
     course = _course([course for _, course in trained])
-    findings = evaluate_model(model, frame.rename(columns=str), prepared, course)
+    findings = evaluate_model(model, table, prepared, course)
     findings = replace(
         findings, name=context.name, command=context.command, created=model.history[0].created
     )
@@ -112,7 +119,7 @@ def _fit(frame: pd.DataFrame, recipe: Recipe, context: Context, evaluate: bool) 
 
 
 def _remembering(
-    model: TableModel, frame: pd.DataFrame, prepared: Prepared, context: Context
+    model: TableModel, table: Table, prepared: Prepared, context: Context
 ) -> TableModel:
     """The model with what an update needs of the rows."""
     train, test = (torch.from_numpy(part) for part in (prepared.rows.train, prepared.rows.test))
@@ -126,9 +133,11 @@ def _remembering(
     return replace(
         model,
         members=members,
-        tallies=Tallies.of(prepared.schema, frame, prepared.rows.train, prepared.weight.numpy()),
-        kept=Kept.of(prepared, shown, most, seed, len(train) / len(shown)) if most else None,
-        history=(Learnt(context.name, context.fingerprint, len(train), now(), "fit"),),
+        counts=table.count(prepared.rows.train, prepared.weight.numpy()),
+        exemplars=Exemplars.of(prepared, shown, most, seed, len(train) / len(shown))
+        if most
+        else None,
+        history=(HistoryEntry(context.name, context.fingerprint, len(train), now(), "fit"),),
     )
 
 

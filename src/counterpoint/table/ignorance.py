@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
@@ -14,14 +13,12 @@ from counterpoint.estimators import neighbour_distance
 from counterpoint.findings import IgnoranceMap, Importance
 from counterpoint.nn import TableNet
 from counterpoint.seeding import generator
+from counterpoint.table.columns import NumberHead, ParsedColumn, Table, UsableColumn
 from counterpoint.table.describe import finite
-from counterpoint.table.encode import encode_inputs
-from counterpoint.table.kinds import to_dates, to_levels, to_numbers
 from counterpoint.table.model import TableModel
 from counterpoint.table.network import compute_encoded
 from counterpoint.table.predictions import Prediction
 from counterpoint.table.prepare import Prepared
-from counterpoint.table.schema import Column
 
 __all__ = ["map_ignorance"]
 
@@ -38,7 +35,7 @@ _BEYOND = 0.15
 
 def map_ignorance(
     model: TableModel,
-    frame: pd.DataFrame,
+    table: Table,
     prepared: Prepared,
     importance: Sequence[Importance],
     predictions: Mapping[str, Prediction],
@@ -55,17 +52,16 @@ def map_ignorance(
 
     Args:
         model: the fitted model.
-        frame: the whole table.
+        table: the whole table, under the model's columns.
         prepared: its tensors and split.
         importance: how much each input matters.
         predictions: of the held-out rows; empty where there are none.
     """
     places = _sample(torch.from_numpy(prepared.rows.train), _KNOWN).numpy()
-    known = frame.iloc[places]
     apart = _distances(model, prepared, places)
     return [
         _far(
-            _grid(model, known, column.name, _axes(model, importance, column.name)),
+            _grid(model, table, places, column.name, _axes(model, importance, column.name)),
             apart,
             predictions.get(column.name),
         )
@@ -73,33 +69,33 @@ def map_ignorance(
     ]
 
 
-def _axes(model: TableModel, importance: Sequence[Importance], target: str) -> list[Column]:
+def _axes(model: TableModel, importance: Sequence[Importance], target: str) -> list[UsableColumn]:
     """Up to two numbers that vary, the one that matters most first."""
     numbers = [
         column
-        for column in model.schema.numbers
-        if column.kind == "number" and len(column.features[0].edges) > 1
+        for column in model.schema.inputs
+        if column.head_type is NumberHead and len(column.edges[0]) > 1
     ]
     rises = {item.column: item.mean for item in importance if item.target == target}
     return sorted(numbers, key=lambda column: -rises.get(column.name, 0.0))[:2]
 
 
 def _grid(
-    model: TableModel, known: pd.DataFrame, target: str, axes: Sequence[Column]
+    model: TableModel, table: Table, rows: np.ndarray, target: str, axes: Sequence[UsableColumn]
 ) -> IgnoranceMap:
     if not axes:
         return IgnoranceMap(target)
-    values = [to_numbers(known[column.name], column.name, "table") for column in axes]
+    values = [table.values[column.name].data[rows] for column in axes]
     ticks = [_ticks(one, _CELLS if len(axes) == 2 else _LINE) for one in values]
     across, up = ticks[0], ticks[1] if len(axes) == 2 else np.zeros(1)
-    named = {column.name for column in axes}
-    others = {c.name: _typical(c, known[c.name]) for c in model.schema.inputs}
-    made = {name: [cell] * (len(across) * len(up)) for name, cell in others.items()}
-    made[axes[0].name] = list(np.tile(across, len(up)))
-    if len(axes) == 2:
-        made[axes[1].name] = list(np.repeat(up, len(across)))
-    found = model.predict_encoded(encode_inputs(model.schema, pd.DataFrame(made), "map"))
-    knowledge = found[target].knowledge.reshape(len(up), len(across))
+    others = {c.name: c.typical(table.values[c.name].take(rows)) for c in model.schema.inputs}
+    count = len(across) * len(up)
+    made = {name: value.take(np.zeros(count, dtype=int)) for name, value in others.items()}
+    spans = [np.tile(across, len(up)), np.repeat(up, len(across))]
+    for column, span in zip(axes, spans, strict=False):
+        made[column.name] = ParsedColumn(span, np.zeros(count, dtype=bool))
+    grid = Table(model.schema, made, {}, count)
+    knowledge = model.predict_encoded(grid.encode())[target].knowledge
     both = ~np.isnan(np.stack(values)).any(0)
     points = np.flatnonzero(both)[:: max(1, int(both.sum()) // _POINTS)][:_POINTS]
     return IgnoranceMap(
@@ -108,11 +104,15 @@ def _grid(
         rows=axes[1].name if len(axes) == 2 else None,
         x=across.tolist(),
         y=up.tolist() if len(axes) == 2 else [],
-        knowledge=knowledge.tolist(),
-        others={name: _shown(cell) for name, cell in others.items() if name not in named},
+        knowledge=knowledge.reshape(len(up), len(across)).tolist(),
+        others={c.name: _shown(c, others[c.name]) for c in model.schema.inputs if c not in axes},
         point_x=values[0][points].tolist(),
         point_y=values[1][points].tolist() if len(axes) == 2 else [],
     )
+
+
+def _shown(column: UsableColumn, value: ParsedColumn) -> str:
+    return "missing" if value.missing[0] else column.show(value.data[0])[:60]
 
 
 def _ticks(values: np.ndarray, count: int) -> np.ndarray:
@@ -121,27 +121,6 @@ def _ticks(values: np.ndarray, count: int) -> np.ndarray:
         low, high = np.nanmin(values), np.nanmax(values)
     apart = _BEYOND * (high - low)
     return np.linspace(low - apart, high + apart, count)
-
-
-def _typical(column: Column, values: pd.Series) -> object:
-    """A cell of the column: the commonest level, or the middle value of those that there are."""
-    known = values[values.notna()]
-    if known.empty:
-        return None
-    if column.categorical:
-        texts = to_levels(known)
-        return known[texts == texts.mode().iloc[0]].iloc[0]
-    if column.kind == "date":
-        numbers = to_dates(known, column.name, "table", column.form)
-    else:
-        numbers = to_numbers(known, column.name, "table")
-    return known.iloc[int(np.argsort(numbers, kind="stable")[len(numbers) // 2])]
-
-
-def _shown(cell: object) -> str:
-    if cell is None:
-        return "missing"
-    return f"{cell:.4g}" if isinstance(cell, float | np.floating) else str(cell)[:60]
 
 
 def _distances(

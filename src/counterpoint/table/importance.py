@@ -7,7 +7,7 @@ from torch import Tensor
 
 from counterpoint.findings import Importance
 from counterpoint.seeding import generator
-from counterpoint.table.schema import Schema
+from counterpoint.table.columns import Schema
 
 __all__ = ["measure_importance"]
 
@@ -39,30 +39,18 @@ def measure_importance(
     base = losses(inputs)
     rows = len(inputs["numbers"])
     found: list[Importance] = []
-    for place, (name, part, columns) in enumerate(_slots(schema)):
+    for place, (name, slots) in enumerate(schema.slots):
         rises: dict[str, list[float]] = {target: [] for target in base}
         for repeat in range(repeats):
             order = torch.randperm(rows, generator=generator(seed, 7, place, repeat))
-            changed = inputs[part].clone()
-            changed[:, columns] = changed[order][:, columns]
-            for target, loss in losses({**inputs, part: changed}).items():
+            changed = dict(inputs)
+            for part, columns in slots.items():
+                shuffled = inputs[part].clone()
+                shuffled[:, columns] = shuffled[order][:, columns]
+                changed[part] = shuffled
+            for target, loss in losses(changed).items():
                 rises[target].append(loss - base[target])
         for target, values in rises.items():
             spread, mean = torch.std_mean(torch.tensor(values, dtype=torch.float64))
             found.append(Importance(target, name, float(mean), float(spread)))
     return sorted(found, key=lambda item: (item.target, -item.mean))
-
-
-def _slots(schema: Schema) -> list[tuple[str, str, list[int]]]:
-    """For each input column: its name, its tensor, and its places in it."""
-    slots = [(c.name, "categories", [place]) for place, c in enumerate(schema.categories)]
-    place = 0
-    indicator = sum(len(column.features) for column in schema.numbers)
-    for column in schema.numbers:
-        places = list(range(place, place + len(column.features)))
-        place += len(column.features)
-        if column.gaps:
-            places.append(indicator)
-            indicator += 1
-        slots.append((column.name, "numbers", places))
-    return slots

@@ -15,17 +15,18 @@ from counterpoint.plain import StrPath, from_plain, to_plain
 from counterpoint.recipe import Recipe, build, dump
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
-from counterpoint.table.encode import encode_inputs
-from counterpoint.table.history import Learnt
-from counterpoint.table.kept import Kept
-from counterpoint.table.kinds import to_levels
+from counterpoint.table.columns import KINDS, ColumnCounts, Kinds, Schema, Table, TableCounts
+from counterpoint.table.exemplars import Exemplars
+from counterpoint.table.history import HistoryEntry
 from counterpoint.table.memory import read_memory
 from counterpoint.table.network import build_network
 from counterpoint.table.predictions import Prediction, combine
-from counterpoint.table.read import refuse_names
-from counterpoint.table.schema import Column, Schema
-from counterpoint.table.tallies import Tallies
-from counterpoint.table.uncertainty import KINDS, Belief, Files, Part
+from counterpoint.table.uncertainty import (
+    UNCERTAINTIES,
+    MemberPosterior,
+    MemberPrediction,
+    PosteriorFiles,
+)
 
 __all__ = ["Member", "TableModel"]
 
@@ -41,10 +42,10 @@ class Member:
     """
 
     network: TableNet
-    belief: Belief
+    belief: MemberPosterior
     memory: OnlineEWC | None = None
 
-    def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
+    def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, MemberPrediction]:
         """The distribution of each target in each row, numbers standardised."""
         return self.belief.predict(self.network, inputs)
 
@@ -59,8 +60,8 @@ class TableModel:
         members: the networks and what is known of them; a prediction is their equal mixture.
         findings: what the fit found out; none if it was not asked.
         log: the training log, JSON lines.
-        tallies: the values of the rows learnt from, by which later tables are compared.
-        kept: rows kept to see what an update forgets.
+        counts: the values of the rows learnt from, by which later tables are compared.
+        exemplars: rows kept to see what an update forgets.
         history: the tables learnt, the fit's first.
         told: the recipe before its defaults were resolved by the number of rows.
     """
@@ -70,13 +71,13 @@ class TableModel:
     members: tuple[Member, ...]
     findings: Findings | None = None
     log: str = ""
-    tallies: Tallies | None = None
-    kept: Kept | None = None
-    history: tuple[Learnt, ...] = ()
+    counts: TableCounts | None = None
+    exemplars: Exemplars | None = None
+    history: tuple[HistoryEntry, ...] = ()
     told: Recipe | None = None
 
-    def predict(self, frame: pd.DataFrame, where: str = "table") -> dict[str, Prediction]:
-        """Predict every target in every row.
+    def read(self, frame: pd.DataFrame, where: str = "table") -> Table:
+        """The cells of a table to predict, parsed.
 
         Args:
             frame: the rows; columns are found by name, others are ignored.
@@ -85,26 +86,53 @@ class TableModel:
         Raises:
             InputError: a column is absent (names the nearest), or a cell is not of its kind.
         """
-        refuse_names(frame.columns, where)
-        frame = frame.rename(columns=str)
+        return Table.read(frame, self.schema, where)
+
+    def predict(self, table: pd.DataFrame | Table, where: str = "table") -> dict[str, Prediction]:
+        """Predict every target in every row.
+
+        Args:
+            table: the rows, or what `read` made of them.
+            where: the table's name, for messages.
+
+        Raises:
+            InputError: see `read`.
+        """
         with threads(self.recipe.threads):
-            return self.predict_encoded(encode_inputs(self.schema, frame, where))
+            return self.predict_encoded(self._read(table, where).encode())
 
     def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
-        """Predict from tensors that `encode_inputs` made."""
+        """Predict from tensors that `Table.encode` made."""
         found = [member.predict(inputs) for member in self.members]
         return {
-            column.name: combine(column, [part[column.name] for part in found])
+            column.name: combine(column.head, [part[column.name] for part in found])
             for column in self.schema.targets
         }
 
-    def remarks(self, frame: pd.DataFrame) -> list[str]:
-        """What is unlike the training rows in a frame to predict, in sentences."""
-        return [
-            remark
-            for column in self.schema.inputs
-            if column.name in frame.columns and (remark := _unlike(column, frame[column.name]))
-        ]
+    def remarks(self, table: pd.DataFrame | Table, where: str = "table") -> list[str]:
+        """What is unlike the training rows in a table to predict, in sentences.
+
+        Args:
+            table: the rows, or what `read` made of them.
+            where: the table's name, for messages.
+
+        Raises:
+            InputError: see `read`.
+        """
+        table = self._read(table, where)
+        found = list[str]()
+        for column in self.schema.inputs:
+            missing, unseen = table.missing[column.name], column.unseen(table.values[column.name])
+            if missing and not column.gaps:
+                rule = f"{missing:,} missing values; the training rows had none"
+                found.append(f"column {column.name!r}: {rule}")
+            elif unseen:
+                rule = f"{unseen:,} values that training rows hardly had"
+                found.append(f"column {column.name!r}: {rule}")
+        return found
+
+    def _read(self, table: pd.DataFrame | Table, where: str) -> Table:
+        return table if isinstance(table, Table) else self.read(table, where)
 
     def save(self, path: StrPath, *, overwrite: bool = False, identity: str = "") -> None:
         """Write the model folder, whole or not at all.
@@ -131,13 +159,13 @@ class TableModel:
                 documents[_posterior(place)] = files.document
             if member.memory is not None:
                 tensors[f"memory-{place}"] = member.memory.state_dict()
-        if self.tallies is not None:
-            documents["tallies"] = self.tallies.to_json()
-        if self.kept is not None:
-            tensors["kept"] = self.kept.tensors()
+        if self.counts is not None:
+            documents["tallies"] = to_plain(self.counts.columns)
+        if self.exemplars is not None:
+            tensors["kept"] = self.exemplars.tensors()
         if self.told is not None:
             documents["told"] = asdict(self.told)
-        documents["history"] = [learnt.to_json() for learnt in self.history]
+        documents["history"] = to_plain(self.history)
         if self.findings is not None:
             documents["evaluation"] = to_plain(self.findings)
         write_folder(
@@ -161,23 +189,27 @@ class TableModel:
         return data.get("identity") if isinstance(data, dict) else None
 
     @classmethod
-    def load(cls, path: StrPath) -> "TableModel":
+    def load(cls, path: StrPath, kinds: Kinds = KINDS) -> "TableModel":
         """Read a model folder; every byte is verified first.
+
+        Args:
+            path: the folder.
+            kinds: those that the table was fitted with.
 
         Raises:
             InputError: it is missing, damaged, of another version, or its parts do not fit.
         """
         folder = read_folder(path, kind=MODEL_KIND, schema=MODEL_SCHEMA)
         try:
-            return cls._assemble(folder)
+            return cls._assemble(folder, kinds)
         except InputError:
             raise
         except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
             raise InputError(f"{path}: its parts do not fit together: {error!s:.200}") from error
 
     @classmethod
-    def _assemble(cls, folder: Folder) -> "TableModel":
-        schema = Schema.from_json(folder.document("columns"))
+    def _assemble(cls, folder: Folder, kinds: Kinds) -> "TableModel":
+        schema = Schema.from_json(folder.document("columns"), kinds)
         recipe = build(folder.document("recipe"))
         members = tuple(
             _member(folder, schema, recipe, place) for place in range(recipe.network.members)
@@ -187,9 +219,11 @@ class TableModel:
             recipe,
             members,
             log=folder.text("log.jsonl"),
-            tallies=_tallies(folder),
-            kept=_kept(folder, schema),
-            history=tuple(Learnt.from_json(item) for item in folder.document("history")),
+            counts=_counts(folder),
+            exemplars=_exemplars(folder, schema),
+            history=tuple(
+                from_plain(HistoryEntry, entry, "history") for entry in folder.document("history")
+            ),
             told=build(folder.document("told")) if folder.has("told.json") else None,
         )
         if folder.has("evaluation.json"):
@@ -198,18 +232,6 @@ class TableModel:
                 model, findings=from_plain(Findings, folder.document("evaluation"), where)
             )
         return model
-
-
-def _unlike(column: Column, values: pd.Series) -> str:
-    missing = int(values.isna().sum())
-    if missing and not column.gaps:
-        return f"column {column.name!r}: {missing:,} missing values; the training rows had none"
-    if not column.categorical:
-        return ""
-    unseen = int((~to_levels(values).isin(column.levels) & values.notna()).sum())
-    if unseen:
-        return f"column {column.name!r}: {unseen:,} values that training rows hardly had"
-    return ""
 
 
 def _posterior(place: int) -> str:
@@ -224,21 +246,24 @@ def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Membe
     names = [name for name in folder.files if name.startswith(lead) and name.endswith(end)]
     groups = [name.removesuffix(end) for name in names]
     document = f"{_posterior(place)}.json"
-    files = Files(
+    files = PosteriorFiles(
         {name.removeprefix(lead): folder.tensors(name) for name in groups},
         folder.document(_posterior(place)) if folder.has(document) else None,
     )
-    belief = KINDS[recipe.posterior.uncertainty].read(schema, network.eval(), files)
+    belief = UNCERTAINTIES[recipe.posterior.uncertainty].read(schema, network.eval(), files)
     memory = None
     if folder.has(f"memory-{place}.safetensors"):
         memory = read_memory(folder.tensors(f"memory-{place}"))
     return Member(network, belief, memory)
 
 
-def _tallies(folder: Folder) -> Tallies | None:
-    return Tallies.from_json(folder.document("tallies")) if folder.has("tallies.json") else None
+def _counts(folder: Folder) -> TableCounts | None:
+    if not folder.has("tallies.json"):
+        return None
+    items = folder.document("tallies").items()
+    return TableCounts({name: from_plain(ColumnCounts, part, name) for name, part in items})
 
 
-def _kept(folder: Folder, schema: Schema) -> Kept | None:
+def _exemplars(folder: Folder, schema: Schema) -> Exemplars | None:
     has = folder.has("kept.safetensors")
-    return Kept.read(folder.tensors("kept"), schema) if has else None
+    return Exemplars.read(folder.tensors("kept"), schema) if has else None

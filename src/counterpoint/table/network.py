@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from counterpoint.nn import TableNet
 from counterpoint.recipe import Recipe
-from counterpoint.table.schema import Schema
+from counterpoint.table.columns import Schema
 
 __all__ = ["CHUNK", "build_network", "compute_encoded", "compute_features", "compute_outputs"]
 
@@ -28,7 +28,7 @@ def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
     return TableNet(
         schema.cardinalities,
         schema.edges,
-        {c.name: heads * (len(c.levels) if c.categorical else 1) for c in schema.targets},
+        {c.name: heads * c.head.outputs for c in schema.targets},
         widths=schema.widths,
         trunk=network.trunk,
         width=network.width,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.posterior import CategoricalPredictive, Predictive
-from counterpoint.table.schema import Column
+from counterpoint.table.columns import CategoryHead, Head
 
 __all__ = ["CategoryPrediction", "NumberPrediction", "Prediction", "combine", "to_frame"]
 
@@ -124,7 +124,7 @@ class CategoryPrediction:
         return columns
 
 
-def combine(column: Column, parts: Sequence[Predictive | CategoricalPredictive]) -> Prediction:
+def combine(head: Head, parts: Sequence[Predictive | CategoricalPredictive]) -> Prediction:
     """The equal mixture of the members' predictions, in the units of the table.
 
     Its mean is the mean of the means. Its variance of the mean (knowledge) is, by the law of total
@@ -133,22 +133,19 @@ def combine(column: Column, parts: Sequence[Predictive | CategoricalPredictive])
     arXiv 1612.01474, section 2.4).
 
     Args:
-        column: the target.
+        head: of the target.
         parts: one prediction a member, of the same rows.
     """
     means = torch.stack([part.mean for part in parts])
     knowledge = torch.stack([part.knowledge for part in parts]).mean(0)
     knowledge = knowledge + means.var(0, unbiased=False)
     mean = means.mean(0)
-    if column.categorical:
+    if isinstance(head, CategoryHead):
         best = mean.argmax(1, keepdim=True)
         spread = knowledge.gather(1, best)[:, 0].sqrt()
-        return CategoryPrediction(column.levels, mean.numpy(), spread.numpy())
+        return CategoryPrediction(head.classes, mean.numpy(), spread.numpy())
     noise = torch.stack([part.noise for part in cast("Sequence[Predictive]", parts)]).mean(0)
-    feature = column.features[0]
-    return NumberPrediction(
-        Predictive(mean, noise, knowledge).rescaled(feature.scale, feature.mean)
-    )
+    return NumberPrediction(Predictive(mean, noise, knowledge).rescaled(head.scale, head.mean))
 
 
 def to_frame(predictions: Mapping[str, Prediction], level: float) -> pd.DataFrame:

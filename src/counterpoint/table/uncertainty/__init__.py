@@ -1,28 +1,40 @@
 """Where a prediction's knowledge comes from: one file a kind, all with the same few answers.
 
-In come trained networks and the prepared table; out comes for each network a `Belief`, which
-predicts every target with noise and knowledge apart, and says what must be kept on disk to do so
-again. `KINDS` names them: "last-layer" and "luna" put an exact Gaussian on each head's weights
-(luna's trunk was trained otherwise, see `counterpoint.table.luna`), "laplace" a Gaussian on all
-weights, and an "ensemble" has nothing but what its members disagree about.
+In come trained networks and the prepared table; out comes for each network a `MemberPosterior`,
+which predicts every target with noise and knowledge apart, and says what must be kept on disk to do
+so again. `UNCERTAINTIES` names them: "last-layer" and "luna" put an exact Gaussian on each head's
+weights (luna's trunk was trained otherwise, see `counterpoint.table.luna`), "laplace" a Gaussian on
+all weights, and an "ensemble" has nothing but what its members disagree about.
 
 All are as sure of themselves as rows outside the training allow. A trunk that was fitted to a row
 leaves it a smaller residual than to a new one, so each member predicts the rows it left out, and
 one number a target is chosen under which these predictions are likeliest: the noise variance of a
 number, a factor on the prior precision of a category.
 
->>> sorted(KINDS)
+>>> sorted(UNCERTAINTIES)
 ['ensemble', 'laplace', 'last-layer', 'luna']
 """
 
-from counterpoint.table.uncertainty.belief import Belief, Files, Kind, Part
+from counterpoint.table.uncertainty.belief import (
+    MemberPosterior,
+    MemberPrediction,
+    PosteriorFiles,
+    UncertaintyKind,
+)
 from counterpoint.table.uncertainty.ensemble import ENSEMBLE
 from counterpoint.table.uncertainty.laplace import LAPLACE
 from counterpoint.table.uncertainty.last_layer import LAST_LAYER, LastLayers
 
-__all__ = ["KINDS", "Belief", "Files", "Kind", "LastLayers", "Part"]
+__all__ = [
+    "UNCERTAINTIES",
+    "LastLayers",
+    "MemberPosterior",
+    "MemberPrediction",
+    "PosteriorFiles",
+    "UncertaintyKind",
+]
 
-KINDS: dict[str, Kind] = {
+UNCERTAINTIES: dict[str, UncertaintyKind] = {
     "last-layer": LAST_LAYER,
     "luna": LAST_LAYER,
     "laplace": LAPLACE,

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from counterpoint.nn import TableNet
 from counterpoint.posterior import CategoricalPredictive, Predictive
+from counterpoint.table.columns import Schema
 from counterpoint.table.prepare import Prepared
-from counterpoint.table.schema import Schema
 
-__all__ = ["Belief", "Files", "Kind", "Part"]
+__all__ = ["MemberPosterior", "MemberPrediction", "PosteriorFiles", "UncertaintyKind"]
 
-Part: TypeAlias = Predictive | CategoricalPredictive
+MemberPrediction: TypeAlias = Predictive | CategoricalPredictive
 """What one member predicts of one target, numbers standardised."""
 
 
 @dataclass(frozen=True)
-class Files:
+class PosteriorFiles:
     """What is kept of a belief.
 
     Attributes:
@@ -31,10 +31,12 @@ class Files:
 
 
 @runtime_checkable
-class Belief(Protocol):
+class MemberPosterior(Protocol):
     """What is known of one member's weights."""
 
-    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
+    def predict(
+        self, network: TableNet, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
         """The distribution of each target in each row.
 
         Args:
@@ -64,7 +66,7 @@ class Belief(Protocol):
         *,
         keep: float,
         noise: Mapping[str, float],
-    ) -> "Belief":
+    ) -> "MemberPosterior":
         """What is believed after more rows.
 
         Args:
@@ -76,13 +78,13 @@ class Belief(Protocol):
         """
         ...
 
-    def files(self) -> Files:
-        """What `Kind.read` needs."""
+    def files(self) -> PosteriorFiles:
+        """What `UncertaintyKind.read` needs."""
         ...
 
 
 @dataclass(frozen=True)
-class Kind:
+class UncertaintyKind:
     """How a kind of uncertainty is made.
 
     Attributes:
@@ -92,6 +94,6 @@ class Kind:
         updates: what an update may train: "heads" (the trunk stays), "network".
     """
 
-    fit: Callable[[Sequence[TableNet], Prepared], Sequence[Belief]] = field(repr=False)
-    read: Callable[[Schema, TableNet, Files], Belief] = field(repr=False)
+    fit: Callable[[Sequence[TableNet], Prepared], Sequence[MemberPosterior]] = field(repr=False)
+    read: Callable[[Schema, TableNet, PosteriorFiles], MemberPosterior] = field(repr=False)
     updates: frozenset[str] = frozenset()

@@ -14,10 +14,10 @@ from torch import Tensor
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.posterior import CategoricalPredictive, Predictive
+from counterpoint.table.columns import CategoryHead, Schema
 from counterpoint.table.network import compute_outputs
 from counterpoint.table.prepare import Prepared
-from counterpoint.table.schema import Schema
-from counterpoint.table.uncertainty.belief import Files, Kind, Part
+from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, residual_noise
 
 __all__ = ["ENSEMBLE", "PointPredictions"]
@@ -33,13 +33,15 @@ class PointPredictions:
 
     noise: Mapping[str, float | None]
 
-    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
-        """See `Belief`; knowledge is zero."""
+    def predict(
+        self, network: TableNet, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """See `MemberPosterior`; knowledge is zero."""
         outputs = compute_outputs(network, inputs)
         return {name: _part(outputs[name], noise) for name, noise in self.noise.items()}
 
     def settle(self, network: TableNet) -> None:
-        """See `Belief`: the heads are what was trained."""
+        """See `MemberPosterior`: the heads are what was trained."""
 
     def updated(
         self,
@@ -50,30 +52,30 @@ class PointPredictions:
         keep: float,
         noise: Mapping[str, float],
     ) -> "PointPredictions":
-        """See `Belief`: the noise alone."""
+        """See `MemberPosterior`: the noise alone."""
         del network, prepared, rows, keep
         return PointPredictions({name: noise.get(name, old) for name, old in self.noise.items()})
 
-    def files(self) -> Files:
+    def files(self) -> PosteriorFiles:
         """The noise of the numbers, in the order of the schema."""
         values = [noise for noise in self.noise.values() if noise is not None]
-        return Files({"noise": {"noise": torch.tensor(values, dtype=torch.float64)}})
+        return PosteriorFiles({"noise": {"noise": torch.tensor(values, dtype=torch.float64)}})
 
 
-def _part(output: Tensor, noise: float | None) -> Part:
+def _part(output: Tensor, noise: float | None) -> MemberPrediction:
     output = output.double()
     if noise is None:
         return CategoricalPredictive(output.softmax(1), torch.zeros_like(output))
     return Predictive(output, torch.full_like(output, noise), torch.zeros_like(output))
 
 
-def _read(schema: Schema, network: TableNet, files: Files) -> PointPredictions:
+def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> PointPredictions:
     del network  # it is asked when something is predicted
     if set(files.tensors) != {"noise"}:
         raise InputError("posterior: its parts do not fit together: not those of an ensemble")
     values = iter(files.tensors["noise"]["noise"].tolist())
     return PointPredictions(
-        {c.name: None if c.categorical else next(values) for c in schema.targets}
+        {c.name: None if c.head_type is CategoryHead else next(values) for c in schema.targets}
     )
 
 
@@ -89,5 +91,5 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredicti
     return [PointPredictions(noise) for _ in networks]
 
 
-ENSEMBLE = Kind(_fit, _read, updates=frozenset(("network",)))
+ENSEMBLE = UncertaintyKind(_fit, _read, updates=frozenset(("network",)))
 """See `PointPredictions`."""

@@ -28,11 +28,11 @@ from counterpoint.posterior import (
     laplace,
     laplace_from,
 )
+from counterpoint.table.columns import CategoryHead, Schema
 from counterpoint.table.masked import Masked, batches, likelihoods
 from counterpoint.table.network import compute_outputs
 from counterpoint.table.prepare import Prepared
-from counterpoint.table.schema import Schema
-from counterpoint.table.uncertainty.belief import Files, Kind, Part
+from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise, residual_noise
 
 __all__ = ["LAPLACE", "AllWeights"]
@@ -58,8 +58,10 @@ class AllWeights:
     posterior: Laplace
     noise: Mapping[str, float | None]
 
-    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
-        """See `Belief`; the network is the one that the posterior was made of."""
+    def predict(
+        self, network: TableNet, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """See `MemberPosterior`; the network is the one that the posterior was made of."""
         rows = len(inputs["numbers"])
         outputs = self.posterior.linearised.plan.outputs
         step = max(1, min(_ROWS, _NUMBERS // outputs**2))
@@ -74,7 +76,7 @@ class AllWeights:
         }
 
     def settle(self, network: TableNet) -> None:
-        """See `Belief`: the heads are what was trained."""
+        """See `MemberPosterior`: the heads are what was trained."""
 
     def updated(
         self,
@@ -85,7 +87,7 @@ class AllWeights:
         keep: float,
         noise: Mapping[str, float],
     ) -> "AllWeights":
-        """Not known: see `Kind.updates`.
+        """Not known: see `UncertaintyKind.updates`.
 
         Raises:
             InputError: always.
@@ -93,14 +95,14 @@ class AllWeights:
         del network, prepared, rows, keep, noise
         raise InputError("a posterior over all weights cannot be updated; fit again with all rows")
 
-    def files(self) -> Files:
+    def files(self) -> PosteriorFiles:
         """The posterior but for its mean, which is the network itself, and the noise."""
         noise = [1.0 if value is None else value for value in self.noise.values()]
         tensors = {
             "weights": self.posterior.tensors(),
             "noise": {"noise": torch.tensor(noise, dtype=torch.float64)},
         }
-        return Files(tensors, self.posterior.spec())
+        return PosteriorFiles(tensors, self.posterior.spec())
 
     def _part(self, inputs: Mapping[str, Tensor]) -> dict[str, Distribution]:
         known = inputs["numbers"].new_ones(len(inputs["numbers"]), len(self.noise))
@@ -109,7 +111,7 @@ class AllWeights:
         return found if isinstance(found, dict) else {"0": found}
 
 
-def _joined(parts: Sequence[Distribution], noise: float | None) -> Part:
+def _joined(parts: Sequence[Distribution], noise: float | None) -> MemberPrediction:
     mean = torch.cat([part.mean for part in parts])
     knowledge = torch.cat([part.knowledge for part in parts])
     if noise is None:
@@ -117,12 +119,12 @@ def _joined(parts: Sequence[Distribution], noise: float | None) -> Part:
     return Predictive(mean, torch.full_like(mean, noise), knowledge)
 
 
-def _read(schema: Schema, network: TableNet, files: Files) -> AllWeights:
+def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeights:
     if set(files.tensors) != {"weights", "noise"}:
         raise InputError("posterior: its parts do not fit together: not those of laplace")
     values = files.tensors["noise"]["noise"].tolist()
     noise = {
-        column.name: None if column.categorical else value
+        column.name: None if column.head_type is CategoryHead else value
         for column, value in zip(schema.targets, values, strict=True)
     }
     rows = torch.zeros(2, len(schema.edges))
@@ -152,7 +154,7 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     ]
 
 
-LAPLACE = Kind(_fit, _read)
+LAPLACE = UncertaintyKind(_fit, _read)
 """See `AllWeights`."""
 
 
@@ -245,7 +247,7 @@ class _Table:
         return total, noise
 
     def _mixed(
-        self, rows: TargetRows, part: Part, out: Tensor, noise: float | None
+        self, rows: TargetRows, part: MemberPrediction, out: Tensor, noise: float | None
     ) -> Distribution:
         """A member's prediction with the noise, and what the members disagree about."""
         if noise is None:
@@ -254,6 +256,8 @@ class _Table:
         between = torch.stack([means[at][out] for at in rows.parts]).var(0, correction=0)
         return Predictive(part.mean, torch.full_like(part.mean, noise), part.knowledge + between)
 
-    def _predict(self, member: AllWeights, place: int, chosen: Tensor) -> dict[str, Part]:
+    def _predict(
+        self, member: AllWeights, place: int, chosen: Tensor
+    ) -> dict[str, MemberPrediction]:
         inputs = {name: value[chosen] for name, value in self.inputs.items()}
         return member.predict(self.networks[place], inputs)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from counterpoint.nn import TableNet
 from counterpoint.posterior import LastLayer, Softmax, Statistics
+from counterpoint.table.columns import CategoryHead, Schema
 from counterpoint.table.network import compute_features
 from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.schema import Schema
-from counterpoint.table.uncertainty.belief import Files, Kind, Part
+from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise
 
 __all__ = ["LAST_LAYER", "LastLayers"]
@@ -33,21 +33,23 @@ class LastLayers:
 
     posteriors: Mapping[str, LastLayer | Softmax]
 
-    def predict(self, network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Part]:
-        """See `Belief`."""
+    def predict(
+        self, network: TableNet, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """See `MemberPosterior`."""
         features = compute_features(network, inputs)
         return {name: layer.predict(features) for name, layer in self.posteriors.items()}
 
     @property
     def noise(self) -> dict[str, float | None]:
-        """See `Belief`."""
+        """See `MemberPosterior`."""
         return {
             name: float(layer.noise[0]) if isinstance(layer, LastLayer) else None
             for name, layer in self.posteriors.items()
         }
 
     def settle(self, network: TableNet) -> None:
-        """See `Belief`: the posteriors' means."""
+        """See `MemberPosterior`: the posteriors' means."""
         for layer, head in zip(self.posteriors.values(), network.heads, strict=True):
             head.load_state_dict({"weight": layer.mean[:-1].T, "bias": layer.mean[-1]})
 
@@ -60,7 +62,7 @@ class LastLayers:
         keep: float,
         noise: Mapping[str, float],
     ) -> "LastLayers":
-        """See `Belief`: exact for numbers, whose prior is tuned anew; Laplace's for categories."""
+        """See `MemberPosterior`: exact for numbers, prior tuned anew; Laplace's for categories."""
         features = compute_features(network, {n: v[rows] for n, v in prepared.inputs.items()})
         return LastLayers(
             {
@@ -71,17 +73,17 @@ class LastLayers:
             }
         )
 
-    def files(self) -> Files:
+    def files(self) -> PosteriorFiles:
         """One file a target."""
         layers = enumerate(self.posteriors.values())
-        return Files({str(place): layer.state() for place, layer in layers})
+        return PosteriorFiles({str(place): layer.state() for place, layer in layers})
 
 
-def _read(schema: Schema, network: TableNet, files: Files) -> LastLayers:
+def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> LastLayers:
     del network  # its features are computed when something is predicted
     posteriors: dict[str, LastLayer | Softmax] = {}
     for place, column in enumerate(schema.targets):
-        kind = Softmax if column.categorical else LastLayer
+        kind = Softmax if column.head_type is CategoryHead else LastLayer
         posteriors[column.name] = kind.from_state(dict(files.tensors[str(place)]))
     return LastLayers(posteriors)
 
@@ -122,7 +124,7 @@ def _updated(
     return LastLayer.fit(statistics, noise=noise.get(target.name, float(layer.noise[0])))
 
 
-LAST_LAYER = Kind(_fit, _read, updates=frozenset(("heads", "network")))
+LAST_LAYER = UncertaintyKind(_fit, _read, updates=frozenset(("heads", "network")))
 """See `LastLayers`."""
 
 

@@ -19,13 +19,13 @@ from counterpoint.table.masked import Masked
 from counterpoint.table.prepare import Prepared
 from counterpoint.train import FitEnding, evaluate, fit
 
-__all__ = ["Lessons", "train_deep"]
+__all__ = ["DeepUpdateData", "train_deep"]
 
 _REMEMBER = "remember"
 
 
 @dataclass(frozen=True)
-class Lessons:
+class DeepUpdateData:
     """What a deep update learns from, and what decides when it stops.
 
     Attributes:
@@ -46,7 +46,7 @@ class Lessons:
 def train_deep(
     network: TableNet,
     memory: OnlineEWC,
-    lessons: Lessons,
+    lessons: DeepUpdateData,
     noise: Mapping[str, float | None],
     *,
     recipe: Recipe,
@@ -108,7 +108,7 @@ def train_deep(
 
 
 def _goals(
-    lessons: Lessons, noise: Mapping[str, float | None], memory: OnlineEWC, keep: float
+    lessons: DeepUpdateData, noise: Mapping[str, float | None], memory: OnlineEWC, keep: float
 ) -> Goals:
     targets, rows = lessons.prepared.targets, len(lessons.inside)
     fitted = make_goals(targets, None, noise)

@@ -9,22 +9,21 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
+from counterpoint.table.exemplars import Exemplars
 from counterpoint.table.fit import Context
-from counterpoint.table.kept import Kept
 from counterpoint.table.memory import remember
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.schema import Column
-from counterpoint.table.update.deep import Lessons, train_deep
+from counterpoint.table.update.deep import DeepUpdateData, train_deep
 from counterpoint.table.update.embed import learn_levels
 from counterpoint.table.update.grow import first_new, grow_network
 from counterpoint.table.update.rows import FOLDS
 
-__all__ = ["Learner"]
+__all__ = ["Updater"]
 
 
 @dataclass(frozen=True)
-class Learner:
+class Updater:
     """How a model's members learn rows of a table.
 
     Attributes:
@@ -49,7 +48,7 @@ class Learner:
     @classmethod
     def of(
         cls, model: TableModel, prepared: Prepared, keep: float, deep: bool, context: Context
-    ) -> "Learner":
+    ) -> "Updater":
         """A learner of a table.
 
         Args:
@@ -63,17 +62,17 @@ class Learner:
             InputError: rows of a new class alone, and no kept ones of others.
         """
         grown = [
-            (old, target)
+            (old.head.outputs, target.name)
             for old, target in zip(model.schema.targets, prepared.targets, strict=True)
-            if target.categorical and target.outputs > len(old.levels)
+            if target.outputs > old.head.outputs
         ]
         before = len(prepared.inputs["numbers"])
-        if model.kept is not None:
-            prepared = _extended(prepared, model.kept)
-        for old, target in grown:
-            _refuse_lonely(prepared.targets, old, target.name, context.name)
+        if model.exemplars is not None:
+            prepared = _extended(prepared, model.exemplars)
+        for classes, name in grown:
+            _refuse_lonely(prepared.targets, classes, name, context.name)
         kept = torch.arange(before, len(prepared.inputs["numbers"]))
-        names = frozenset(target.name for _, target in grown)
+        names = frozenset(name for _, name in grown)
         return cls(model, prepared, keep, deep, context, kept, names)
 
     @property
@@ -119,10 +118,10 @@ class Learner:
     def _judged(self) -> Prepared:
         """The table with weights of judging.
 
-        Kept rows are to the rows of the fold that is left out as all earlier rows, by the share of
+        Exemplars are to the rows of the fold that is left out as all earlier rows, by the share of
         them that stays, are to all new ones.
         """
-        earlier = 0.0 if self.model.kept is None else float(self.model.kept.stands.mean())
+        earlier = 0.0 if self.model.exemplars is None else float(self.model.exemplars.stands.mean())
         return self._reweighed(
             {target.name: self.keep * earlier / FOLDS for target in self.prepared.targets}
         )
@@ -151,7 +150,7 @@ class Learner:
         return train_deep(
             network,
             member.memory,
-            Lessons(self.lessons, inside, self._judged(), rows, kept=len(self.kept) > 0),
+            DeepUpdateData(self.lessons, inside, self._judged(), rows, kept=len(self.kept) > 0),
             noise,
             recipe=(self.model.told or self.model.recipe).resolved(len(inside)),
             keep=self.keep,
@@ -184,7 +183,7 @@ class Learner:
         return Member(network, belief, memory)
 
 
-def _extended(prepared: Prepared, kept: Kept) -> Prepared:
+def _extended(prepared: Prepared, kept: Exemplars) -> Prepared:
     """The table with kept rows after its own, which are not among those to learn."""
     more = kept.prepared(prepared.schema)
     inputs = {name: torch.cat([v, more.inputs[name]]) for name, v in prepared.inputs.items()}
@@ -199,9 +198,9 @@ def _extended(prepared: Prepared, kept: Kept) -> Prepared:
     return replace(prepared, inputs=inputs, targets=targets)
 
 
-def _refuse_lonely(targets: Sequence[Target], old: Column, name: str, where: str) -> None:
+def _refuse_lonely(targets: Sequence[Target], classes: int, name: str, where: str) -> None:
     target = next(target for target in targets if target.name == name)
-    if not bool((target.values[target.weight > 0] < len(old.levels)).any()):
+    if not bool((target.values[target.weight > 0] < classes).any()):
         raise InputError(
             f"{where}: target {name!r}: every row is of a class that the model does not know, so"
             " nothing says how to tell it from the others; add rows of known classes, or keep some"

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from counterpoint.posterior import LastLayer, Softmax
+from counterpoint.table.columns import NumberHead, UsableColumn
 from counterpoint.table.describe import finite
-from counterpoint.table.kept import Kept
+from counterpoint.table.evaluate import units
+from counterpoint.table.exemplars import Exemplars
 from counterpoint.table.masked import Masked
 from counterpoint.table.measures import category_measures, number_measures
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
 from counterpoint.table.prepare import Target
-from counterpoint.table.schema import Column
 from counterpoint.table.uncertainty import LastLayers
 
 __all__ = ["Pairs", "forgotten", "measure", "paired", "recognised", "same_trunk"]
@@ -26,13 +27,12 @@ Pairs = dict[str, tuple[float | None, float | None]]
 
 
 def measure(
-    column: Column, target: Target, rows: Tensor, prediction: Prediction, classes: int
+    target: Target, rows: Tensor, prediction: Prediction, classes: int
 ) -> dict[str, float | None]:
     """How good predictions of some rows are; rows without a value, or of later classes, aside.
 
     Args:
-        column: the target, in whose units it is said.
-        target: its values.
+        target: what is predicted, in whose units it is said.
         rows: places that were predicted, in the order of the prediction.
         prediction: of them.
         classes: number of classes before the update.
@@ -42,8 +42,7 @@ def measure(
     if isinstance(prediction, NumberPrediction):
         if not known.any():
             return {}
-        feature = column.features[0]
-        actual = values[known, 0].double() * feature.scale + feature.mean
+        actual = units(target, rows[known])
         return number_measures(prediction.rows(known).distribution, actual, weight[known])
     found = cast("CategoryPrediction", prediction)
     known &= values < classes
@@ -79,9 +78,9 @@ def recognised(target: Target, rows: Tensor, prediction: Prediction, known: int)
 def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, int, Pairs]:
     """What an update lost of the earlier rows.
 
-    Kept rows tell it best. Without them, of a number's head on a trunk that never moved the earlier
-    rows' sums of squares tell it exactly, the mean of the members; otherwise a Gaussian estimates
-    the loss that was added.
+    Exemplars tell it best. Without them, of a number's head on a trunk that never moved the
+    earlier rows' sums of squares tell it exactly, the mean of the members; otherwise a Gaussian
+    estimates the loss that was added.
 
     Args:
         before: the model before the update.
@@ -92,8 +91,8 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
         The source, the number of earlier rows, and the measures.
     """
     column, members = before.schema.targets[place], after.members
-    if before.kept is not None:
-        return "kept rows", *_on_kept(before, after, before.kept, place)
+    if before.exemplars is not None:
+        return "kept rows", *_on_kept(before, after, before.exemplars, place)
     # sums of squares are of the features that rows had when they came
     same = not any(learnt.how == "deep update" for learnt in before.history) and all(
         same_trunk(old, new) for old, new in zip(before.members, members, strict=True)
@@ -106,8 +105,8 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
         if isinstance(old, LastLayers) and isinstance(new, LastLayers)
     ]
     numbers = [pair for pair in layers if isinstance(pair[0], LastLayer)]
-    if same and numbers:
-        return "sufficient statistics", rows, _squares(column, numbers)
+    if same and numbers and isinstance(column.head, NumberHead):
+        return "sufficient statistics", rows, _squares(column.head.scale, numbers)
     if same and layers:
         lost = [_cost(*pair) for pair in layers]
     else:
@@ -118,21 +117,22 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
     return "Gaussian", rows, {f"loss added{whose}, nats a row": (0.0, finite(added))}
 
 
-def _on_kept(before: TableModel, after: TableModel, kept: Kept, place: int) -> tuple[int, Pairs]:
-    column = before.schema.targets[place]
-    classes, target = len(column.levels), kept.prepared(before.schema).targets[place]
+def _on_kept(
+    before: TableModel, after: TableModel, kept: Exemplars, place: int
+) -> tuple[int, Pairs]:
+    target = kept.prepared(before.schema).targets[place]
     rows = torch.arange(len(kept.stands))
     found = [
-        measure(column, target, rows, model.predict_encoded(kept.inputs)[column.name], classes)
+        measure(target, rows, model.predict_encoded(kept.inputs)[target.name], target.outputs)
         for model in (before, after)
     ]
     return int((target.weight > 0).sum()), paired(*found)
 
 
-def _rows(model: TableModel, column: Column) -> int:
-    if model.tallies is None:
+def _rows(model: TableModel, column: UsableColumn) -> int:
+    if model.counts is None:
         return 0
-    return round(sum(model.tallies.columns[column.name].counts[1:]))
+    return round(model.counts.columns[column.name].known)
 
 
 def same_trunk(old: Member, new: Member) -> bool:
@@ -141,9 +141,8 @@ def same_trunk(old: Member, new: Member) -> bool:
     return all(torch.equal(v, weights[n]) for n, v in old.network.trunk.state_dict().items())
 
 
-def _squares(column: Column, layers: Sequence[tuple[object, object]]) -> Pairs:
+def _squares(scale: float, layers: Sequence[tuple[object, object]]) -> Pairs:
     pairs = cast("Sequence[tuple[LastLayer, LastLayer]]", layers)
-    scale = column.features[0].scale
     found = [[_residual(old, layer, scale) for layer in (old, new)] for old, new in pairs]
     means = np.mean(np.asarray(found), axis=0)
     names = ("RMSE", "log likelihood")

@@ -8,21 +8,16 @@ import torch
 from sklearn.model_selection import GroupKFold, KFold
 from torch import Tensor
 
-from counterpoint.errors import InputError, nearest
-from counterpoint.table.encode import (
-    check_columns,
-    encode_inputs,
-    encode_target,
-    encode_weight,
-    standardised,
-)
-from counterpoint.table.kept import as_rows
+from counterpoint.errors import InputError
+from counterpoint.table.columns import Number, Table, UsableColumn
+from counterpoint.table.columns.levels import UNSEEN_LEVEL
+from counterpoint.table.columns.split import later_split
+from counterpoint.table.exemplars import as_rows
+from counterpoint.table.model import TableModel
 from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.schema import UNSEEN_LEVEL, Column, Schema
 from counterpoint.table.split import is_test
-from counterpoint.table.update.grow import grow_schema
 
-__all__ = ["FOLDS", "as_known", "folds_of", "prepare_rows"]
+__all__ = ["FOLDS", "as_known", "folds_of", "prepare_rows", "read_rows"]
 
 _FAR = 1e6
 
@@ -30,11 +25,11 @@ FOLDS = 5
 """Parts into which new rows are divided, each predicted by what has learnt the others."""
 
 
-def prepare_rows(schema: Schema, frame: pd.DataFrame, where: str = "table") -> Prepared:
-    """The rows of a table that can be learnt from, under the columns as known and grown.
+def read_rows(model: TableModel, frame: pd.DataFrame, where: str = "table") -> Table:
+    """A table to learn, parsed, its columns grown by the rows that can be learnt from.
 
     Args:
-        schema: the columns as known.
+        model: before.
         frame: the table.
         where: its name, for messages.
 
@@ -44,27 +39,34 @@ def prepare_rows(schema: Schema, frame: pd.DataFrame, where: str = "table") -> P
     """
     if not len(frame):
         raise InputError(f"{where}: holds no rows")
-    check_columns(schema, frame, where)
-    _refuse_absent(schema, frame, where)
-    weight = _weight(schema, frame, where)
-    names = [column.name for column in schema.targets]
-    usable = frame[names].notna().any(axis=1).to_numpy() & (weight > 0)
-    usable &= ~_marked_test(schema, frame)
-    if not usable.any():
-        listed = ", ".join(repr(name) for name in names)
+    split = later_split(model.recipe.data.split, list(map(str, frame.columns)))
+    table = Table.read(frame, model.schema, where, learn=True, split=split)
+    rows = np.flatnonzero(_usable(table))
+    if not len(rows):
+        listed = ", ".join(repr(column.name) for column in table.schema.targets)
         raise InputError(
-            f"{where}: no row to learn from: in each of {len(frame):,} rows {listed} or the weight"
+            f"{where}: no row to learn from: in each of {table.rows:,} rows {listed} or the weight"
             " is missing, or it is marked as test"
         )
-    places = np.flatnonzero(usable)
-    grown = grow_schema(schema, frame.iloc[places], where)
-    return Prepared(
-        schema=grown,
-        rows=as_rows(places),
-        inputs=encode_inputs(grown, frame, where),
-        targets=tuple(_target(grown, name, frame, weight * usable, where) for name in names),
-        weighted=schema.weight is not None,
-    )
+    return table.grown(rows)
+
+
+def prepare_rows(table: Table) -> Prepared:
+    """The rows of a table that can be learnt from.
+
+    Args:
+        table: as `read_rows` gave it.
+
+    Raises:
+        InputError: a target is too far from all that was learnt.
+    """
+    usable = _usable(table)
+    weight = torch.from_numpy(_weights(table) * usable)
+    targets = tuple(Target.of(column, table, weight) for column in table.schema.targets)
+    for column, target in zip(table.schema.targets, targets, strict=True):
+        _refuse_far(column, target, table)
+    rows = as_rows(np.flatnonzero(usable))
+    return Prepared(table.schema, rows, table.encode(), targets)
 
 
 def as_known(prepared: Prepared, first: Mapping[int, int], rows: Tensor) -> dict[str, Tensor]:
@@ -99,48 +101,30 @@ def folds_of(rows: Tensor, seed: int, groups: np.ndarray | None = None) -> list[
     return [rows[torch.from_numpy(held)] for _, held in parts]
 
 
-def _marked_test(schema: Schema, frame: pd.DataFrame) -> np.ndarray:
-    """Rows that a column of marks, where the model knows one and the table has it, holds out."""
-    marks = [c.name for c in schema.columns if c.role == "split" and c.name in frame.columns]
-    if not marks:
-        return np.zeros(len(frame), dtype=bool)
-    return is_test(frame[marks[0]])
+def _usable(table: Table) -> np.ndarray:
+    """Rows with a target and a weight that no mark holds out."""
+    usable = table.targeted & (table.weights > 0)
+    if table.split.kind == "marks":
+        usable &= ~is_test(table.values[table.split.column])
+    return usable
 
 
-def _refuse_absent(schema: Schema, frame: pd.DataFrame, where: str) -> None:
-    known = [str(name) for name in frame.columns]
-    weight = () if schema.weight is None else (schema.weight.name,)
-    for name in (*(column.name for column in schema.targets), *weight):
-        if name not in known:
-            what = "which says how much a row counts" if name in weight else "which is predicted"
-            raise InputError(f"{where}: lacks {name!r}, {what}{nearest(name, known)}")
+def _weights(table: Table) -> np.ndarray:
+    """Weights in the unit of the fit, where they were one on average."""
+    column = table.schema.weight
+    unit = column.features[0].scale if isinstance(column, Number) else 1.0
+    return table.weights / unit
 
 
-def _weight(schema: Schema, frame: pd.DataFrame, where: str) -> np.ndarray:
-    column = schema.weight
-    if column is None:
-        return np.ones(len(frame))
-    weight = encode_weight(frame[column.name], column.name, where)
-    return weight / column.features[0].scale
-
-
-def _refuse_far(column: Column, values: pd.Series, where: str) -> None:
-    if column.categorical:
+def _refuse_far(column: UsableColumn, target: Target, table: Table) -> None:
+    if target.categorical:
         return
-    (far,) = (np.abs(part) > _FAR for part in standardised(column, values, where))
+    far = (target.values.abs() > _FAR)[:, 0].numpy()
     if far.any():
         row = int(np.flatnonzero(far)[0])
+        shown = column.show(table.values[column.name].data[row])
         raise InputError(
-            f"{where}: row {row + 1:,}, column {column.name!r}: {values.iloc[row]} is more than a"
+            f"{table.where}: row {row + 1:,}, column {column.name!r}: {shown} is more than a"
             " million standard deviations from all that the model has learnt; correct it, or leave"
             " the row out"
         )
-
-
-def _target(
-    schema: Schema, name: str, frame: pd.DataFrame, weight: np.ndarray, where: str
-) -> Target:
-    column = schema.column(name)
-    _refuse_far(column, frame[name], where)
-    values, known = encode_target(column, frame[name], where)
-    return Target.of(column, values, torch.from_numpy(weight) * known)

@@ -6,8 +6,7 @@ import numpy as np
 from scipy.stats import chi2_contingency
 
 from counterpoint.findings import ShiftFindings
-from counterpoint.table.schema import Column, Schema
-from counterpoint.table.tallies import Tallies, Tally
+from counterpoint.table.columns import ColumnCounts, Schema, TableCounts, UsableColumn
 
 __all__ = ["measure_shifts"]
 
@@ -17,7 +16,7 @@ _EXPECTED = 5.0
 _MOST = 10
 
 
-def measure_shifts(schema: Schema, before: Tallies, now: Tallies) -> list[ShiftFindings]:
+def measure_shifts(schema: Schema, before: TableCounts, now: TableCounts) -> list[ShiftFindings]:
     """Compare every column, those that moved most first.
 
     The distance is ``1/2 sum |p - q|`` over bins or levels, the test a chi-squared one of
@@ -39,34 +38,24 @@ def measure_shifts(schema: Schema, before: Tallies, now: Tallies) -> list[ShiftF
     return sorted(found, key=lambda shift: (not shift.moved, -shift.distance))
 
 
-def _compare(column: Column, before: Tally, now: Tally, columns: int) -> ShiftFindings:
+def _compare(
+    column: UsableColumn, before: ColumnCounts, now: ColumnCounts, columns: int
+) -> ShiftFindings:
     table = np.zeros((2, len(now.counts)))
     table[0, : len(before.counts)] = before.counts
     table[1] = now.counts
-    distance, chance = _test(_pooled(table, ordered=not column.categorical))
-    moved = chance < _CHANCE / columns and distance > _DISTANCE
-    if not column.categorical:
-        means = [_mean(column, tally) for tally in (before, now)]
-        return ShiftFindings(column.name, column.kind, distance, chance, moved, means[0], means[1])
-    shares = [_shares(counts) for counts in table]
-    labels = ["(missing)", "(unseen)", *column.levels]
-    common = int(np.argmax(table[0]))
-    new = {
-        labels[place]: int(now.counts[place])
-        for place in range(len(before.counts), len(now.counts))
-        if now.counts[place]
-    }
-    at = [None if share is None else float(share[common]) for share in shares]
+    distance, chance = _test(_pooled(table, ordered=column.ordered))
+    found = column.moved(before, now)
     return ShiftFindings(
         column=column.name,
         kind=column.kind,
         distance=distance,
         chance=chance,
-        moved=moved,
-        before=at[0],
-        after=at[1],
-        level=labels[common],
-        new=new,
+        moved=chance < _CHANCE / columns and distance > _DISTANCE,
+        before=found.before,
+        after=found.after,
+        level=found.level,
+        new=dict(found.new),
     )
 
 
@@ -108,13 +97,3 @@ def _test(table: np.ndarray) -> tuple[float, float]:
     distance = 0.5 * float(np.abs(shares[0] - shares[1]).sum())
     test: Any = chi2_contingency(table, correction=False)
     return distance, float(test.pvalue)
-
-
-def _mean(column: Column, tally: Tally) -> float | None:
-    known = sum(tally.counts[1:])
-    feature = column.features[0]
-    return feature.mean + feature.scale * tally.total / known if known else None
-
-
-def _shares(counts: np.ndarray) -> np.ndarray | None:
-    return counts / counts.sum() if counts.sum() else None

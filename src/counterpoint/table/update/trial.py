@@ -8,16 +8,16 @@ from torch import Tensor
 
 from counterpoint.nn import TableNet
 from counterpoint.posterior import CategoricalPredictive, Predictive
+from counterpoint.table.columns import Schema
 from counterpoint.table.predictions import Prediction, combine
-from counterpoint.table.schema import Schema
-from counterpoint.table.uncertainty import Part
-from counterpoint.table.update.learner import Learner
+from counterpoint.table.uncertainty import MemberPrediction
+from counterpoint.table.update.learner import Updater
 
-__all__ = ["Trial"]
+__all__ = ["CrossPrediction"]
 
 
 @dataclass(frozen=True)
-class Trial:
+class CrossPrediction:
     """Rows left out in turn, and predicted.
 
     Attributes:
@@ -27,11 +27,11 @@ class Trial:
     """
 
     rows: Tensor
-    parts: list[dict[str, Part]]
+    parts: list[dict[str, MemberPrediction]]
     networks: list[TableNet]
 
     @classmethod
-    def of(cls, learner: Learner, rows: Tensor, folds: Sequence[Tensor]) -> "Trial":
+    def of(cls, learner: Updater, rows: Tensor, folds: Sequence[Tensor]) -> "CrossPrediction":
         """Leave out each fold.
 
         Args:
@@ -40,7 +40,7 @@ class Trial:
             folds: those to leave out in turn; none: nothing is predicted.
         """
         networks = list[TableNet]()
-        found = list[list[dict[str, Part]]]()
+        found = list[list[dict[str, MemberPrediction]]]()
         for held in folds:
             inside = rows[~torch.isin(rows, held)]
             networks = learner.networks(inside, held)
@@ -64,25 +64,25 @@ class Trial:
             return {}
         return {
             column.name: combine(
-                column,
+                column.head,
                 [_with_noise(part[column.name], noise.get(column.name)) for part in self.parts],
             )
             for column in schema.targets
         }
 
 
-def _with_noise(part: Part, noise: float | None) -> Part:
+def _with_noise(part: MemberPrediction, noise: float | None) -> MemberPrediction:
     if noise is None or not isinstance(part, Predictive):
         return part
     return Predictive(part.mean, torch.full_like(part.mean, noise), part.knowledge)
 
 
-def _joined(turns: Sequence[dict[str, Part]]) -> dict[str, Part]:
+def _joined(turns: Sequence[dict[str, MemberPrediction]]) -> dict[str, MemberPrediction]:
     """One member's predictions of several folds, in their order."""
     return {name: _together([turn[name] for turn in turns]) for name in turns[0]}
 
 
-def _together(parts: Sequence[Part]) -> Part:
+def _together(parts: Sequence[MemberPrediction]) -> MemberPrediction:
     mean = torch.cat([part.mean for part in parts])
     knowledge = torch.cat([part.knowledge for part in parts])
     noise = [part.noise for part in parts if isinstance(part, Predictive)]

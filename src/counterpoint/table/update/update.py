@@ -13,23 +13,21 @@ from counterpoint.errors import InputError
 from counterpoint.findings import UpdatedTarget, UpdateFindings
 from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
+from counterpoint.table.columns import CategoryHead, NumberHead, Table, TableCounts
+from counterpoint.table.exemplars import Exemplars
 from counterpoint.table.fit import Context, now
-from counterpoint.table.history import Learnt
-from counterpoint.table.kept import Kept
+from counterpoint.table.history import HistoryEntry
 from counterpoint.table.model import Member, TableModel
 from counterpoint.table.predictions import Prediction
 from counterpoint.table.prepare import Prepared
-from counterpoint.table.read import refuse_names
-from counterpoint.table.schema import Column
 from counterpoint.table.split import group_labels
-from counterpoint.table.tallies import Tallies
-from counterpoint.table.uncertainty import KINDS
+from counterpoint.table.uncertainty import UNCERTAINTIES
 from counterpoint.table.uncertainty.rows import fresh_noise
-from counterpoint.table.update.learner import Learner
+from counterpoint.table.update.learner import Updater
 from counterpoint.table.update.measure import forgotten, measure, paired, recognised, same_trunk
-from counterpoint.table.update.rows import as_known, folds_of, prepare_rows
+from counterpoint.table.update.rows import as_known, folds_of, prepare_rows, read_rows
 from counterpoint.table.update.shift import measure_shifts
-from counterpoint.table.update.trial import Trial
+from counterpoint.table.update.trial import CrossPrediction
 
 __all__ = ["refuse_update", "update_table"]
 
@@ -67,9 +65,8 @@ def update_table(
     """
     told, context = told or Update(), context or Context()
     refuse_update(model, told, context)
-    refuse_names(frame.columns, context.name)
     with threads(model.recipe.threads):
-        return _Work.begin(model, frame.rename(columns=str), told, context).done()
+        return _UpdateRun.begin(model, frame, told, context).done()
 
 
 def refuse_update(model: TableModel, told: Update, context: Context) -> None:
@@ -79,7 +76,7 @@ def refuse_update(model: TableModel, told: Update, context: Context) -> None:
         InputError: see `update_table`.
     """
     kind = model.recipe.posterior.uncertainty
-    ways = KINDS[kind].updates
+    ways = UNCERTAINTIES[kind].updates
     if not ways:
         raise InputError(
             f"a model of uncertainty {kind!r} cannot be updated; fit it again with all rows, or"
@@ -90,7 +87,7 @@ def refuse_update(model: TableModel, told: Update, context: Context) -> None:
             f"a model of uncertainty {kind!r} has no head that could learn alone; pass --deep to"
             " train the whole network"
         )
-    if model.tallies is None or any(member.memory is None for member in model.members):
+    if model.counts is None or any(member.memory is None for member in model.members):
         raise InputError("this model holds nothing of its earlier rows; fit it with evaluate=True")
     for learnt in model.history:
         if context.fingerprint and learnt.sha256 == context.fingerprint and not told.again:
@@ -102,48 +99,51 @@ def refuse_update(model: TableModel, told: Update, context: Context) -> None:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _UpdateRun:
     """An update under way.
 
     Attributes:
         model: before.
-        frame: the new table.
+        table: the new one, its columns grown.
         told: how.
         context: where.
         prepared: the table's rows, the columns grown.
         learner: how they are learnt.
-        tallies: of the new rows.
+        counts: of the new rows.
         groups: of the rows to learn, where the fit was split by groups.
         began: `time.perf_counter` at the beginning.
     """
 
     model: TableModel
-    frame: pd.DataFrame
+    table: Table
     told: Update
     context: Context
     prepared: Prepared
-    learner: Learner
-    tallies: Tallies
+    learner: Updater
+    counts: TableCounts
     groups: np.ndarray | None
     began: float
 
     @classmethod
     def begin(
         cls, model: TableModel, frame: pd.DataFrame, told: Update, context: Context
-    ) -> "_Work":
+    ) -> "_UpdateRun":
         """Read the table under the model's columns."""
         began = time.perf_counter()
-        prepared = prepare_rows(model.schema, frame, context.name)
+        table = read_rows(model, frame, context.name)
+        prepared = prepare_rows(table)
         if told.deep and len(prepared.rows.train) < _LEAST_DEEP:
             raise InputError(
                 f"{context.name}: --deep needs at least {_LEAST_DEEP} rows with a target, found"
                 f" {len(prepared.rows.train)}; without it any number will do"
             )
-        rows, weight = prepared.rows.train, prepared.weight.numpy()
-        tallies = Tallies.of(prepared.schema, frame, rows, weight)
-        groups = _groups(model, frame, rows)
-        learner = Learner.of(model, prepared, 1.0 - told.forget, told.deep, context)
-        return cls(model, frame, told, context, learner.prepared, learner, tallies, groups, began)
+        rows = prepared.rows.train
+        counts = table.count(rows, prepared.weight.numpy())
+        groups = None
+        if table.split.kind == "group":
+            groups = group_labels(table.values[table.split.column])[rows]
+        learner = Updater.of(model, prepared, 1.0 - told.forget, told.deep, context)
+        return cls(model, table, told, context, learner.prepared, learner, counts, groups, began)
 
     @property
     def rows(self) -> Tensor:
@@ -155,7 +155,7 @@ class _Work:
         folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4), self.groups)
         if self.told.deep:
             folds = folds[:1]
-        trial = Trial.of(self.learner, self.rows, folds)
+        trial = CrossPrediction.of(self.learner, self.rows, folds)
         # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
         once = self.told.deep and trial.networks
         networks = once or self.learner.networks(self.rows, self.rows[:0])
@@ -163,7 +163,7 @@ class _Work:
         members = self.learner.members(networks, self.rows, noise, final=True)
         return self._told(self._model(members), trial, noise)
 
-    def _noise(self, trial: Trial) -> dict[str, float]:
+    def _noise(self, trial: CrossPrediction) -> dict[str, float]:
         """Of each number: what it was and what the new rows reveal, by rows.
 
         Ten rows' worth of what it was stays, whatever is forgotten: few rows fit themselves well.
@@ -185,38 +185,38 @@ class _Work:
             )
             rows = self._earlier(target.name)
             earlier = max(self.learner.keep * rows, min(rows, _LEAST_DEEP))
-            new = self.tallies.columns[target.name].weight
+            new = self.counts.columns[target.name].weight
             found[target.name] = (earlier * old + new * fresh) / (earlier + new)
         return found
 
     def _earlier(self, name: str) -> float:
-        tallies = self.model.tallies
-        return 0.0 if tallies is None else tallies.columns[name].weight
+        counts = self.model.counts
+        return 0.0 if counts is None else counts.columns[name].weight
 
     def _model(self, members: tuple[Member, ...]) -> TableModel:
         """The model after, but for its findings."""
         model, keep, context = self.model, self.learner.keep, self.context
         how = "deep update" if self.told.deep else "update"
-        learnt = Learnt(context.name, context.fingerprint, len(self.rows), now(), how)
-        tallies = self.tallies
-        if model.tallies is not None:
-            tallies = model.tallies.joined(tallies, keep)
+        learnt = HistoryEntry(context.name, context.fingerprint, len(self.rows), now(), how)
+        counts = self.counts
+        if model.counts is not None:
+            counts = model.counts.joined(counts, keep)
         return replace(
             model,
             schema=self.prepared.schema,
             recipe=self._recipe(),
             members=members,
-            tallies=tallies,
-            kept=self._kept(),
+            counts=counts,
+            exemplars=self._exemplars(),
             history=(*model.history, learnt),
         )
 
-    def _kept(self) -> Kept | None:
-        before, most = self.model.kept, self._recipe().data.keep_sample
+    def _exemplars(self) -> Exemplars | None:
+        before, most = self.model.exemplars, self._recipe().data.keep_sample
         if most == 0:
             return None
         seed = derive(self.model.recipe.training.seed, 5, len(self.model.history))
-        fresh = Kept.of(self.prepared, self.rows, most, seed)
+        fresh = Exemplars.of(self.prepared, self.rows, most, seed)
         return fresh if before is None else before.joined(fresh, most, seed, self.learner.keep)
 
     def _recipe(self) -> Recipe:
@@ -226,9 +226,11 @@ class _Work:
             return recipe
         return replace(recipe, data=replace(recipe.data, keep_sample=most))
 
-    def _told(self, after: TableModel, trial: Trial, noise: Mapping[str, float]) -> TableModel:
+    def _told(
+        self, after: TableModel, trial: CrossPrediction, noise: Mapping[str, float]
+    ) -> TableModel:
         """The model after, with what the update found out."""
-        if after.findings is None or self.model.tallies is None:
+        if after.findings is None or self.model.counts is None:
             return after
         schema = self.prepared.schema
         was = self.model.predict_encoded(as_known(self.prepared, self.learner.first, trial.rows))
@@ -241,7 +243,7 @@ class _Work:
             forget=self.told.forget,
             deep=self.told.deep,
             seconds=time.perf_counter() - self.began,
-            shifts=measure_shifts(schema, self.model.tallies, self.tallies),
+            shifts=measure_shifts(schema, self.model.counts, self.counts),
             targets=[
                 self._target(after, trial.rows, was[column.name], found.get(column.name), place)
                 for place, column in enumerate(schema.targets)
@@ -260,14 +262,14 @@ class _Work:
         place: int,
     ) -> UpdatedTarget:
         target, column = self.prepared.targets[place], self.prepared.schema.targets[place]
-        known = len(self.model.schema.column(column.name).levels)
-        before = measure(column, target, rows, was, known)
-        later = None if found is None else measure(column, target, rows, found, known)
-        fresh = self._classes(column, known)
+        known = self.model.schema.targets[place].head.outputs
+        before = measure(target, rows, was, known)
+        later = None if found is None else measure(target, rows, found, known)
+        fresh = self._classes(place)
         source, earlier_rows, earlier = forgotten(self.model, after, place)
         return UpdatedTarget(
             name=column.name,
-            kind="category" if column.categorical else "number",
+            kind=target.head.kind,
             source=source,
             earlier_rows=earlier_rows,
             earlier=earlier,
@@ -280,10 +282,14 @@ class _Work:
     def _noise_notes(self, noise: Mapping[str, float]) -> list[str]:
         """Where predictions are much more or less sure than they were."""
         notes = list[str]()
-        for name, after in noise.items():
+        for target in self.prepared.targets:
+            name = target.name
+            if name not in noise or not isinstance(target.head, NumberHead):
+                continue
+            after = noise[name]
             before = self.model.members[0].belief.noise[name] or after
             if not 1 / _NOISIER < after / before < _NOISIER:
-                scale = self.model.schema.column(name).features[0].scale
+                scale = target.head.scale
                 notes.append(
                     f"target {name!r}: the standard deviation of its noise was"
                     f" {before**0.5 * scale:.4g} and is {after**0.5 * scale:.4g}: these rows are"
@@ -291,18 +297,20 @@ class _Work:
                 )
         return notes
 
-    def _classes(self, column: Column, known: int) -> dict[str, int]:
-        """Classes that are new, with their rows."""
-        counts = self.tallies.columns[column.name].counts[2:]
-        fresh = range(known, len(column.levels))
-        return {column.levels[place]: int(counts[place]) for place in fresh}
+    def _classes(self, place: int) -> dict[str, int]:
+        """Classes of a target that are new, with their rows."""
+        target, known = self.prepared.targets[place], self.model.schema.targets[place].head.outputs
+        if not isinstance(target.head, CategoryHead):
+            return {}
+        counts, classes = self.counts.columns[target.name].counts[2:], target.head.classes
+        return {classes[at]: int(counts[at]) for at in range(known, len(classes))}
 
     def _notes(self, after: TableModel) -> list[str]:
         notes = [
             f"column {column.name!r}: {missing:,} missing values; the fit had none, so that they"
             " count as the mean"
-            for column in self.model.schema.numbers
-            if (missing := int(self.frame[column.name].isna().sum())) and not column.gaps
+            for column in self.model.schema.inputs
+            if column.edges and (missing := self.table.missing[column.name]) and not column.gaps
         ]
         same = sum(map(same_trunk, self.model.members, after.members))
         if self.told.deep and same:
@@ -310,21 +318,21 @@ class _Work:
                 f"{same} of {len(after.members)} networks are as they were: no epoch was better on"
                 " the rows held out than none"
             )
-        marked = len(self.frame) - len(self.rows)
+        marked = self.table.rows - len(self.rows)
         if marked:
             notes.append(
-                f"{marked:,} of {len(self.frame):,} rows were not learnt: they have no target, no"
+                f"{marked:,} of {self.table.rows:,} rows were not learnt: they have no target, no"
                 " weight, or are marked as test"
             )
-        if self.told.deep and self.model.kept is None:
+        if self.told.deep and self.model.exemplars is None:
             notes.append(
                 "the loss added to earlier rows is a guess from the curvature where the weights"
                 " were: of new rows far from the earlier ones it can be far too low; rows kept with"
                 " --keep-sample are measured, and help to decide when training stops"
             )
-        for column in self.prepared.schema.targets:
-            fresh = self._classes(column, len(self.model.schema.column(column.name).levels))
-            if fresh and self.model.kept is None:
+        for place, column in enumerate(self.prepared.schema.targets):
+            fresh = self._classes(place)
+            if fresh and self.model.exemplars is None:
                 names = ", ".join(repr(name[:40]) for name in list(fresh)[:3])
                 notes.append(
                     f"target {column.name!r}: earlier rows say nothing of {names}: where new rows"
@@ -332,11 +340,3 @@ class _Work:
                     " --keep-sample would stand against that"
                 )
         return notes
-
-
-def _groups(model: TableModel, frame: pd.DataFrame, rows: np.ndarray) -> np.ndarray | None:
-    """The groups of rows, where the fit kept groups together and the table has them."""
-    kind, _, name = model.recipe.data.split.partition(":")
-    if kind != "group" or name not in frame.columns:
-        return None
-    return group_labels(frame[name].iloc[rows])

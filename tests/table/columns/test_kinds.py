@@ -6,11 +6,23 @@ import pytest
 
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data
-from counterpoint.table.dates import date_parts, find_format
-from counterpoint.table.kinds import infer_kind, to_dates, to_levels, to_numbers
-from counterpoint.table.learn import plan_columns
+from counterpoint.table.columns import Date, Number, RawColumn, Table, infer_kind
+from counterpoint.table.columns.date import date_parts, find_format
+from tables import prepare_frame
 
 LONG = 60
+
+
+def raw(values, name="a", **more):
+    return RawColumn(name, pd.Series(values), "t.csv", **more)
+
+
+def plan_columns(table, data):
+    return Table.plan(table, data).schema
+
+
+def days_of(column, form="ISO8601"):
+    return Date(column.name, "input", form=form).parse(column).data
 
 
 @pytest.mark.parametrize(
@@ -36,20 +48,20 @@ LONG = 60
     ],
 )
 def test_kinds_are_inferred(values, kind):
-    assert infer_kind(pd.Series(values)) == kind
+    assert infer_kind(raw(values)).kind.kind == kind
 
 
 def test_a_word_among_numbers_is_named_with_row_and_column():
     values = pd.Series([str(n * n) for n in range(3000)])
     values[1836] = "twelve"
     with pytest.raises(InputError, match=r"t\.csv: row 1,837, column 'age': expected a number, f"):
-        to_numbers(values, "age", "t.csv")
+        Number("age", "input").parse(raw(values, "age"))
 
 
 @pytest.mark.parametrize("values", [["1", "inf"], [1.0, -np.inf]])
 def test_infinite_numbers_are_refused(values):
     with pytest.raises(InputError, match=r"row 2, column 'a': expected a finite number"):
-        to_numbers(pd.Series(values), "a", "t.csv")
+        Number("a", "input").parse(raw(values))
 
 
 @pytest.mark.parametrize(
@@ -63,9 +75,8 @@ def test_infinite_numbers_are_refused(values):
     ],
 )
 def test_one_way_of_writing_dates_holds_for_the_whole_column(texts, order, days):
-    column = pd.Series(texts)
-    form = find_format(column, order)
-    assert to_dates(column, "d", "t.csv", form).tolist() == days
+    column = raw(texts, dates=order)
+    assert days_of(column, find_format(column)).tolist() == days
 
 
 def test_dates_that_allow_two_readings_are_refused_with_a_way_out():
@@ -78,11 +89,11 @@ def test_dates_that_allow_two_readings_are_refused_with_a_way_out():
 
 def test_a_bad_date_is_named():
     with pytest.raises(InputError, match="row 2, column 'd': expected a date, found 'soon'"):
-        to_dates(pd.Series(["2024-01-01", "soon"]), "d", "t.csv")
+        days_of(raw(["2024-01-01", "soon"], "d"))
 
 
 def test_dates_count_days_and_cycles_close():
-    days = to_dates(pd.Series(["1970-01-01", "1970-01-02T12:00", None]), "d", "t.csv")
+    days = days_of(raw(["1970-01-01", "1970-01-02T12:00", None]))
     assert days[:2].tolist() == [0.0, 1.5]
     assert np.isnan(days[2])
     parts = date_parts(np.array([3.25, 10.25]))  # a week apart
@@ -91,8 +102,8 @@ def test_dates_count_days_and_cycles_close():
 
 
 def test_levels_of_numbers_are_written_the_shortest_way():
-    assert to_levels(pd.Series([1.0, 0.1, None])).tolist() == ["1", "0.1", None]
-    assert to_levels(pd.Series([3, 4])).tolist() == ["3", "4"]
+    assert raw([1.0, 0.1, None]).labels.tolist() == ["1", "0.1", None]
+    assert raw([3, 4]).labels.tolist() == ["3", "4"]
 
 
 def frame():
@@ -137,13 +148,32 @@ def test_roles_and_reasons():
 )
 def test_impossible_plans_are_refused(data, message):
     from counterpoint.recipe import Recipe
-    from counterpoint.table.prepare import prepare
 
     with pytest.raises(InputError, match=message):
-        prepare(frame(), Recipe(data))
+        prepare_frame(frame(), Recipe(data))
 
 
 def test_the_user_has_the_last_word():
     plan = plan_columns(frame(), Data(target=("flag",), number=("flag",), category=("id",)))
     assert plan.column("flag").kind == "number"
     assert plan.column("id").role == "input"
+
+
+def test_every_kind_before_says_why_it_is_not():
+    rejected = infer_kind(raw(["red", "blue", "red"])).rejected
+    assert list(rejected) == ["empty", "boolean", "number", "date", "id"]
+    assert rejected["number"] == "0% of its cells read as numbers"
+    assert rejected["id"] == "its values repeat"
+
+
+def test_a_column_of_no_kind_is_refused_with_every_reason():
+    with pytest.raises(InputError, match="of no kind: no number: it holds nothing"):
+        infer_kind(raw([None]), kinds=[Number])
+
+
+def test_dates_of_every_year_are_described():
+    frame = pd.DataFrame({"d": ["1650-01-01", "9999-12-31"] * 20, "y": range(40)})
+    table = Table.plan(frame, Data(target=("y",)))
+    summary, bins = table.schema.column("d").describe(table.values["d"])
+    assert summary == "from 1650-01-01 to 9999-12-31"
+    assert sum(bins.counts) == 40

@@ -8,18 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.recipe import Data
-from counterpoint.table.encode import encode_inputs, encode_target, encode_weight
-from counterpoint.table.learn import _edges, learn_schema, plan_columns
-from counterpoint.table.schema import Schema
-from tables import mixed
+from counterpoint.recipe import Data, Recipe
+from counterpoint.table.columns import RawColumn, Schema, Table
+from counterpoint.table.columns.numeric import find_edges
+from tables import mixed, prepare_frame
+
+
+def learn_schema(frame, rows, bins=0, **data):
+    table = Table.plan(frame, Data(**data))
+    return table.learnt(np.arange(rows), np.ones(len(frame)), bins).schema
+
+
+def encode_inputs(schema, frame):
+    return Table.read(frame, schema).encode()
 
 
 @pytest.fixture
 def schema():
-    frame = mixed()
-    plan = plan_columns(frame, Data(target=("price",), ignore=("kind", "weight")))
-    return learn_schema(plan, frame, np.arange(200), bins=4)
+    return learn_schema(mixed(), 200, 4, target=("price",), ignore=("kind", "weight"))
 
 
 def test_training_rows_are_standardised(schema):
@@ -48,8 +54,7 @@ def test_missing_unseen_and_known_categories_have_codes_of_their_own(schema):
 def test_a_level_seen_once_trains_the_embedding_of_unseen_levels():
     frame = mixed()
     frame.loc[3, "shade"] = "plaid"
-    plan = plan_columns(frame, Data(target=("price",)))
-    schema = learn_schema(plan, frame, np.arange(240))
+    schema = learn_schema(frame, 240, target=("price",))
     assert schema.column("shade").levels == ("dark", "light")
 
 
@@ -80,11 +85,9 @@ def test_a_schema_survives_json(schema):
 
 
 def test_classes_that_no_training_row_had_count_as_missing():
-    frame = mixed()
-    plan = plan_columns(frame, Data(target=("kind",)))
-    schema = learn_schema(plan, frame, np.arange(200))
-    values = pd.Series(["big", "giant", None])
-    codes, known = encode_target(schema.column("kind"), values)
+    column = learn_schema(mixed(), 200, target=("kind",)).column("kind")
+    values = column.parse(RawColumn("kind", pd.Series(["big", "giant", None])))
+    codes, known = column.head.read(column.encode(values))
     assert codes.tolist() == [0, 0, 0]
     assert known.tolist() == [True, False, False]
 
@@ -115,22 +118,22 @@ def test_a_schema_made_by_hand_is_refused(schema, name, value):
     ],
 )
 def test_weights_that_cannot_be_used(values, message):
+    frame = pd.DataFrame({"w": values, "x": [1.0, 2.0], "y": [1.0, 3.0]})
     with pytest.raises(InputError, match=message):
-        encode_weight(pd.Series(values), "w")
+        prepare_frame(frame, Recipe(Data(target=("y",), weight="w")))
 
 
 def test_too_many_levels():
     rows = 30_000
     frame = pd.DataFrame({"c": [f"l{n // 2}" for n in range(rows)], "y": np.arange(rows) ** 0.5})
-    plan = plan_columns(frame, Data(target=("y",), category=("c",)))
     with pytest.raises(InputError, match="column 'c': 15,000 levels; a category has at m"):
-        learn_schema(plan, frame, np.arange(rows))
+        learn_schema(frame, rows, target=("y",), category=("c",))
 
 
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=200), st.integers(1, 12))
 def test_edges_increase_and_enclose_the_values(values, bins):
     value = np.array(values, dtype=float)
-    edges = _edges(value, np.ones(len(value)), bins)
+    edges = find_edges(value, np.ones(len(value)), bins)
     assert (np.diff(edges) > 0).all()
     assert len(edges) <= max(bins, 1) + 1 or len(np.unique(value)) == 1
     assert edges[0] == value.min()
@@ -139,7 +142,7 @@ def test_edges_increase_and_enclose_the_values(values, bins):
 
 def test_a_value_that_fills_the_column_costs_one_bin():
     value = np.concatenate([np.zeros(900), np.arange(1.0, 101.0)])
-    edges = _edges(value, np.ones(1000), 8)
+    edges = find_edges(value, np.ones(1000), 8)
     assert len(edges) == 9
 
 
@@ -147,6 +150,6 @@ def test_a_weight_of_two_is_the_row_twice():
     value = np.random.default_rng(0).normal(size=50).round(1)
     weight = np.random.default_rng(1).integers(0, 4, 50)
     kept = weight > 0
-    one = _edges(value[kept], weight[kept].astype(float), 6)
-    two = _edges(np.repeat(value, weight), np.ones(weight.sum()), 6)
+    one = find_edges(value[kept], weight[kept].astype(float), 6)
+    two = find_edges(np.repeat(value, weight), np.ones(weight.sum()), 6)
     assert one.tolist() == two.tolist()

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
+from counterpoint.table.columns import Schema
 from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.schema import Schema
-from counterpoint.table.split import Rows
+from counterpoint.table.split import RowSplit
 
-__all__ = ["Kept", "as_rows"]
+__all__ = ["Exemplars", "as_rows"]
 
 
 @dataclass(frozen=True)
-class Kept:
+class Exemplars:
     """Rows, and for how many of all rows seen each of them stands.
 
     Codes of levels and classes never change, so that rows stay valid when columns grow.
@@ -37,7 +37,7 @@ class Kept:
     @classmethod
     def of(
         cls, prepared: Prepared, rows: Tensor, most: int, seed: int, stands: float = 1.0
-    ) -> "Kept":
+    ) -> "Exemplars":
         """At most so many of some rows, drawn without preference.
 
         Args:
@@ -55,7 +55,7 @@ class Kept:
         )
         return whole._drawn(most, seed)
 
-    def joined(self, other: "Kept", most: int, seed: int, keep: float = 1.0) -> "Kept":
+    def joined(self, other: "Exemplars", most: int, seed: int, keep: float = 1.0) -> "Exemplars":
         """At most so many of both, each by how many rows it stands for.
 
         Args:
@@ -68,7 +68,7 @@ class Kept:
             return other
         pairs = zip(self.values, other.values, strict=True)
         weights = zip(self.weights, other.weights, strict=True)
-        both = Kept(
+        both = Exemplars(
             {name: torch.cat([value, other.inputs[name]]) for name, value in self.inputs.items()},
             tuple(torch.cat(pair) for pair in pairs),
             tuple(torch.cat(pair) for pair in weights),
@@ -84,8 +84,8 @@ class Kept:
         """
         share = self.stands / self.stands.mean()
         parts = zip(schema.targets, self.values, self.weights, strict=True)
-        targets = tuple(Target.of(c, values, weight * share) for c, values, weight in parts)
-        return Prepared(schema, as_rows(np.arange(len(self.stands))), self.inputs, targets, True)
+        targets = tuple(Target(c.name, c.head, values, w * share) for c, values, w in parts)
+        return Prepared(schema, as_rows(np.arange(len(self.stands))), self.inputs, targets)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
@@ -95,7 +95,7 @@ class Kept:
         return found
 
     @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], schema: Schema) -> "Kept":
+    def read(cls, tensors: Mapping[str, Tensor], schema: Schema) -> "Exemplars":
         """What `tensors` gave.
 
         Raises:
@@ -118,7 +118,7 @@ class Kept:
             raise InputError("kept rows: they do not fit the columns")
         return found
 
-    def _drawn(self, most: int, seed: int) -> "Kept":
+    def _drawn(self, most: int, seed: int) -> "Exemplars":
         rows = len(self.stands)
         if rows <= most:
             return self
@@ -128,7 +128,7 @@ class Kept:
         reached = self.stands[order].cumsum(0) * (most / float(self.stands.sum()))
         marks = torch.arange(most) + torch.rand((), generator=draw, dtype=torch.float64)
         chosen = order[torch.searchsorted(reached, marks).clamp_max(rows - 1)].sort().values
-        return Kept(
+        return Exemplars(
             {name: value[chosen] for name, value in self.inputs.items()},
             tuple(value[chosen] for value in self.values),
             tuple(weight[chosen] for weight in self.weights),
@@ -136,6 +136,6 @@ class Kept:
         )
 
 
-def as_rows(places: np.ndarray) -> Rows:
+def as_rows(places: np.ndarray) -> RowSplit:
     """All rows to learn from, none left out or held out."""
-    return Rows(places, (), places[:0])
+    return RowSplit(places, (), places[:0])

@@ -1,0 +1,172 @@
+"""Every column of a table gets a kind and a role, as told or inferred."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from counterpoint.errors import InputError, nearest
+from counterpoint.recipe import Data
+from counterpoint.table.columns.category import Category
+from counterpoint.table.columns.column import Column, Role
+from counterpoint.table.columns.kinds import KINDS, Kinds, find_kind, infer_kind
+from counterpoint.table.columns.left_out import Identifier
+from counterpoint.table.columns.number import Number
+from counterpoint.table.columns.raw import RawColumn
+from counterpoint.table.columns.schema import Schema
+from counterpoint.table.columns.split import SplitRule
+from counterpoint.table.read import COMMA
+
+__all__ = ["plan_columns"]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a recipe says of columns.
+
+    Attributes:
+        kinds: name -> kind.
+        ignored: names of those left out.
+        roles: name -> role.
+    """
+
+    kinds: Mapping[str, type[Column]]
+    ignored: Collection[str]
+    roles: Mapping[str, Role]
+
+
+def plan_columns(
+    raw: Mapping[str, RawColumn],
+    data: Data,
+    split: SplitRule,
+    kinds: Kinds = KINDS,
+    where: str = "table",
+) -> Schema:
+    """Give every column a kind and a role; nothing is learnt from the values' sizes yet.
+
+    Args:
+        raw: the columns as they came.
+        data: the recipe's section, whose lists override what is inferred.
+        split: its split.
+        kinds: what a column may be taken for, in order.
+        where: the table's name, for messages.
+
+    Raises:
+        InputError: a named column does not exist (names the nearest), is told two kinds, or a
+            target or the weight cannot serve as such.
+    """
+    listed = {"category": data.category, "number": data.number, "date": data.date}
+    named = _told_kinds({**listed, "ignore": data.ignore})
+    roles = _roles(data, split)
+    _refuse_commas(raw, {*named, *roles} - set(data.target), where)
+    for name in (*named, *roles):
+        if name not in raw:
+            raise InputError(f"{where}: no column {name!r}{nearest(name, raw)}")
+    if not data.target:
+        raise InputError(
+            f"{where}: name at least one column to predict with --target{nearest('', raw)}"
+        )
+    told = _Told(
+        {name: find_kind(kind, kinds) for name, kind in named.items() if kind != "ignore"},
+        {name for name, kind in named.items() if kind == "ignore"},
+        roles,
+    )
+    schema = Schema(tuple(_plan(column, told, split, kinds) for column in raw.values()))
+    if not schema.inputs:
+        raise InputError(f"{where}: no column is left to predict from")
+    return schema
+
+
+def _told_kinds(lists: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    told = dict[str, str]()
+    for kind, names in lists.items():
+        for name in names:
+            if name in told:
+                raise InputError(f"column {name!r}: told to be {told[name]} and {kind}; choose one")
+            told[name] = kind
+    return told
+
+
+def _roles(data: Data, split: SplitRule) -> dict[str, Role]:
+    roles: dict[str, Role] = {}
+    if split.kind == "group":
+        roles[split.column] = "ignored"
+    elif split.kind == "marks":
+        roles[split.column] = "split"
+    if data.weight:
+        roles[data.weight] = "weight"
+    for target in data.target:
+        if roles.get(target) == "target":
+            continue
+        if target in roles:
+            raise InputError(f"column {target!r}: cannot be both target and {roles[target]}")
+        roles[target] = "target"
+    return roles
+
+
+def _refuse_commas(raw: Mapping[str, RawColumn], known: Collection[str], where: str) -> None:
+    """Numbers with commas would become categories or ids: say so instead."""
+    for name, column in raw.items():
+        texts = pd.api.types.is_string_dtype(column.cells.dtype) and column.nature != "nothing"
+        if name in known or not texts:
+            continue
+        if column.texts.str.fullmatch(COMMA).mean() >= 0.95:
+            raise InputError(
+                f"{where}: column {name!r}: holds numbers with commas, such as"
+                f" {column.texts.iloc[0]!r}; if they are decimal commas say --decimal , else take"
+                f" the commas out, or take the column as --category {name} or --ignore {name}"
+            )
+
+
+def _plan(raw: RawColumn, told: _Told, split: SplitRule, kinds: Kinds) -> Column:
+    name, role = raw.name, told.roles.get(raw.name)
+    kind = told.kinds.get(name)
+    if role == "weight":
+        return Number(name, role, "told")
+    if role == "target":
+        return _plan_target(raw, kind, kinds, ignored=name in told.ignored)
+    inferred = kind is None
+    kind = kind or infer_kind(raw, kinds).kind
+    timed = split.kind == "time" and split.column == name
+    if timed and kind is Identifier:
+        kind, inferred = Number, False
+    # what is left out is never read, so that nothing of how it is written has to be settled
+    if role is not None:
+        return kind(name, role, "told")
+    if name in told.ignored:
+        return kind(name, "ignored", "told", kind.find_form(raw) if timed else "")
+    if kind.left_out:
+        return kind(name, "ignored", kind.left_out)
+    return kind(name, "input", "inferred" if inferred else "told", kind.find_form(raw))
+
+
+def _plan_target(
+    raw: RawColumn, kind: type[Column] | None, kinds: Kinds, *, ignored: bool
+) -> Column:
+    target, note = f"{raw.where}: target {raw.name!r}", "told" if kind else "inferred"
+    if ignored:
+        raise InputError(f"{raw.where}: column {raw.name!r}: is a target, so it cannot be ignored")
+    if raw.nature == "nothing":
+        raise InputError(f"{target}: every value is missing")
+    kind = kind or infer_kind(raw, kinds).kind
+    known = raw.cells[~raw.missing]
+    if known.nunique() < 2:
+        raise InputError(f"{target}: does not vary: every value is {str(known.iloc[0])!r}")
+    if kind is Identifier and raw.numeric_share < 1.0:
+        raise InputError(
+            f"{target}: hardly any of its values repeats, so it can be predicted neither as a"
+            f" number nor as a category, such as {str(known.iloc[0])[:40]!r}"
+        )
+    if kind is Identifier:
+        kind, note = Number, "target"
+    if kind.head_type is None:
+        raise InputError(f"{target}: is a {kind.kind}; numbers and categories can be predicted")
+    if kind is Number and note == "inferred" and _two_whole(raw.numbers[~raw.missing]):
+        kind, note = Category, "two whole numbers; --number takes them as a quantity"
+    return kind(raw.name, "target", note, kind.find_form(raw))
+
+
+def _two_whole(numbers: np.ndarray) -> bool:
+    read = numbers[~np.isnan(numbers)]
+    return len(np.unique(read)) == 2 and bool((read % 1 == 0).all() and len(read) == len(numbers))
