@@ -29,11 +29,7 @@ POLICIES = ("raise", "skip", "drop", "pass")
 def check_arguments(
     every: object, nonfinite: str, on_alarm: object, preference: Mapping[str, object] | None
 ) -> None:
-    """What a `Balancer` is told.
-
-    Raises:
-        InputError: names the argument, its rule, and the nearest valid value.
-    """
+    """Refuse settings of a `Balancer` that break their rule."""
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise InputError(f"every: expected a whole number of at least 1, found {every!r}")
     if nonfinite not in POLICIES:
@@ -51,11 +47,7 @@ def check_arguments(
 
 
 def check_losses(losses: object) -> dict[str, Tensor]:
-    """Named scalars with graphs, each name once, all on one device.
-
-    Raises:
-        InputError: names the goal, the rule, and what was found.
-    """
+    """Named scalars with graphs, each name once, all on one device; others are refused."""
     if isinstance(losses, Mapping):
         names = [*losses]  # a mapping of somebody else's may give one key twice
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -75,11 +67,7 @@ def check_losses(losses: object) -> dict[str, Tensor]:
 
 
 def check_features(features: object) -> tuple[Tensor, ...]:
-    """One tensor with a graph, or several.
-
-    Raises:
-        InputError: something else was given, or it has no graph.
-    """
+    """One tensor with a graph, or several; anything else is refused."""
     if features is None:
         return ()
     if isinstance(features, Tensor):
@@ -98,11 +86,7 @@ def check_features(features: object) -> tuple[Tensor, ...]:
 
 
 def check_model(model: object) -> nn.Module:
-    """A module.
-
-    Raises:
-        InputError: something else was given.
-    """
+    """A module; anything else is refused."""
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch module, found {type(model).__name__}")
     return model

@@ -33,70 +33,47 @@ from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
 
-__all__ = ["Engine", "Participants", "finite_goals", "modulated", "stacked"]
+__all__ = ["Engine", "modulated", "stacked"]
 
 
 @dataclass(frozen=True)
-class Participants:
-    """Which goals take part in a step.
+class _Participants:
+    """Which goals take part in a step."""
 
-    Attributes:
-        indices: theirs; empty: the step is skipped.
-        dropped: the names of those that are not finite, if any were looked for.
-    """
-
-    indices: tuple[int, ...]
-    dropped: tuple[str, ...] = ()
+    indices: tuple[int, ...]  # empty: the step is skipped
+    dropped: tuple[str, ...] = ()  # names of those not finite, if any were looked for
 
 
 @dataclass
 class Engine:
-    """What a `Balancer` works with: its settings, and what it remembers.
-
-    Attributes:
-        rule: the rule at work.
-        source: where the Gram matrix comes from.
-        at: the weights that count.
-        hook: what catches the features of a part of the model, if one was named.
-        every: steps from one measurement to the next.
-        nonfinite: what to do with a goal that is not finite; see `finite_goals`.
-        on_alarm: "warn", "remedy", or what is called with every alarm.
-        ranks: who trains the model.
-        monitor: looks for failures; None: nobody does.
-        last: what a step that does not measure uses.
-        count: the steps so far; the parts of an accumulated step are one.
-    """
+    """What a `Balancer` works with: its settings, and what it remembers."""
 
     rule: RuleState
     source: GramSource
-    at: Pattern | None
+    at: Pattern | None  # the weights that count
     hook: FeatureHook | None
-    every: int
+    every: int  # steps from one measurement to the next
     nonfinite: str
     on_alarm: str | Callable[[Alarm], object]
     ranks: Ranks
     monitor: MonitorState | None
     last: LastWeights = field(default_factory=LastWeights)
-    count: int = 0
+    count: int = 0  # the parts of an accumulated step are one
 
     def balance(self, context: StepContext) -> BalancedStep:
         """From the captured losses to the record, with the gradient in `.grad` between."""
         with _exactly(context.means.device.type):
             measured = self._measure(context)
-            goals = finite_goals(self.nonfinite, context, measured)
+            goals = _finite_goals(self.nonfinite, context, measured)
             position = self._position(context)
             weights = self._weigh(context, measured.gram, goals.indices)
             step = self._record(context, measured, goals, weights)
             if goals.indices:
-                add_gradient(context, weights, goals.indices, measured)
+                _add_gradient(context, weights, goals.indices, measured)
         return self._note(context, step, position)
 
     def look(self, goals: Goals, model: nn.Module, batch: Batch, *, refresh: bool) -> bool:
-        """Let a sketch evaluate the goals beside the weights, if this step is to measure.
-
-        Returns:
-            Whether this step can measure, should it have to; every other source always can.
-        """
+        """Let a sketch evaluate the goals if it is due; whether this step could measure."""
         if not isinstance(self.source, Sketch):
             return True
         if self.last.names and not self._due(refresh):
@@ -114,20 +91,9 @@ class Engine:
         refresh: bool,
         share: float,
         backward: Callable[[Tensor], object] | None,
-        looked: bool = True,
+        looked: bool = True,  # what `look` returned
     ) -> StepContext:
-        """All that is known of a step before anything is differentiated.
-
-        Args:
-            losses: checked.
-            model: the model.
-            features: where to measure, if somebody said so.
-            scaler: see `Balancer.backward`.
-            refresh: see `Balancer.backward`.
-            share: see `Balancer.backward`.
-            backward: see `Balancer.backward`.
-            looked: what `look` returned.
-        """
+        """All that is known before anything is differentiated; see `Balancer.backward`."""
         names, scalars = tuple(losses), [*losses.values()]
         if self.last.names == names and not self._due(refresh):
             knowledge = Knowledge.REUSED
@@ -199,7 +165,7 @@ class Engine:
         return remedied(weights, gram.norms, names, self.monitor.in_force, wanted)
 
     def _record(
-        self, context: StepContext, measured: Measured, goals: Participants, weights: Tensor
+        self, context: StepContext, measured: Measured, goals: _Participants, weights: Tensor
     ) -> BalancedStep:
         source = self.source.text
         if measured.unseen:
@@ -237,47 +203,29 @@ class Engine:
         return replace(step, alarms=alarms) if alarms else step
 
 
-def finite_goals(policy: str, context: StepContext, measured: Measured) -> Participants:
-    """Decide from numbers that all ranks have in common, so that all decide alike.
-
-    With a GradScaler, and with the policy "pass", nothing is looked at: what is not finite reaches
-    `.grad`, where the scaler finds it and skips the step.
-
-    Args:
-        policy: see `counterpoint.balance.checks.POLICIES`.
-        context: the step.
-        measured: what is known of the gradients.
-
-    Raises:
-        InputError: a goal is not finite, and the policy is "raise".
-    """
+def _finite_goals(policy: str, context: StepContext, measured: Measured) -> _Participants:
+    """Who takes part, by what all ranks have in common, so that all decide alike."""
     everyone = tuple(range(len(context.names)))
+    # nothing is looked at: what is not finite reaches `.grad`, where a scaler finds it and skips
     if policy == "pass" or context.scale is not None:
-        return Participants(everyone)
+        return _Participants(everyone)
     # a sum of two numbers is finite if both are (neither is near the largest float64)
     numbers = context.means + measured.gram.norms if measured.known else context.means
     finite: list[bool] = torch.isfinite(numbers).tolist()
     if all(finite):
-        return Participants(everyone)
+        return _Participants(everyone)
     dropped = tuple(name for name, good in zip(context.names, finite, strict=True) if not good)
     if policy == "raise":
         raise InputError(_not_finite(context, dropped[0]))
     if policy == "skip":
-        return Participants((), dropped)
-    return Participants(tuple(index for index in everyone if finite[index]), dropped)
+        return _Participants((), dropped)
+    return _Participants(tuple(index for index in everyone if finite[index]), dropped)
 
 
-def add_gradient(
+def _add_gradient(
     context: StepContext, weights: Tensor, indices: Sequence[int], measured: Measured
 ) -> None:
-    """Add ``(1/K) sum_k w_k g_k`` over the goals that take part to `.grad`.
-
-    Args:
-        context: the step.
-        weights: w of all goals.
-        indices: of those that take part; K is their number.
-        measured: what the source found, which may have all gradients at hand.
-    """
+    """Add ``(1/K) sum_k w_k g_k`` over the K goals that take part to `.grad`."""
     if measured.assemble is not None:
         measured.assemble(weights * context.share, indices)
         return

@@ -59,17 +59,8 @@ def products(
     product: Callable[[Tensor], Tensor] | None = None,
     axis: int = 0,
 ) -> Float[Tensor, "goals goals"]:
-    """G of gradients, float64 (K, K).
-
-    Products are summed in the gradients' own type, float32 at least: relative errors of about
-    1e-7. Gradients whose squares float32 cannot hold are divided by their largest entry first; on
-    an accelerator all are, since looking would mean to wait.
-
-    Args:
-        gradients: one a row, (K, N); or of any shape, with a product of their own.
-        product: from gradients to G, quadratic in each goal's; rows times rows if None.
-        axis: which axis is that of the goals.
-    """
+    """G of gradients, float64 (K, K); `product` is quadratic, rows times rows if None."""
+    # summed in the gradients' own type: in float32 relative errors of about 1e-7
     if gradients.dtype in (torch.float16, torch.bfloat16):
         gradients = gradients.float()
     times = product or _product
@@ -78,6 +69,7 @@ def products(
         squares = matrix.diagonal()
         if bool(((squares > _SMALL) & (squares < 1 / _SMALL)).all()):
             return matrix.double()
+    # squares that float32 may not hold: scaled by the largest entries first
     others = [other for other in range(gradients.ndim) if other != axis]
     wide = gradients.abs().amax(others, keepdim=True) if gradients.numel() else gradients
     unit = times(gradients / torch.where(wide > 0, wide, 1.0)).double()
@@ -86,7 +78,7 @@ def products(
 
 
 def _may_look(tensor: Tensor) -> bool:
-    """Whether reading a value costs nothing."""
+    """Whether reading a value costs nothing: an accelerator would have to be waited for."""
     return tensor.device.type == "cpu"
 
 

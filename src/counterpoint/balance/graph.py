@@ -15,15 +15,10 @@ Form: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Trace:
-    """Every node behind some losses, each once, in an order that the form alone decides.
+    """Every node behind some losses, each once, in an order that the form alone decides."""
 
-    Attributes:
-        nodes: the losses' own nodes first.
-        form: equal for two graphs exactly if their nodes correspond place by place.
-    """
-
-    nodes: tuple[Node, ...]
-    form: Form
+    nodes: tuple[Node, ...]  # the losses' own first
+    form: Form  # equal for two graphs exactly if their nodes correspond place by place
 
     def at(self, places: Sequence[int]) -> list[Node]:
         """The nodes at some places."""
@@ -55,33 +50,22 @@ def trace(losses: Sequence[Tensor]) -> Trace:
 
 
 class Graph:
-    """What a trace says of who meets whom.
-
-    Attributes:
-        roots: the node of each loss.
-        nodes: all nodes, in the order of the trace.
-        reach: the goals that reach a node, as a set of bits.
-        place: where a node stands in the trace.
-    """
+    """What a trace says of who meets whom."""
 
     def __init__(self, found: Trace, goals: int) -> None:
         roots: tuple[int, ...] = found.form[0]
         self.nodes = found.nodes
         self.roots = tuple(found.nodes[place] for place in roots)
         self.place = {node: number for number, node in enumerate(found.nodes)}
+        # sets of goals as bits: of a node, those that reach it
         self.everyone = (1 << goals) - 1
         self.reach: dict[Node, int] = dict.fromkeys(found.nodes, 0)
         for number, root in enumerate(self.roots):
             self._mark(root, 1 << number)
 
     def meeting(self) -> list[GradientEdge] | None:
-        """The values through which all goals reach what they have in common.
-
-        That is every edge from a node that some goal does not reach to one that all reach. None
-        if one of those is a leaf (a weight that goals use directly), if there is none, or if a loss
-        itself is what others are made of (entries of one vector, one the sum of others): then no
-        computed value stands between the goals and what they share.
-        """
+        """The values through which all goals reach what they share; None without such values."""
+        # a loss that others are made of: entries of one vector, one the sum of others
         if any(self.reach[root] == self.everyone for root in self.roots):
             return None
         found: dict[tuple[Node, int], None] = {}
@@ -90,6 +74,7 @@ class Graph:
                 for below, output in node.next_functions:
                     if below is not None and self.reach[below] == self.everyone:
                         found[below, output] = None
+        # a leaf is a weight that goals use directly: no computed value stands between
         if not found or any(leaf_of(node) is not None for node, _ in found):
             return None
         return [GradientEdge(node, output) for node, output in found]

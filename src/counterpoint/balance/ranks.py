@@ -15,18 +15,10 @@ __all__ = ["Ranks", "shard", "sharded"]
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train one model together; one process where nothing is set up.
-
-    What `torch.nn.parallel.DistributedDataParallel` takes as the gradient of a goal is the mean of
-    the ranks' own, so the goal is the mean of the ranks' losses.
-
-    Attributes:
-        group: the process group; None: the default one.
-        alone: never speak to others, even where a default group exists.
-    """
+    """The processes that train one model together; one process where nothing is set up."""
 
     group: dist.ProcessGroup | None = None
-    alone: bool = False
+    alone: bool = False  # speak to nobody, even where a default group exists
 
     @property
     def count(self) -> int:
@@ -41,13 +33,10 @@ class Ranks:
         return 0 if self.count == 1 else dist.get_rank(self.group)
 
     def agree(self, names: Sequence[str], device: torch.device) -> None:
-        """See that all ranks have the same goals in the same order: one message of fixed length.
-
-        Raises:
-            InputError: they have not; the same on every rank.
-        """
+        """Refuse, on every rank alike, goals that differ between ranks in name or order."""
         if self.count == 1:
             return
+        # one message of fixed length, whatever the number of goals
         text = "\0".join(names).encode()
         # six bytes: their number and its negative are exact in the int64 that travels
         mark = int.from_bytes(blake2b(text, digest_size=6).digest())
@@ -67,17 +56,13 @@ class Ranks:
         """The mean over the ranks, in the value's own type; not finite if one rank's is not."""
         if self.count == 1:
             return value
+        # DDP takes the mean of the ranks' gradients, so a goal is the mean of the ranks' losses
         total = value.detach().clone().contiguous()
         dist.all_reduce(total, group=self.group)
         return total / self.count
 
     def blame(self, bad: Tensor, names: Sequence[str]) -> str:
-        """Which goals are not finite where; every rank calls this at once.
-
-        Args:
-            bad: bool (K,), of this rank.
-            names: the goals.
-        """
+        """Which goals are not finite where, from each rank's `bad` (K,); all call at once."""
         mine = [name for name, wrong in zip(names, bad.tolist(), strict=True) if wrong]
         if self.count == 1:
             return ", ".join(repr(name) for name in mine)

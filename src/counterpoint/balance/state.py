@@ -18,17 +18,7 @@ _CPU = torch.device("cpu")
 
 
 class RuleState:
-    """A rule at work: what it gets to see, what it remembers, how its weights come back.
-
-    Attributes:
-        rule: the rule.
-        wanted: how much a goal is wanted, by name.
-
-    Args:
-        rule: the rule.
-        preference: how much a goal is wanted, by name; 1 where nothing is said.
-        seed: of what the rule draws.
-    """
+    """A rule at work: what it gets to see, what it remembers, how its weights come back."""
 
     def __init__(self, rule: Rule, preference: Mapping[str, float], seed: int) -> None:
         self.rule = rule
@@ -39,16 +29,7 @@ class RuleState:
         self._preference: tuple[Sequence[str], Tensor] | None = None
 
     def weigh(self, names: Sequence[str], losses: Tensor, gram: Gram) -> Tensor:
-        """Weights of one step, float64 (K,), on the losses' device.
-
-        One goal alone has weight 1. A goal whose gradient is exactly zero has its preference.
-        Where something is not finite all weights are NaN, and nothing is remembered of the step.
-
-        Args:
-            names: the goals.
-            losses: float64 (K,).
-            gram: of their gradients.
-        """
+        """Weights of one step, float64 (K,); all NaN where something is not finite."""
         preference = self.preference(names).to(losses.device)
         if len(names) == 1:
             return torch.ones_like(losses)
@@ -138,14 +119,10 @@ class RuleState:
 
 
 class GoalState:
-    """What is remembered of every goal ever seen; a step sees the part of its own goals.
-
-    Args:
-        start: what to remember of so many new goals; every axis of a tensor is one of goals.
-    """
+    """What is remembered of every goal ever seen; a step sees the part of its own goals."""
 
     def __init__(self, start: Callable[[int], Mapping[str, Tensor]]) -> None:
-        self._start = start
+        self._start = start  # every axis of what it gives is one of goals, so a part can be taken
         self._names: list[str] = []
         self._values: dict[str, Tensor] = dict(start(0))
 
@@ -159,13 +136,7 @@ class GoalState:
         return {name: _part(value, indices) for name, value in values.items()}
 
     def keep(self, names: Sequence[str], new: Mapping[str, Tensor], sound: Tensor) -> None:
-        """Remember what a step made of the part; nothing if the step was not sound.
-
-        Args:
-            names: the step's goals.
-            new: what to remember of them.
-            sound: bool (), not read here.
-        """
+        """Remember what a step made of the part; nothing if the step was not `sound`, ()."""
         indices = None
         if list(names) != self._names:
             indices = torch.tensor([self._names.index(name) for name in names])
@@ -180,11 +151,7 @@ class GoalState:
         return {"names": _write_names(self._names), **self._values}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what `state` gave.
-
-        Raises:
-            InputError: it is of another rule or source.
-        """
+        """Put back what `state` gave; that of another rule or source is refused."""
         names = _read_names(state["names"])
         expected = self._start(len(names))
         found = {name: value for name, value in state.items() if name != "names"}
@@ -212,27 +179,16 @@ class GoalState:
 
 
 class LastWeights:
-    """Weights, norms and cosines of the last measurement that saw all goals of its step.
-
-    Attributes:
-        names: those goals; empty: nothing is remembered, so the next step measures.
-    """
+    """Weights, norms and cosines of the last measurement that saw all goals of its step."""
 
     def __init__(self) -> None:
-        self.names: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()  # empty: the next step measures
         self._weights = torch.zeros(0)
         self._gram = Gram(torch.zeros(0), torch.zeros(0, 0))
 
     def keep(self, names: tuple[str, ...], weights: Tensor, gram: Gram, *, mend: bool) -> None:
-        """Keep a measurement.
-
-        Args:
-            names: its goals.
-            weights: the rule's.
-            gram: what was measured.
-            mend: whether weights that are not finite are replaced by those before (or by 1): the
-                step itself is one that a GradScaler skips, but later ones will use them.
-        """
+        """Keep a measurement; `mend` puts the weights before (or 1) for ones not finite."""
+        # a GradScaler skips the step itself, but later steps would use these weights
         if mend:
             old = self._weights.to(weights.device) if self.names == names else 1.0
             weights = torch.where(torch.isfinite(weights).all(), weights, old)

@@ -59,18 +59,15 @@ def adult(*, opener: Opener | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def parse_adult(content: bytes) -> pd.DataFrame:
-    """A data frame from either file: ``?`` is missing, blanks after commas are dropped.
-
-    The test file begins with a line that is no row (``|1x3 Cross validator``) and ends its labels
-    in a dot.
-    """
+    """A data frame from either file: ``?`` is missing, blanks after commas are dropped."""
     table = pd.read_csv(
         io.BytesIO(content),
         names=list(ADULT_COLUMNS),
-        comment="|",
+        comment="|",  # the test file begins with a line that is no row, "|1x3 Cross validator"
         skipinitialspace=True,
         na_values="?",
         keep_default_na=False,
     )
+    # labels of the test file end in a dot
     table["income"] = table["income"].str.removesuffix(".")
     return table

@@ -53,6 +53,7 @@ def cifar10(
     Raises:
         InputError: a file is not the published one, or is nowhere and cannot be downloaded.
     """
+    # in a data folder they may lie already cut out: 11 MB, where the archive has 170
     arrays = local(_ARRAYS)
     if arrays is not None:
         with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
@@ -66,5 +67,6 @@ def parse_records(
 ) -> tuple[UInt8[np.ndarray, "rows 32 32 3"], UInt8[np.ndarray, " rows"]]:
     """Images and labels from the binary form: a label, then 1,024 reds, greens and blues."""
     records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    # published plane by plane; colours last is what pictures and their readers expect
     planes = records[:, 1:].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].copy()

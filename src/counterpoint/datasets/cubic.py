@@ -50,6 +50,7 @@ def cubic_gap(
             "cubic_gap: gap must be 0 or more and below a finite boundary, "
             f"found gap {gap:g}, boundary {boundary:g}"
         )
+    # from the outer end inwards, so that the points ascend and both ends are exact
     left = -np.linspace(boundary, gap, rows // 2)
     points = np.concatenate([left, np.linspace(gap, boundary, rows - rows // 2)])
     drawn = np.random.default_rng(seed).normal(size=rows)

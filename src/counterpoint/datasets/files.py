@@ -16,7 +16,7 @@ from typing import IO, TypeAlias
 
 from counterpoint.errors import InputError
 
-__all__ = ["File", "Opener", "cache_folder", "data_folder", "fetch", "local"]
+__all__ = ["File", "Opener", "cache_folder", "fetch", "local"]
 
 Opener: TypeAlias = Callable[[str], IO[bytes]]
 """What opens a URL for reading: a context manager with ``read``."""
@@ -35,26 +35,17 @@ _ARCHIVE_LIMIT = 64 * 2**20  # bytes of a zip archive that are read before its m
 
 @dataclass(frozen=True)
 class File:
-    """What is known about one published file.
+    """What is known about one published file."""
 
-    Args:
-        path: where it lies below the data folder and the cache.
-        sha256: of its content.
-        size: of its content, in bytes; never more is read.
-        url: where it, or the archive that holds it, is published.
-        member: its name inside that archive (``.zip`` or ``.tar.gz``).
-        parts: it is the concatenation of these names below `path` and below `url`.
-    """
-
-    path: str
+    path: str  # below the data folder and the cache
     sha256: str
-    size: int
-    url: str
-    member: str | None = None
-    parts: tuple[str, ...] = ()
+    size: int  # in bytes; never more is read, whatever a server sends
+    url: str  # of the file, or of the archive that holds it
+    member: str | None = None  # its name inside that archive (.zip or .tar.gz)
+    parts: tuple[str, ...] = ()  # names below `path` and `url` that it is the concatenation of
 
 
-def data_folder() -> Path | None:
+def _data_folder() -> Path | None:
     """The folder that ``COUNTERPOINT_DATA`` names, if it is set."""
     name = os.environ.get("COUNTERPOINT_DATA")
     return Path(name) if name else None
@@ -67,22 +58,14 @@ def cache_folder() -> Path:
 
 
 def fetch(file: File, *, opener: Opener | None = None) -> bytes:
-    """The file's content: from the data folder, from the cache, or downloaded into the cache.
-
-    Args:
-        file: which file.
-        opener: opens a URL; by default ``urllib.request.urlopen`` with a timeout of 30 seconds.
-
-    Raises:
-        InputError: a file in the data folder, or what was downloaded, is not the published one; or
-            it is nowhere and cannot be downloaded. The message says where it was looked for.
-    """
+    """The file's content: from the data folder, from the cache, or downloaded into the cache."""
     found = local(file)
     if found is not None:
         return found
     cached = cache_folder() / file.path
     if cached.is_file():
         content = cached.read_bytes()
+        # a cache may be damaged and is ours: downloaded again, where a data folder is refused
         if _digest(content) == file.sha256:
             return content
     content = _download(file, opener or _open)
@@ -91,12 +74,8 @@ def fetch(file: File, *, opener: Opener | None = None) -> bytes:
 
 
 def local(file: File) -> bytes | None:
-    """The file's content from the folder that ``COUNTERPOINT_DATA`` names, or None if not there.
-
-    Raises:
-        InputError: it is there, but is not the published file.
-    """
-    folder = data_folder()
+    """The content from the data folder, None if it is not there; refused if it is another."""
+    folder = _data_folder()
     if folder is None:
         return None
     paths = [folder / file.path / part for part in file.parts] or [folder / file.path]
@@ -142,10 +121,12 @@ def _read(opener: Opener, url: str, size: int) -> bytes:
 
 
 def _read_member(opener: Opener, url: str, member: str, size: int) -> bytes:
+    # the directory of a zip archive is at its end, so it has to be whole in memory
     if url.endswith(".zip"):
         whole = io.BytesIO(_read(opener, url, _ARCHIVE_LIMIT))
         with zipfile.ZipFile(whole) as archive, archive.open(member) as inside:
             return inside.read(size)
+    # a stream, not a file: members pass by once, and reading ends at the one wanted
     with opener(url) as stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
         for entry in archive:
             inside = archive.extractfile(entry) if entry.name == member else None
@@ -158,6 +139,7 @@ def _write(path: Path, content: bytes) -> None:
     """All or nothing: a reader sees the whole file or none, whenever the writer is stopped."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # in the same folder, since a rename is atomic only within one file system
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as stream:
             temporary = Path(stream.name)
             try:
@@ -173,7 +155,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _searched() -> str:
-    folder = data_folder()
+    folder = _data_folder()
     first = f"not in COUNTERPOINT_DATA={folder}" if folder else "COUNTERPOINT_DATA is not set"
     return f"{first}, not in {cache_folder()}"
 

@@ -63,11 +63,8 @@ def mnist(*, opener: Opener | None = None) -> MNIST:
 
 
 def parse_idx(content: bytes) -> UInt8[np.ndarray, "..."]:
-    """An array of bytes from the IDX format (its header: type, number of axes, their lengths).
-
-    Raises:
-        InputError: the header is not that of unsigned bytes, or the length is not what it says.
-    """
+    """An array of bytes from the IDX format; another type or length is refused."""
+    # two zeros, the type (8: unsigned byte) and the number of axes; then their lengths, big-endian
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise InputError(f"idx: expected a header of unsigned bytes, found {content[:4]!r}")
     shape = struct.unpack_from(f">{content[3]}I", content, 4)

@@ -74,8 +74,8 @@ _SOURCES = {
 UCI_NAMES = tuple(_SOURCES)
 """The names that `uci` knows."""
 
-Rows = Int64[np.ndarray, "_"]
-Split = tuple[Rows, Rows]
+_Rows = Int64[np.ndarray, "_"]
+_Split = tuple[_Rows, _Rows]
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class UCI:
     name: str
     features: Float64[np.ndarray, "rows features"]
     target: Float64[np.ndarray, " rows"]
-    standard: list[Split]
-    gap: list[Split]
+    standard: list[_Split]
+    gap: list[_Split]
 
 
 def uci(name: str, *, opener: Opener | None = None) -> UCI:
@@ -120,6 +120,7 @@ def uci(name: str, *, opener: Opener | None = None) -> UCI:
     table = File(
         f"uci/{name}/data.txt", source.sha256, source.size, _DATA_URL.format(source.folder)
     )
+    # sorted: the SHA-256 is of the parts joined in this order
     names = [f"index_{kind}_{k}.txt" for kind in ("test", "train") for k in range(source.features)]
     gaps = File(
         f"uci/{name}/gap",
@@ -138,7 +139,7 @@ def uci(name: str, *, opener: Opener | None = None) -> UCI:
     )
 
 
-def standard_splits(rows: int, splits: int = 20) -> list[Split]:
+def standard_splits(rows: int, splits: int = 20) -> list[_Split]:
     """The standard random splits, as their authors drew them.
 
     They are successive permutations from numpy's legacy generator with seed 1, whose stream numpy
@@ -151,21 +152,16 @@ def standard_splits(rows: int, splits: int = 20) -> list[Split]:
     Returns:
         Row numbers (train, test); train is the first 90 % of the permutation.
     """
+    # one stream for all: each permutation goes on where the last one ended
     stream = np.random.RandomState(1)
     end = round(rows * 0.9)
     orders = [stream.permutation(rows).astype(np.int64) for _ in range(splits)]
     return [(order[:end], order[end:]) for order in orders]
 
 
-def parse_gaps(content: bytes, rows: int, features: int, gap_rows: int) -> list[Split]:
-    """Gap splits from the index files joined in the order of their names.
-
-    Args:
-        content: row numbers, one a line: the test rows of each split, then the training rows.
-        rows: number of rows in the table.
-        features: number of features, and so of splits.
-        gap_rows: number of test rows in each split.
-    """
+def parse_gaps(content: bytes, rows: int, features: int, gap_rows: int) -> list[_Split]:
+    """Gap splits (one a feature) from the index files joined in the order of their names."""
+    # "index_test_…" sorts before "index_train_…": all test rows come first
     numbers = np.array(content.split(), dtype=np.int64)
     test = numbers[: features * gap_rows].reshape(features, gap_rows)
     train = numbers[features * gap_rows :].reshape(features, rows - gap_rows)

@@ -125,16 +125,11 @@ class Richardson:
 
 @dataclass(frozen=True)
 class _Shifted:
-    """A function at the points and, for each offset, at points shifted along each direction.
-
-    Attributes:
-        values: at the points themselves.
-        outputs: for each offset.
-        moved: how far each shift really went in units of its direction, signed and as rounded.
-    """
+    """A function at the points and, for each offset, at points shifted along each direction."""
 
     values: Float[Tensor, "rows outputs"]
     outputs: Float[Tensor, "offsets ways rows outputs"]
+    # how far each shift really went in units of its direction, signed and as rounded
     moved: Float[Tensor, "offsets ways rows 1"]
 
 
@@ -146,19 +141,7 @@ def _shifted(
     offsets: Sequence[float],
     order: int,
 ) -> _Shifted:
-    """Evaluate at x and at ``x + offset h v / |v|`` for every offset and direction, all at once.
-
-    Args:
-        function: row by row.
-        x: the points.
-        directions: v; None for the unit directions.
-        step: gives h.
-        offsets: multiples of h.
-        order: of the difference, for the step's rule.
-
-    Raises:
-        InputError: more directions than 10,000, or a step that is lost in rounding.
-    """
+    """Evaluate at x and at ``x + offset h v / |v|`` for every offset and direction, all at once."""
     ways = x.shape[1] if directions is None else len(directions)
     if ways > _LIMIT:
         raise InputError(
@@ -210,10 +193,8 @@ def _along(
 
 
 def _check_straight(shifts: Tensor, straight: Tensor, x: Tensor) -> None:
-    """Refuse shifts that rounding turns away from their direction by a hundredth of their length.
-
-    Dividing by the step used makes up for its length as rounded, and not for another direction.
-    """
+    """Refuse shifts that rounding turns away from their direction by a hundredth of them."""
+    # dividing by the step used makes up for its length as rounded, not for another direction
     off = (shifts - straight).abs() > 0.01 * shifts.norm(dim=-1, keepdim=True)
     if not readable(off) or not bool(off.any()):
         return

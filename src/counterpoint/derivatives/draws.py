@@ -22,13 +22,7 @@ class Held:
         self._used = 0
 
     def take(self, rows: int, hold: int | None, draw: Callable[[], Tensor]) -> Tensor:
-        """The held draw, or a new one where it is used up or is for another number of rows.
-
-        Args:
-            rows: how many the draw is for.
-            hold: evaluations a draw serves; None: all.
-            draw: makes one.
-        """
+        """The held draw; a new one after `hold` uses (None: never) or for other rows."""
         # other rows are other points: what was drawn for the old ones means nothing there
         if self._draw is None or self._rows != rows or self._used == hold:
             self._draw, self._rows, self._used = draw(), rows, 0
@@ -37,11 +31,7 @@ class Held:
 
 
 def checked_hold(what: str, hold: int | None) -> None:
-    """Refuse a number of evaluations below one.
-
-    Raises:
-        InputError: names the thing that holds.
-    """
+    """Refuse a number of evaluations below one."""
     if hold is not None and hold < 1:
         raise InputError(
             f"{what}: hold must be 1 or more evaluations, or None for one draw for ever, "

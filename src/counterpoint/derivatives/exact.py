@@ -57,14 +57,7 @@ def _backwards(
     *,
     kept: bool,
 ) -> Slopes:
-    """Slopes from values that have been computed with a graph to the points.
-
-    Args:
-        values: of the function.
-        x: the points, requiring a gradient.
-        directions: v; None for the unit directions.
-        kept: whether the slopes shall have a graph.
-    """
+    """Slopes from values with a graph to x; they have a graph themselves if `kept`."""
     found = _gradients(values, x, kept=kept)
     slopes = (
         found.permute(2, 1, 0)
@@ -133,13 +126,7 @@ def _forwards(
     x: Float[Tensor, "rows inputs"],
     directions: Float[Tensor, "ways rows inputs"] | None,
 ) -> Slopes:
-    """Slopes without a graph, from values with one to the points, two backward passes deep.
-
-    Args:
-        values: of the function.
-        x: the points, requiring a gradient.
-        directions: v; None for the unit directions.
-    """
+    """Slopes without a graph, from values with one to x, two backward passes deep."""
     ways, shown = unit_directions(x) if directions is None else directions, values.detach()
     if not values.requires_grad:
         return shown, values.new_zeros(len(ways), *values.shape)

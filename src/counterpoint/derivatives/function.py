@@ -31,11 +31,7 @@ def readable(tensor: Tensor) -> bool:
 
 
 def checked_points(x: Shaped[Tensor, "..."]) -> Float[Tensor, "rows inputs"]:
-    """The points, if they are rows of real numbers.
-
-    Raises:
-        InputError: x is not of shape (rows, inputs), is empty, or is not floating point.
-    """
+    """The points, if they are rows of real numbers."""
     if x.ndim != 2:
         hint = "; one input a row is x[:, None]" if x.ndim == 1 else ""
         raise InputError(f"x: must have shape (rows, inputs), found {tuple(x.shape)}{hint}")
@@ -49,11 +45,7 @@ def checked_points(x: Shaped[Tensor, "..."]) -> Float[Tensor, "rows inputs"]:
 def checked_directions(
     directions: Shaped[Tensor, "..."], x: Float[Tensor, "rows inputs"]
 ) -> Float[Tensor, "ways rows inputs"]:
-    """The directions as ``(ways, rows, inputs)``, in the type of the points, as constants.
-
-    Raises:
-        InputError: their shape is not that of the points, or of several such.
-    """
+    """The directions as ``(ways, rows, inputs)``, in the type of the points, as constants."""
     if directions.shape[-2:] != x.shape or directions.ndim not in (2, 3) or not len(directions):
         rows, inputs = x.shape
         raise InputError(
@@ -73,11 +65,7 @@ def unit_directions(x: Float[Tensor, "rows inputs"]) -> Float[Tensor, "inputs ro
 
 
 def columns(found: object, rows: int) -> Shaped[Tensor, "rows outputs"]:
-    """What a function gave for so many rows, one column at least.
-
-    Raises:
-        InputError: it is no floating point tensor of one row a point.
-    """
+    """What a function gave for so many rows, one column at least."""
     if not isinstance(found, Tensor):
         kind = type(found).__name__
         raise InputError(f"function: must give a tensor, found {kind}; pick the one that is meant")
@@ -95,18 +83,15 @@ def columns(found: object, rows: int) -> Shaped[Tensor, "rows outputs"]:
 def together(
     function: Function, points: Shaped[Tensor, "shifts rows inputs"]
 ) -> Shaped[Tensor, "shifts rows outputs"]:
-    """The outputs at several shifts of the same rows, by one evaluation of all of them.
-
-    A function that draws random numbers (dropout) would draw others for each shift, and what is
-    divided by a small step would be noise: then every shift is evaluated for itself, from the same
-    random state, which afterwards is where one evaluation leaves it.
-    """
+    """The outputs at several shifts of the same rows, by one evaluation of all of them."""
     shifts, rows, inputs = points.shape
     # whether a function draws is not known before it has been called
     before = _Randomness.of(points)
     found = columns(function(points.reshape(-1, inputs)), shifts * rows)
     if shifts == 1 or not before.moved():
         return found.unflatten(0, (shifts, rows))
+    # dropout would draw others for each shift, and what is divided by a small step would be noise:
+    # every shift is evaluated for itself, from the same random state
     each = list[Tensor]()
     for shift in points:
         before.restore()

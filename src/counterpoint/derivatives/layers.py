@@ -26,12 +26,7 @@ _Rule: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A network evaluated once, with what makes its slopes.
-
-    Attributes:
-        values: at the points.
-        slopes: makes the slopes along every direction.
-    """
+    """A network evaluated once, with what makes its slopes along every direction."""
 
     values: Float[Tensor, "rows outputs"]
     slopes: Callable[[], Float[Tensor, "ways rows outputs"]]
@@ -42,13 +37,7 @@ def push(
     x: Float[Tensor, "rows inputs"],
     directions: Float[Tensor, "ways rows inputs"] | None,
 ) -> Evaluated | None:
-    """Evaluate a sequential network at x; None where it is not one, or a layer has no rule.
-
-    Args:
-        function: any.
-        x: the points.
-        directions: v; None for the unit directions.
-    """
+    """Evaluate a sequential network at x; None where it is not one, or a layer has no rule."""
     if torch.is_autocast_enabled(x.device.type) or torch.compiler.is_compiling():
         return None
     layers = _layers(function)

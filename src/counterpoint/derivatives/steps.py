@@ -30,23 +30,18 @@ class StepSize(Protocol):
 
 
 def best(dtype: torch.dtype, order: int) -> float:
-    r"""The relative step at which rounding and truncation err alike, ``eps^(1 / (order + 1))``.
-
-    A difference of order p errs by about ``h^p`` from its formula and by ``eps / h`` from rounding
-    (Press et al., Numerical Recipes, 3rd edition 2007, section 5.7).
+    """The relative step at which rounding and truncation err alike, ``eps^(1 / (order + 1))``.
 
     >>> best(torch.float64, 1), best(torch.float64, 2) # doctest: +ELLIPSIS
     (1.49...e-08, 6.05...e-06)
     """
+    # the formula errs by about h^p, rounding by eps / h (Press et al., Numerical Recipes, 3rd
+    # edition 2007, section 5.7)
     return torch.finfo(dtype).eps ** (1 / (order + 1))
 
 
 def checked_size(what: str, size: float | int) -> None:
-    """Refuse a length that is not positive and finite.
-
-    Raises:
-        InputError: names the step and what was found.
-    """
+    """Refuse a length that is not positive and finite."""
     if not (0 < size < math.inf):
         raise InputError(f"{what} must be positive and finite, found {size:g}")
 

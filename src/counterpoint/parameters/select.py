@@ -101,6 +101,7 @@ def _parameters(part: _Part, names: Mapping[str, nn.Parameter]) -> list[nn.Param
 
 def _modules(part: _Part, known: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     if isinstance(part, nn.Module):
+        # both unwrapped: a part of the model may be compiled by itself
         given = unwrapped(part)
         chosen = {name: module for name, module in known.items() if unwrapped(module) is given}
         what, name = f"the {type(part).__name__} given is no module of the model", ""

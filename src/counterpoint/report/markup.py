@@ -28,10 +28,7 @@ class Markup(str):
 
 
 def escape(text: str) -> Markup:
-    """Make a text harmless in an element or an attribute.
-
-    Characters that neither HTML nor XML can hold, and those that override the reading direction,
-    become U+FFFD.
+    """Make a text harmless in an element or an attribute; U+FFFD for what neither can hold.
 
     >>> escape('</script> & "quotes"')
     '&lt;/script&gt; &amp; &quot;quotes&quot;'
@@ -49,11 +46,6 @@ def join(parts: Iterable[str], between: str = "") -> Markup:
 
 def tag(name: str, attributes: Attributes | None = None, *children: str) -> Markup:
     """Write one element; children and values are escaped, attributes of None are left out.
-
-    Args:
-        name: the element, for example ``"circle"``.
-        attributes: its attributes; numbers are written with one decimal.
-        children: texts, or markup made by this function.
 
     >>> tag("text", {"x": 1.25, "class": None}, "a < b")
     '<text x="1.2">a &lt; b</text>'

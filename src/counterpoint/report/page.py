@@ -92,6 +92,7 @@ def _facts(findings: Findings) -> Markup:
     parts = {f"{key} rows": f"{count:,}" for key, count in list(findings.rows.items())[:8]}
     facts = {
         "rows": f"{total_rows(findings):,}",
+        # the total has its own line above
         **{shorten(key, 40): count for key, count in parts.items() if key != "total rows"},
         "columns": f"{len(findings.columns):,}",
         "parameters": f"{findings.parameters:,}",

@@ -19,7 +19,6 @@ __all__ = [
     "grid",
     "named",
     "note_box",
-    "paragraph",
     "plain",
     "sized",
     "table",
@@ -82,7 +81,7 @@ def brief(text: str) -> str:
     return shorten(text, _BRIEF)
 
 
-def paragraph(*parts: str) -> Markup:
+def _paragraph(*parts: str) -> Markup:
     """Sentences, the empty ones left out."""
     return tag("p", None, join([part for part in parts if part], between=" "))
 
@@ -90,20 +89,13 @@ def paragraph(*parts: str) -> Markup:
 def card(
     title: str, figures: Sequence[tuple[str, Figure]], *sentences: str, below: str = ""
 ) -> Markup:
-    """A titled figure (or several, one under the other) with a plain explanation below.
-
-    Args:
-        title: the heading.
-        figures: identifier (unique in the page) and figure.
-        sentences: how to read it; the empty ones are left out.
-        below: more markup after the explanation.
-    """
+    """A titled figure (or several, each with an identifier of its own) and how to read it."""
     return tag(
         "figure",
         {"class": "card"},
         tag("h3", None, title),
         *(figure.svg(identifier) for identifier, figure in figures),
-        tag("figcaption", None, paragraph(*sentences)),
+        tag("figcaption", None, _paragraph(*sentences)),
         below,
     )
 
@@ -177,6 +169,7 @@ def table(caption: str, headings: Sequence[Heading], rows: Sequence[Sequence[Cel
     )
     box = {
         "class": "scroll tall" if len(rows) > 30 else "scroll",
+        # what scrolls has to be reached from the keyboard too
         "tabindex": "0",
         "role": "region",
         "aria-label": shorten(caption, 80),
@@ -195,9 +188,11 @@ def _cell(heading: Heading, cell: Cell) -> Markup:
     attributes: Mapping[str, str | float | None] = _style(heading)
     if isinstance(cell, _Amount):
         value = finite(cell.value)
+        # what the script sorts by: a text would be sorted letter by letter
         attributes = {**attributes, "data-v": "" if value is None else f"{value:.9g}"}
         cell = cell.text
     if heading.kind == "name":
+        # the header of its row, which a screen reader says with every cell
         return tag("th", {**attributes, "scope": "row"}, cell)
     return tag("td", attributes, cell)
 

@@ -10,17 +10,11 @@ from counterpoint.report.figures.scale import finite
 
 __all__ = ["Cover", "binomial_band", "expected_cover", "standardised", "wilson"]
 
+_BELOW = 0.025  # and as much above: every sentence speaks of 95 %
 
-def binomial_band(rows: int, share: float, level: float = 0.95) -> tuple[float, float]:
-    """Between which shares a count of `rows` independent trials falls with probability `level`.
 
-    The central interval of the binomial distribution: its `(1 ± level) / 2` quantiles, divided by
-    the number of rows. The normal approximation is used above 1,000,000 rows.
-
-    Args:
-        rows: how many trials; 0 gives (0, 1).
-        share: probability of success of each.
-        level: of the interval.
+def binomial_band(rows: int, share: float) -> tuple[float, float]:
+    """Between which shares a count of `rows` trials falls with probability 0.95.
 
     >>> [round(end, 3) for end in binomial_band(412, 0.9)]
     [0.871, 0.927]
@@ -28,9 +22,10 @@ def binomial_band(rows: int, share: float, level: float = 0.95) -> tuple[float, 
     if rows < 1 or not 0 < share < 1:
         return (0.0, 1.0) if rows < 1 else (float(share > 0), float(share > 0))
     mean, deviation = rows * share, math.sqrt(rows * share * (1 - share))
+    # so far on the normal quantiles are within about a row of the exact ones
     if rows > 1_000_000:
         normal = NormalDist(mean, deviation)
-        return normal.inv_cdf((1 - level) / 2) / rows, normal.inv_cdf((1 + level) / 2) / rows
+        return normal.inv_cdf(_BELOW) / rows, normal.inv_cdf(1 - _BELOW) / rows
     # beyond 12 deviations next to nothing is left, and exp of the logarithm would underflow at 0
     start = max(0, math.floor(mean - 12 * deviation - 12))
     last = min(rows, math.ceil(mean + 12 * deviation + 12))
@@ -40,9 +35,9 @@ def binomial_band(rows: int, share: float, level: float = 0.95) -> tuple[float, 
         total += chance
         # P(k + 1) = P(k) (n - k) / (k + 1) p / (1 - p): no binomial coefficient is ever formed
         chance *= (rows - count) / (count + 1) * odds
-        if total < (1 - level) / 2:
+        if total < _BELOW:
             low = count + 1
-        if total >= (1 + level) / 2:
+        if total >= 1 - _BELOW:
             return low / rows, count / rows
     return low / rows, last / rows
 
@@ -53,7 +48,7 @@ def _log_binomial(rows: int, count: int, share: float) -> float:
     return ways + count * math.log(share) + (rows - count) * math.log1p(-share)
 
 
-def wilson(share: float, rows: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(share: float, rows: int) -> tuple[float, float]:
     """The Wilson score interval of a share seen in so many rows (Wilson 1927, equation 8).
 
     >>> wilson(0.5, 0), [round(end, 3) for end in wilson(0.5, 20)]
@@ -61,7 +56,7 @@ def wilson(share: float, rows: int, level: float = 0.95) -> tuple[float, float]:
     """
     if rows < 1:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = NormalDist().inv_cdf(1 - _BELOW)
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     inside = share * (1 - share) / rows + z * z / (4 * rows * rows)
     # max: at a share of exactly 1 rounding may leave -1e-17 under the root
@@ -88,10 +83,7 @@ class Cover:
 
 
 def expected_cover(target: TargetFindings) -> Cover | None:
-    """Coverage of a target's intervals at the level nearest to the one it was asked for.
-
-    From `coverage`; else counted in the held-out rows; None where there is neither.
-    """
+    """Coverage at the level nearest to the one asked for; None where it is not known."""
     found = _from_coverage(target) or _from_rows(target)
     if found is None:
         return None
@@ -107,6 +99,7 @@ def _from_coverage(target: TargetFindings) -> tuple[float, float, int] | None:
     known = [(level, seen) for level, seen in known if finite(seen) is not None]
     if not known:
         return None
+    # levels are those of a grid, which need not have the one that was asked for
     level, seen = min(known, key=lambda pair: abs(pair[0] - target.interval))
     return level, seen, target.coverage.rows
 
@@ -121,10 +114,7 @@ def _from_rows(target: TargetFindings) -> tuple[float, float, int] | None:
 
 
 def standardised(held: HeldOut) -> list[float]:
-    """Residuals in units of the predicted standard deviation.
-
-    `(actual - mean) / sqrt(noise² + knowledge²)`; rows where that cannot be computed are left out.
-    """
+    """Residuals in units of the predicted standard deviation ``sqrt(noise² + knowledge²)``."""
     found: list[float] = []
     rows = zip(held.actual, held.mean, held.noise, held.knowledge, strict=False)
     for actual, mean, noise, knowledge in rows:

@@ -46,9 +46,11 @@ def number(value: float | None, digits: int = 4) -> str:
     size = math.floor(math.log10(abs(known)))
     # as people write numbers; beyond that powers of ten are shorter
     if -4 <= size < 9:
+        # first rounded, then written: four digits of 1,234,567 are 1,235,000
         rounded = round(known, digits - 1 - size)
         decimals = max(0, digits - 1 - size)
         text = f"{rounded:,.{decimals}f}"
+        # the zeros of 1,200 are no decimals
         text = text.rstrip("0").rstrip(".") if "." in text else text
         return text.replace("-", "−")
     mantissa, exponent = f"{known:.{digits - 1}e}".split("e")
@@ -66,6 +68,7 @@ def percent(share: float | None, decimals: int | None = None) -> str:
     if known is None:
         return ABSENT
     if decimals is None:
+        # with one decimal 0.04 % would be nothing at all
         decimals = 2 if 0 < abs(known) < 0.001 else 1
     text = f"{100 * known:,.{decimals}f}".replace("-", "−")
     text = text.rstrip("0").rstrip(".") if "." in text else text

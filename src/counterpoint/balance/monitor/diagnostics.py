@@ -13,15 +13,12 @@ from counterpoint.balance.step import Failure
 __all__ = ["DIAGNOSTICS"]
 
 
-def standoff(window: Window) -> Diagnosis | None:
+def _standoff(window: Window) -> Diagnosis | None:
     r"""The step has come to rest, the goals have not: they cancel each other.
 
     Over the second half of the window, with harmony ``= |sum_k w_k g_k| / sum_k w_k |g_k|`` and
     liveliness ``= mean_k |g_k| / |g_k| at its start``: a standoff has mean harmony < 0.02 and
-    liveliness > 0.01, and no goal's loss changed by more than a thousandth of its scale. At a
-    minimum common to all goals every norm vanishes with the sum, so liveliness does. It is seen on
-    full batches, or where batches agree: on small batches the noise of the gradients hides that
-    their means cancel.
+    liveliness > 0.01, and no goal's loss changed by more than a thousandth of its scale.
 
     Source: ``sum_k w_k g_k = 0`` with ``w >= 0`` is Pareto stationarity, as in Sener and Koltun,
     Multi-Task Learning as Multi-Objective Optimization, NeurIPS 2018, equation 2.
@@ -29,6 +26,8 @@ def standoff(window: Window) -> Diagnosis | None:
     if not window.measured or len(window.names) < 2:
         return None
     half = len(window.losses) // 2
+    # at a minimum common to all goals every norm vanishes with the sum, so liveliness does; on
+    # small batches the noise of the gradients hides that their means cancel
     harmony = float(window.harmony[half:].mean())
     change = (window.losses[:half].mean(0) - window.losses[half:].mean(0)).abs() / window.scale
     if harmony >= 0.02 or window.liveliness <= 0.01 or float(change.max()) > 1e-3:
@@ -36,7 +35,7 @@ def standoff(window: Window) -> Diagnosis | None:
     return Diagnosis(window.names, {"harmony": harmony, "liveliness": window.liveliness})
 
 
-def obnoxious(window: Window) -> Diagnosis | None:
+def _obnoxious(window: Window) -> Diagnosis | None:
     r"""A goal that is quiet, then takes the step over and throws others back.
 
     For goal j, with control ``c_j = w_j |g_j| / sum_k w_k |g_k|``:
@@ -74,7 +73,7 @@ def obnoxious(window: Window) -> Diagnosis | None:
     return None
 
 
-def oscillation(window: Window) -> Diagnosis | None:
+def _oscillation(window: Window) -> Diagnosis | None:
     r"""The weights go round in a cycle, and nothing improves.
 
     With the autocorrelation of displacements ``auto(l) = mean_t d_t . d_{t+l} / mean_t |d_t|^2``:
@@ -109,7 +108,7 @@ def oscillation(window: Window) -> Diagnosis | None:
     return Diagnosis(window.names, measures)
 
 
-def desert(window: Window) -> Diagnosis | None:
+def _desert(window: Window) -> Diagnosis | None:
     r"""The weights wander, far and at random, and nothing improves, now or since the start.
 
     With the mean square displacement ``M(l) = mean_t |p_{t+l} - p_t|^2`` over H steps:
@@ -119,13 +118,13 @@ def desert(window: Window) -> Diagnosis | None:
     - travel ``= sqrt(M(H/4)) / rms |p|``: how much of their own length the weights move;
 
     a desert has spread in [0.35, 1.65], travel > 0.08, progress < 2, steady > 0.6, and gain < 2 or
-    lift < 1 (see `window`). A jitter that reverts to its centre has too little spread; fine-tuning
-    at a low learning rate too little travel; a converged run has gained since its start.
+    lift < 1 (see `window`).
 
     Source: the failure is Planeswalker's; the numbers are from the theory of diffusion.
     """
     if not window.located or window.progress >= 2 or window.steady <= 0.6:
         return None
+    # a converged run improves no more, and has gained since its start
     if window.gain >= 2 and window.lift >= 1:
         return None
     size = len(window.positions)
@@ -135,6 +134,7 @@ def desert(window: Window) -> Diagnosis | None:
     spread = log(far / near) / log((size // 4) / max(1, size // 32))
     length = float(window.positions.square().sum(1).mean())
     travel = (far / max(length, 1e-300)) ** 0.5
+    # a jitter around a centre spreads too little, fine-tuning at a low rate travels too little
     if not (0.35 <= spread <= 1.65 and travel > 0.08):
         return None
     measures = {"spread": spread, "travel": travel, "progress": window.progress}
@@ -142,10 +142,10 @@ def desert(window: Window) -> Diagnosis | None:
 
 
 DIAGNOSTICS: tuple[tuple[Failure, Callable[[Window], Diagnosis | None]], ...] = (
-    (Failure.STANDOFF, standoff),
-    (Failure.OBNOXIOUS, obnoxious),
-    (Failure.OSCILLATION, oscillation),
-    (Failure.DESERT, desert),
+    (Failure.STANDOFF, _standoff),
+    (Failure.OBNOXIOUS, _obnoxious),
+    (Failure.OSCILLATION, _oscillation),
+    (Failure.DESERT, _desert),
 )
 """The first that applies is the one that is told: rest before motion, causes before symptoms."""
 

@@ -16,15 +16,12 @@ _MOST_MISSING = 0.05  # of a window: a batch that overflowed now and then is no 
 
 
 class History:
-    """The last `window` steps and the first of each goal; goals may come late or be absent.
-
-    Steps are kept as references until `settle`, which reads them in one transfer and waits for
-    the device. What is absent is NaN.
-    """
+    """The last `window` steps and the first of each goal, NaN where one was absent."""
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.names: tuple[str, ...] = ()
+        # references until `settle` reads them in one transfer, so that no step waits
         self._waiting: list[tuple[BalancedStep, Tensor | None]] = []
         empty = torch.zeros(0, 0, dtype=torch.float64)
         self._rows: dict[str, Tensor] = {
@@ -59,10 +56,7 @@ class History:
         self._waiting = []
 
     def view(self) -> Window | None:
-        """The window as it is, of the goals present throughout; None if there is no such goal.
-
-        A goal may miss one step in twenty (a batch that overflowed): its last values stand in.
-        """
+        """The window of the goals present throughout; None if there is no such goal."""
         self.settle()
         rows = self._rows
         missing = (~rows["losses"].isfinite()).double().mean(0)
@@ -71,7 +65,7 @@ class History:
         if not kept:
             return None
         absent = ~rows["losses"][:, kept].isfinite().all(1)
-        last = _last_known(absent)
+        last = _last_known(absent)  # the values before stand in for a step that was missed
         return Window(
             names=tuple(self.names[k] for k in kept),
             losses=rows["losses"][last][:, kept],

@@ -62,10 +62,9 @@ def _means(
     means: Mapping[str, float],
     factor: float,
 ) -> Float[Tensor, " goals"]:
-    """Numbers go to the device as arguments of kernels: no copy, so no wait.
-
-    What is not finite stays so: that a goal overflowed must not be hidden.
-    """
+    """Each watched goal at `factor` times its mean weight."""
+    # numbers go to the device as arguments of kernels: no copy, so no wait; what is not finite
+    # stays so, since that a goal overflowed must not be hidden
     each = [
         torch.where(weight.isfinite(), weight.new_full((), factor * means[name]), weight)
         if name in means

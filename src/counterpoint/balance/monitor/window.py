@@ -39,18 +39,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Window:
-    """H steps of K goals, on the CPU in float64; what is unknown is NaN.
-
-    Attributes:
-        names: the goals.
-        losses: L, (H, K).
-        weights: w, (H, K).
-        norms: |g_k|, (H, K).
-        cosines: (H, K, K).
-        positions: p, (H, size).
-        start_losses: the first losses of each goal, (first, K).
-        start_norms: the first norms of each goal, (first, K).
-    """
+    """H steps of K goals, on the CPU in float64; what is unknown is NaN."""
 
     names: tuple[str, ...]
     losses: Float[Tensor, "steps goals"]
@@ -141,11 +130,9 @@ def _rms(rows: Float[Tensor, "rows size"]) -> float:
 
 
 def _drop(before: Float[Tensor, " before"], after: Float[Tensor, " after"]) -> float:
-    """Difference of means in standard errors; a hundredth of the spread is the least error.
-
-    The floor keeps a drift that is far below the amplitude of a cycle from counting as progress.
-    """
+    """Difference of means in standard errors."""
     error = _error(before) + _error(after)
+    # at least a hundredth of the spread: a drift far below a cycle's amplitude is no progress
     floor = 0.01 * float(torch.cat([before, after]).std()) + 1e-4 * float(after.abs().mean())
     return float(before.mean() - after.mean()) / max(error**0.5, floor, _TINY)
 

@@ -28,10 +28,8 @@ def zeros(goals: int) -> Tensor:
 
 
 def shared(raw: Float[Tensor, " goals"], inputs: RuleInputs) -> Float[Tensor, " goals"]:
-    """Weights in proportion to `raw` and of sum K, (K,).
-
-    A goal whose gradient is zero keeps its preference; the others share what remains.
-    """
+    """Weights in proportion to `raw` and of sum K, (K,)."""
+    # a goal whose gradient is zero keeps its preference; the others share what remains
     awake = inputs.norms != 0
     raw = torch.where(awake, raw, 0.0)
     total = torch.where(awake, inputs.preference, 0.0).sum()
@@ -73,11 +71,8 @@ def adam_start(goals: int) -> dict[str, Tensor]:
 def adam(
     state: Mapping[str, Tensor], slope: Float[Tensor, " goals"], rate: float, decay: float = 0.0
 ) -> dict[str, Tensor]:
-    """One step of Adam down `slope` from ``state["value"]``.
-
-    Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, algorithm 1, with betas of
-    0.9 and 0.999; `decay` is added to the slope as ``decay * value``.
-    """
+    """One step of Adam down `slope` from ``state["value"]``, betas 0.9 and 0.999."""
+    # Kingma and Ba, Adam: A Method for Stochastic Optimization, ICLR 2015, algorithm 1
     value = state["value"]
     slope = slope + decay * value
     mean = 0.9 * state["mean"] + 0.1 * slope

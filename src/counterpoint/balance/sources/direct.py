@@ -14,14 +14,11 @@ __all__ = ["add", "hooked", "plain"]
 
 
 def plain(context: StepContext, leaves: Sequence[Tensor]) -> bool:
-    """Whether nothing but `.grad` depends on what a backward pass does to some leaves.
-
-    Not with other ranks, wrappers, sharded weights, hooks of the leaves, or somebody else's way
-    to go backward.
-    """
+    """Whether nothing but `.grad` depends on what a backward pass does to some leaves."""
     wrapped = isinstance(context.model, DistributedDataParallel | DataParallel)
     if context.ranks.count > 1 or wrapped or context.backward is not None:
         return False
+    # hooks would not see a sum that is written past them, and a shard is a part of its weight
     return not any(
         leaf._backward_hooks
         or getattr(leaf, "_post_accumulate_grad_hooks", None)
@@ -31,22 +28,17 @@ def plain(context: StepContext, leaves: Sequence[Tensor]) -> bool:
 
 
 def hooked(edge: GradientEdge) -> bool:
-    """Whether a hook changes a gradient that arrives at a value; found out by sending one there.
-
-    torch does not list the hooks of a value inside a graph.
-    """
+    """Whether a hook changes a gradient that arrives at a value."""
     differentiate: Any = torch.autograd.grad  # its annotations do not know mixed sequences
     value = getattr(edge.node, "_input_metadata")[edge.output_nr]  # noqa: B009
+    # found out by sending one there: torch does not list the hooks of a value inside a graph
     sent = torch.ones(value.shape, dtype=value.dtype, device=value.device)
     found = differentiate([edge], [edge], grad_outputs=[sent], retain_graph=True)[0]
     return not torch.equal(found, sent)
 
 
 def add(leaf: Tensor, parts: Sequence[Tensor]) -> None:
-    """Add a sum of gradients to a leaf's `.grad`, as a backward pass would; nothing if empty.
-
-    Call it without recording a graph.
-    """
+    """Add a sum of gradients to a leaf's `.grad`, without recording a graph."""
     if not parts:
         return
     total = parts[0]

@@ -96,21 +96,13 @@ class Features:
 
 @dataclass(frozen=True)
 class _Way:
-    """Where the goals meet, and the leaves above.
-
-    Attributes:
-        form: of the graphs that it is for.
-        places: in the trace: of the nodes where they meet, then of the leaves that not all reach.
-        outputs: which output of each meeting node; empty where goals meet in weights.
-        own: for every goal which of those leaves it reaches.
-        hooked: whether something changes a gradient that arrives where they meet.
-    """
+    """Where the goals meet, and the leaves above."""
 
     form: Form
-    places: tuple[int, ...]
-    outputs: tuple[int, ...]
-    own: tuple[tuple[int, ...], ...]
-    hooked: bool
+    places: tuple[int, ...]  # in the trace: of meeting nodes, then of leaves that not all reach
+    outputs: tuple[int, ...]  # of each meeting node; empty where goals meet in weights
+    own: tuple[tuple[int, ...], ...]  # for every goal which of those leaves it reaches
+    hooked: bool  # whether something changes a gradient that arrives where they meet
 
     @classmethod
     def through(cls, found: Trace, goals: int) -> "_Way":
@@ -135,11 +127,9 @@ class _Way:
         return [GradientEdge(node, output) for node, output in pairs]
 
     def single(self, nodes: Sequence[Node], features: Sequence[Tensor]) -> bool:
-        """Whether the goals meet in one value, and it is the one that was passed, if one was.
-
-        Of two values, what arrives at the lower one may have come through the upper one already.
-        Where a hook changes what arrives, a second arrival would change it again.
-        """
+        """Whether the goals meet in one value, and it is the one that was passed, if one was."""
+        # of two values, what arrives at the lower one may have come through the upper one already;
+        # where a hook changes what arrives, a second arrival would change it again
         if len(self.outputs) != 1 or self.hooked:
             return False
         return not features or (
@@ -151,15 +141,10 @@ class _Way:
 
 @dataclass
 class _Heads:
-    """What lies above the meeting point, differentiated once.
-
-    Attributes:
-        leaves: the weights there.
-        own: for every goal the places of those that it reaches.
-    """
+    """The weights above the meeting point, differentiated once."""
 
     leaves: Sequence[Tensor]
-    own: Sequence[Sequence[int]]
+    own: Sequence[Sequence[int]]  # for every goal the places of the leaves that it reaches
     rows: list[dict[int, Tensor]] = field(default_factory=list[dict[int, Tensor]])
     arrived: Tensor | None = None
     meeting: Any = None
@@ -209,17 +194,11 @@ def _gradients(
 
 @dataclass(frozen=True)
 class _Collected:
-    """Gradients of all goals.
+    """Gradients of all goals."""
 
-    Attributes:
-        columns: for every place that some goal reaches, (K, ...); zeros where a goal does not.
-        leaves: for every goal those of its own leaves.
-        seen: for every goal whether it reaches any place.
-    """
-
-    columns: list[Tensor]
-    leaves: list[list[Tensor | None]]
-    seen: list[bool]
+    columns: list[Tensor]  # for every place reached, (K, ...); zeros where a goal does not reach
+    leaves: list[list[Tensor | None]]  # for every goal those of its own leaves
+    seen: list[bool]  # for every goal whether it reaches any place
 
 
 def _collected(

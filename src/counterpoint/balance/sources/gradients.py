@@ -21,19 +21,13 @@ _Row = dict[int, Tensor]
 
 @dataclass(frozen=True)
 class Gradients:
-    """What K goals pull at, leaf by leaf.
-
-    Attributes:
-        plan: which leaves, and how each is used.
-        leaves: the leaves.
-        inputs: x of every matrix product, (n, in).
-        rows: for every goal its gradients by place: those of leaves first, then those of the
-            products' outputs, (n, out); a place is absent where the goal does not reach.
-    """
+    """What K goals pull at, leaf by leaf."""
 
     plan: GradientPlan
     leaves: Sequence[Tensor]
-    inputs: Sequence[Tensor]
+    inputs: Sequence[Tensor]  # x of every matrix product, (n, in)
+    # for every goal its gradients by place: of leaves, then of the products' outputs, (n, out);
+    # a place is absent where the goal does not reach
     rows: Sequence[_Row]
     _stacked: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
 
@@ -41,15 +35,7 @@ class Gradients:
     def ask(
         cls, plan: GradientPlan, nodes: Sequence[Node], losses: Sequence[Tensor], *, whole: bool
     ) -> "Gradients":
-        """Differentiate the losses.
-
-        Args:
-            plan: what is asked.
-            nodes: the nodes of the plan's route in this step's graph.
-            losses: the goals; their graph is kept.
-            whole: whether leaves that do not count are wanted too, and the graph will not be
-                needed again.
-        """
+        """Differentiate the losses; if `whole` by all leaves, and for the last time."""
         first, last = len(plan.reach), len(nodes) - len(plan.meeting)
         uses = nodes[first:last]
         leaves: list[Tensor] = [getattr(node, "variable") for node in nodes[:first]]  # noqa: B009
@@ -71,12 +57,7 @@ class Gradients:
         return cls(plan, leaves, inputs, rows)
 
     def gram(self, ranks: Ranks, *, shared: bool) -> Gram:
-        """G over the leaves that count, summed over leaves in float64.
-
-        Args:
-            ranks: whose gradients are averaged.
-            shared: whether only leaves count at which two goals pull.
-        """
+        """G over the leaves that count; if `shared`, those at which two goals pull."""
         places = [place for place, counts in enumerate(self.plan.counted) if counts]
         parts = torch.stack([self._part(place, ranks) for place in places])
         if shared:

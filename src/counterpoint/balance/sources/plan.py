@@ -25,46 +25,27 @@ _BATCHED = {
 
 @dataclass(frozen=True)
 class GradientPlan:
-    """Which nodes of a graph to look at.
-
-    Attributes:
-        form: of the graphs that it is for.
-        places: of the nodes in the trace, in the order: leaves, uses, meeting.
-        reach: for every leaf the goals that reach it, as bits.
-        uses: for every leaf that is the weight of matrix products alone, the range of its products
-            among the uses; None for a leaf whose gradient is asked for itself.
-        counted: which leaves enter the Gram matrix.
-        meeting: outputs of the nodes where all goals meet, if everything below them can be
-            differentiated for all goals at once; empty: one goal after the other.
-        hooked: whether something changes a gradient that arrives where the goals meet.
-    """
+    """Which nodes of a graph to look at."""
 
     form: Form
-    places: tuple[int, ...]
-    reach: tuple[int, ...]
+    places: tuple[int, ...]  # of the nodes in the trace, in the order: leaves, uses, meeting
+    reach: tuple[int, ...]  # for every leaf the goals that reach it, as bits
+    # for a leaf that is the weight of matrix products alone their range among the uses; None for
+    # one whose gradient is asked for itself
     uses: tuple[tuple[int, int] | None, ...]
-    counted: tuple[bool, ...]
-    meeting: tuple[int, ...]
-    hooked: bool
+    counted: tuple[bool, ...]  # which leaves enter the Gram matrix
+    meeting: tuple[int, ...]  # outputs where all goals meet; empty: one goal after the other
+    hooked: bool  # whether something changes a gradient that arrives where the goals meet
 
 
 def make_plan(
     graph: Graph, form: Form, chosen: Sequence[Tensor], *, structured: bool
 ) -> GradientPlan:
-    """Read the graph of one step.
-
-    Args:
-        graph: the graph.
-        form: its form.
-        chosen: the weights that count; none: those that at least two goals reach.
-        structured: whether gradients of matrix products may be kept as their factors.
-
-    Raises:
-        InputError: no weight counts.
-    """
+    """Read the graph of one step; without `chosen`, weights count that two goals reach."""
     leaves = graph.leaves()
     counted = _counted(graph, leaves, chosen)
     below = graph.consumers()
+    # if structured, gradients of matrix products stay in their two factors
     used = [_products(node, below) if structured and counted[node] else None for node in leaves]
     uses: list[tuple[int, int] | None] = []
     nodes: list[Node] = []
@@ -86,11 +67,7 @@ def make_plan(
 
 
 def askable(graph: Graph) -> None:
-    """See that a graph can be differentiated one goal at a time.
-
-    Raises:
-        InputError: it cannot: a part of it is a reentrant checkpoint.
-    """
+    """Refuse a graph that cannot be differentiated one goal at a time."""
     if any("CheckpointFunctionBackward" in node.name() for node in graph.nodes):
         raise InputError(
             "gram='parameters': checkpoints with use_reentrant=True cannot be differentiated one"
@@ -142,16 +119,14 @@ def plain_product(node: Node) -> bool:
 def _together(
     graph: Graph, leaves: dict[Node, Tensor], counted: dict[Node, bool]
 ) -> list[tuple[Node, int]]:
-    """Where the goals meet, if what lies below may be differentiated for all of them at once.
-
-    Only operations whose backward pass is as fast for a batch of gradients as for one: not
-    convolutions, which take two to three times as long so, and nothing unknown. One value alone:
-    of two, what arrives at the lower one may have come through the upper one already.
-    """
+    """Where the goals meet, if below it all of them may be differentiated at once."""
     meeting = graph.meeting()
+    # of two values, what arrives at the lower one may have come through the upper one already
     if meeting is None or len(meeting) > 1:
         return []
     shared = [node for node in graph.nodes if graph.reach[node] == graph.everyone]
+    # only what is as fast for a batch of gradients as for one: convolutions take two to three times
+    # as long so
     known = all(node.name() in _BATCHED for node in shared)
     apart = any(graph.reach[node] not in (graph.everyone, _single(graph, node)) for node in leaves)
     if not known or apart or any(leaf_of(edge.node) is not None for edge in meeting):

@@ -152,11 +152,7 @@ class Sketch:
         self._memory.restore(rest)
 
     def _averaged(self, names: tuple[str, ...], derivatives: Tensor) -> Gram:
-        """The covariance of the derivatives: their mean is what a step of finite length bends.
-
-        ``(L(theta + e v) - L(theta)) / e = g v + e/2 v' H v``, and v' H v is nearly the same for
-        every v. With a few probes only there is no mean to take away.
-        """
+        """The covariance of the derivatives, averaged over steps."""
         old = self._memory.recall(names, derivatives.device)
         part, probes = 1.0 - self._decay, len(derivatives)
         # "share" is the sum of the weights so far: young averages and late goals are unbiased
@@ -172,6 +168,8 @@ class Sketch:
         count = new["share"].square() / new["squares"]
         mean = new["mean"] / new["share"]
         raw = new["total"] / new["share"]
+        # (L(theta + e v) - L(theta)) / e = g v + e/2 v' H v, and v' H v is nearly the same for
+        # every v: the mean is what a finite step bends; of a few probes there is none to take away
         bent = mean * mean.T
         enough = count > _FEW
         # Bessel's correction, with as many probes as the weighted average is worth
@@ -196,10 +194,8 @@ def _start(goals: int) -> dict[str, Tensor]:
 
 
 def _signs(count: int, length: Tensor, generator: torch.Generator) -> Tensor:
-    """Numbers +length or -length at random, float32 (count,): one 64-bit draw for 64 of them.
-
-    The sign bit of a float is its highest; the bits below are those of `length`.
-    """
+    """Numbers +length or -length at random, float32 (count,)."""
+    # one 64-bit draw for 64 of them: the sign of a float is its highest bit, the rest is `length`
     words = torch.empty(-(-count // 64), dtype=torch.int64)
     words.random_(-(2**63), None, generator=generator)
     bits = torch.bitwise_left_shift(

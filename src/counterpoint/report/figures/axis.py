@@ -41,12 +41,14 @@ class Axis:
             return -0.5, max(len(self.names), 1) - 0.5
         low, high = found
         if self.log:
+            # a share of a logarithmic range is a factor
             apart = (high / low) ** margin
             low, high = low / apart, high * apart
         else:
             low, high = low - margin * (high - low), high + margin * (high - low)
         low = self.low if self.low is not None else low
         high = self.high if self.high is not None else high
+        # limits set by hand may leave nothing between, and a scale divides by its range
         return (low, high) if low < high else (low, low + 1.0)
 
 

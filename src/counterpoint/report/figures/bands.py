@@ -32,6 +32,7 @@ class Bands:
         shown = [
             (spot, tip) for spot, tip in zip(spots, self.tips, strict=True) if spot is not None
         ]
+        # half way to the neighbours: wherever the pointer is, the nearest value shows
         middles = [(left[0] + right[0]) / 2 for left, right in pairwise(shown)]
         edges = [frame.x.start, *middles, frame.x.end]
         top, high = frame.top, frame.bottom - frame.top

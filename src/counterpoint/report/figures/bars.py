@@ -29,6 +29,7 @@ class Histogram:
 
     def reach(self) -> tuple[Iterable[float | None], Iterable[float | None]]:
         """The edges; the heights and zero."""
+        # bars are compared by length, so their foot has to be in the picture
         return self.edges, [0.0, *self.y]
 
     def legend(self) -> Sequence[LegendEntry]:
@@ -45,6 +46,7 @@ class Histogram:
         top = frame.y(self.y[index])
         if left is None or right is None or top is None:
             return Markup("")
+        # a quarter at most, or of thin bars nothing would be left
         apart = min(1.0, (right - left) / 4)
         box = {"x": left + apart / 2, "width": right - left - apart}
         box |= {"y": min(top, base), "height": abs(base - top)}

@@ -49,6 +49,7 @@ class Field:
         pieces: list[list[str]] = [[] for _ in range(shades)]
         for row, values in enumerate(self.value):
             box = (min(up[row : row + 2]), abs(up[row + 1] - up[row]))
+            # neighbours of one shade as one rectangle: a shorter path, and no seams
             for first, last, shade in self._runs(values):
                 wide = across[last] - across[first]
                 pieces[shade].append(_rectangle(across[first], box[0], wide, box[1]))

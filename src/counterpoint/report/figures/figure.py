@@ -97,6 +97,7 @@ class Figure:
         y = self.y.range(_extent((part[1] for part in reach), self.y), self.margin)
         # 18 units a line of the legend, and 21 for the label above the axis: no text is turned
         top = 8.0 + 18 * _legend_rows(entries, self.width) + (21 if self.y.label else 0)
+        # about the width of the plot, whose left end is known only after the ticks
         flat = self.width - 80
         below = 24.0 + (18 if self.x.label else 0) - (18 if self.x.hidden else 0)
         below += 42 if self.x.names is not None and turns(self.x, flat) else 0

@@ -10,7 +10,7 @@ from counterpoint.report.markup import Markup, join, tag
 __all__ = ["Labels"]
 
 _SIZE = 11.0
-Box = tuple[float, float, float, float]
+_Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Labels:
         spots = [(frame.x(x), frame.y(y)) for x, y in zip(self.x, self.y, strict=True)]
         sizes = [self.radius] * len(spots) if isinstance(self.radius, int | float) else self.radius
         # no name may lie over a point, also not over one that stays without a name
-        taken: list[Box] = [
+        taken: list[_Box] = [
             (x - size, y - size, x + size, y + size)
             for (x, y), size in zip(spots, sizes, strict=True)
             if x is not None and y is not None
@@ -64,8 +64,9 @@ class Labels:
         return join(drawn)
 
 
-def _places(x: float, y: float, radius: float, text: str) -> Iterator[Box]:
+def _places(x: float, y: float, radius: float, text: str) -> Iterator[_Box]:
     wide, high = text_width(text, _SIZE), _SIZE + 1
+    # on its diagonal a dot reaches radius / sqrt(2)
     beside, over, corner = radius + 2, radius + high / 2 + 0.5, 0.7 * radius + 1.5
     aslant = corner + high / 2
     for across, down in (
@@ -82,8 +83,9 @@ def _places(x: float, y: float, radius: float, text: str) -> Iterator[Box]:
         yield (left, y + down - high / 2, left + wide, y + down + high / 2)
 
 
-def _free(box: Box, taken: Sequence[Box], frame: Frame) -> bool:
+def _free(box: _Box, taken: Sequence[_Box], frame: Frame) -> bool:
     left, top, right, bottom = box
+    # as far over the edge as nothing else stands: tick texts 6 units left, the end 14 to the right
     if left < frame.x.start - 4 or right > frame.x.end + 10:
         return False
     if top < frame.top - 4 or bottom > frame.bottom + 4:

@@ -62,12 +62,14 @@ class Area:
             if spot[0] is not None and spot[1] is not None and spot[2] is not None:
                 run.append((spot[0], spot[1], spot[2]))
                 continue
+            # a band over one value of x has no area
             if len(run) > 1:
                 pieces.append(self._stretch(run))
             run = []
         return join(pieces)
 
     def _stretch(self, run: Sequence[tuple[float, float, float]]) -> Markup:
+        # one outline: along the upper edge, and back along the lower
         there = [(x, high) for x, _, high in run]
         back = [(x, low) for x, low, _ in reversed(run)]
         return tag("path", {"class": f"area {self.tone}", "d": polyline([*there, *back]) + "Z"})

@@ -70,5 +70,6 @@ def _placed(figures: Sequence[Figure], corners: Sequence[tuple[float, float]]) -
         style = "font-size: 13px; font-weight: 600"
         text = {"class": "legend", "x": x + 4, "y": y + 14, "style": style}
         yield tag("text", text, fit(figure.title, figure.width - 8, 13.0))
+        # nested, so that each figure keeps coordinates of its own
         at = {"x": x, "y": y + _TITLE, "width": figure.width, "height": figure.height}
         yield tag("svg", at, figure.svg(f"figure-{number}"))

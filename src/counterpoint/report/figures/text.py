@@ -58,6 +58,7 @@ def power_of_ten(exponent: int) -> str:
 
 def fit(text: str, width: float, size: float = SIZE) -> str:
     """The text, its middle left out where it is wider than `width`."""
+    # each letter is measured, and no figure has room for so many
     text = text[:400]
     if text_width(text, size) <= width:
         return text
@@ -90,6 +91,7 @@ def tick_texts(ticks: Sequence[float], kind: TickKind = "number") -> list[str]:
 
 
 def _plain(ticks: Sequence[float]) -> list[str]:
+    # twelve decimals: what rounding leaves of a multiple of the step is beyond
     texts = [f"{tick:.12f}".rstrip("0").rstrip(".") for tick in ticks]
     spread = max((abs(tick) for tick in ticks), default=0.0)
     decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
@@ -104,6 +106,7 @@ def _plain(ticks: Sequence[float]) -> list[str]:
 def _power(tick: float) -> str:
     if tick == 0:
         return "0"
+    # the logarithm of a power of ten may come out just below its exponent
     exponent = math.floor(math.log10(abs(tick)) + 1e-9)
     factor = f"{tick / 10.0**exponent:.2f}".rstrip("0").rstrip(".").replace("-", "−")
     power = power_of_ten(exponent)

@@ -26,17 +26,15 @@ _MOST_GOALS = 8
 _MOST_PAIRS = 6
 _MOST_CELLS = 100
 _MOST_ALARMS = 12
-_HALF_NAME = 11
+_HALF_NAME = 11  # two of them with ", " between are as long as one name may be
 
 
 def balance(findings: Findings) -> Section | None:
-    """Timelines of losses, weights and control, the cosines, the alarms; None without a balancer.
-
-    Control and cosines are left out where the rule measured no gradient.
-    """
+    """Timelines of losses, weights and control, the cosines, the alarms; None without any."""
     record = findings.balance
     if record is None or not record.goals or not record.step:
         return None
+    # control and cosines are None where the rule measured no gradient
     cards = [_losses(record), _weights(record), _control(record), _pairs(record), _matrices(record)]
     body = [grid([made for made in cards if made is not None]), _alarms(record)]
     return Section("balance", "How the goals shared the steps", join(body), _lead(record))
@@ -155,6 +153,7 @@ def _entry(matrix: Sequence[Sequence[float | None]], row: int, column: int) -> f
     if row >= len(matrix) or column >= len(matrix[row]):
         return None
     value = finite(matrix[row][column])
+    # rounding may leave a cosine just beyond 1
     return None if value is None else min(max(value, -1.0), 1.0)
 
 
@@ -175,6 +174,7 @@ def _matrices(record: BalanceFindings) -> Markup | None:
     if not indices:
         return None
     chosen = sorted({indices[0], indices[len(indices) // 2], indices[-1]})
+    # a matrix grows with the square of the goals: of many only the last is drawn
     chosen = chosen[-max(_MOST_CELLS // size**2, 1) :]
     figures = [(f"balance-cosines-{index}", _matrix(record, index, size)) for index in chosen]
     steps = listing([f"{record.cosine_step[index]:,}" for index in chosen])
@@ -186,6 +186,7 @@ def _matrices(record: BalanceFindings) -> Markup | None:
 def _matrix(record: BalanceFindings, index: int, size: int) -> Figure:
     names = [short(name) for name in record.goals[:size]]
     shade = [[_entry(record.cosines[index], i, j) for j in range(size)] for i in range(size)]
+    # rounded first: to a reader a cosine of 0.0004 is 0
     texts = [[number(value and round(value, 2), 2) for value in row] for row in shade]
     step = f"step {record.cosine_step[index]:,}"
     return Figure(

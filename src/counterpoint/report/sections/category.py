@@ -48,6 +48,7 @@ def _reliability(curve: ReliabilityCurve, anchor: str) -> Markup:
     above = Figure(
         "Reliability",
         [line, points],
+        # labelled by the figure below, which has the same axis: `left` puts one above the other
         Axis("", 0.0, 1.0, kind="percent"),
         Axis("share that was right", 0.0, 1.0, kind="percent"),
         description=summary,
@@ -116,9 +117,11 @@ def calibration_sentence(error: float) -> str:
 def _confusion(matrix: list[list[int]], classes: list[str], anchor: str) -> Markup:
     total = sum(map(sum, matrix))
     right = sum(row[index] for index, row in enumerate(matrix) if index < len(row))
+    # a matrix may have more classes than names
     names = [*classes, *(f"class {index}" for index in range(len(classes), len(matrix)))]
     matrix, names, grouped = _largest(matrix, names)
     sums = [sum(row) for row in matrix]
+    # by row, so that a rare class shows as much as a common one
     shade = [[_share(count, all_) for count in row] for row, all_ in zip(matrix, sums, strict=True)]
     tips = [
         [_tip(names, i, j, matrix, sums[i]) for j in range(len(row))]
@@ -154,6 +157,7 @@ def _share(count: int, total: int) -> float | None:
 
 
 def _tip(names: Sequence[str], i: int, j: int, matrix: list[list[int]], total: int) -> str:
+    # most cells of many classes are empty, and every tip costs its bytes
     if matrix[i][j] == 0:
         return ""
     share = percent(_share(matrix[i][j], total))

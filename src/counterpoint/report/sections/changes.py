@@ -19,6 +19,7 @@ _MOST_MEASURES = 8
 _MOST_CLASSES = 6
 _SAME = "the same"
 _STYLES = {"better": "good", "worse": "bad"}
+# capitals whose names begin with a vowel: an F, an R
 _SPOKEN_WITH_A_VOWEL = frozenset("AEFHILMNORSX")
 
 
@@ -152,6 +153,7 @@ def _with_article(name: str) -> str:
     >>> _with_article("RMSE"), _with_article("accuracy"), _with_article("Brier score")
     ('an RMSE', 'an accuracy', 'a Brier score')
     """
+    # abbreviations are read letter by letter
     spelt = name[:1].isupper() and not name[1:2].islower()
     vowel = name[:1] in (_SPOKEN_WITH_A_VOWEL if spelt else frozenset("aeiouAEIOU"))
     return f"{'an' if vowel and name else 'a'} {plain(name)}"
@@ -184,6 +186,7 @@ def _forgotten_sentence(target: UpdatedTarget, measures: Mapping[str, _Pair]) ->
     if first is None:
         return join(["How well earlier rows are still predicted is not known."])
     name, pair = first
+    # both are known: `_first` looks for that
     before, after = pair[0] or 0.0, pair[1] or 0.0
     if target.source == "Gaussian":
         # of a likelihood a fall is the loss that was added

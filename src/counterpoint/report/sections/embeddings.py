@@ -32,6 +32,7 @@ def embeddings(findings: Findings) -> Section | None:
 
 
 def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
+    # padded: a level without a count is still a level
     counts = [max(count, 0) for count in embedding.count] + [0] * len(embedding.labels)
     order = sorted(range(len(embedding.labels)), key=lambda level: -counts[level])[:most]
     order = [level for level in order if level < min(len(embedding.x), len(embedding.y))]
@@ -46,10 +47,12 @@ def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
             Points(x, y, radius=radius, tips=tips, tone="three"),
             Labels(x, y, [embedding.labels[level] for level in order], radius=radius),
         ],
+        # components have no unit: who is near whom is all that is to be read
         Axis(_axis("first", embedding.explained, 0), hidden=True),
         Axis(_axis("second", embedding.explained, 1), hidden=True),
         description=_summary(embedding, len(order)),
         height=290,
+        # room for the names of the outermost dots
         margin=0.12,
     )
     return card(

@@ -72,6 +72,7 @@ def _surface(chart: IgnoranceMap, title: str, summary: str, steps: list[float]) 
     x, y = chart.x[:_MOST_CELLS], chart.y[:_MOST_CELLS]
     value = [row[: len(x)] for row in chart.knowledge[: len(y)]]
     chosen = every(min(len(chart.point_x), len(chart.point_y)), _MOST_POINTS)
+    # a row beyond the map would widen the axes, and leave an empty frame around it
     inside = [i for i in chosen if _between(chart.point_x[i], x) and _between(chart.point_y[i], y)]
     dots = Points(
         [chart.point_x[i] for i in inside],
@@ -138,6 +139,7 @@ def _line(chart: IgnoranceMap, title: str, summary: str) -> Figure:
 def _distance(chart: IgnoranceMap, index: int) -> Markup | None:
     count = min(len(chart.distance), len(chart.missing))
     pairs = [(finite(chart.distance[i]), finite(chart.missing[i])) for i in every(count, 400)]
+    # at distance 0 there is no logarithm
     known = [(x, y) for x, y in pairs if x is not None and y is not None and x > 0]
     if not known:
         return None

@@ -26,17 +26,12 @@ from counterpoint.report.words import amount, number, percent
 __all__ = ["number_cards"]
 
 _MOST_ROWS = 20_000
+# half a deviation a bar from -4 to 4, and one more on either side for all beyond
 _EDGES = [-4.5 + 0.5 * index for index in range(19)]
 
 
 def number_cards(target: TargetFindings, anchor: str, points: int) -> list[Markup]:
-    """The figures of one target: predicted against actual, coverage, standardised residuals.
-
-    Args:
-        target: what was found out.
-        anchor: prefix of the figures' identifiers.
-        points: how many held-out rows to draw at most.
-    """
+    """Predicted against actual (at most so many points), coverage, standardised residuals."""
     cards: list[Markup] = []
     held = None if target.held_out is None else _some(target.held_out)
     if held is not None and held.actual:
@@ -72,6 +67,7 @@ def _predicted(target: TargetFindings, held: HeldOut, anchor: str, points: int) 
     summary = _summary(target, len(chosen))
     figure = Figure(
         "Predicted against actual",
+        # a layer without rows would still stand in the legend
         [mark for mark in marks if isinstance(mark, Line) or mark.x],
         Axis("actual"),
         Axis("predicted"),
@@ -134,6 +130,7 @@ def _sentence(cover: Cover) -> str:
 def _doubt(held: HeldOut) -> str:
     """How much of the predicted variance is knowledge that is missing, in the middle row."""
     pairs = [(n * n, k * k) for n, k in zip(held.noise, held.knowledge, strict=False)]
+    # the median of the shares: one row far from all others would decide a mean
     shares = [k / (n + k) for n, k in pairs if 0 < n + k < math.inf]
     if not shares:
         return ""

@@ -116,6 +116,7 @@ def _against(name: str, value: float | None, base: float) -> list[str]:
     word = "better" if better else "worse"
     style = {"class": "good" if better else "bad"}
     known = finite(value) or 0.0
+    # of losses alone: per cent of a share, or of what may be below 0, would be misread
     if _is(name, _LOWER) and not _is(name, _HIGHER) and base > 0:
         change = f"{percent(abs(known - base) / base, 0)} {'lower' if known < base else 'higher'}"
         return [tag("strong", style, change), f" than the baseline's {shown(name, base)}"]

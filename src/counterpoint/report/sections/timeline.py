@@ -1,6 +1,6 @@
 """Several named curves over the steps of a training, with marks at steps worth a look."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from counterpoint.report.figures import Axis, Bands, Figure, Guide, Line, every, finite
@@ -50,9 +50,15 @@ class Curves:
 
     @property
     def spans(self) -> bool:
-        """Whether a logarithmic axis shows more: all positive, over more than a factor of 20."""
-        known = [value for values in self.known().values() for value in values]
-        return bool(known) and min(known) > 1e-140 and max(known) / min(known) > 20
+        """Whether a logarithmic axis shows more."""
+        return spans([value for values in self.known().values() for value in values])
+
+
+def spans(values: Iterable[float | None]) -> bool:
+    """Whether a logarithmic axis shows more: all positive, over more than a factor of 20."""
+    known = [value for value in values if value is not None]
+    # 1e-140 as in `extent`: of smaller numbers a ratio loses digits
+    return bool(known) and min(known) > 1e-140 and max(known) / min(known) > 20
 
 
 def short(name: str) -> str:
@@ -70,18 +76,7 @@ def timeline(
     events: Sequence[tuple[int, str]] = (),
     text: Callable[[float | None], str] = number,
 ) -> Markup | None:
-    """A card with one line a curve; None where no value is there.
-
-    Args:
-        identifier: unique in the page.
-        title: the heading.
-        curves: what to draw; six colours, dashed from the seventh on.
-        axis: upward.
-        sentences: how to read it; the first also describes the figure.
-        marks: rules to draw behind the lines.
-        events: steps and what happened there; the first ones are drawn.
-        text: how a value is written under the pointer.
-    """
+    """A card with one line a curve; None where no value is there."""
     if not curves.known():
         return None
     drawn: list[Mark] = [_tips(curves, text), *marks, *_rules(curves, events)]

@@ -5,6 +5,7 @@ from counterpoint.report.figures import Axis, Bands, Figure, Guide, Line, Points
 from counterpoint.report.figures.mark import Mark
 from counterpoint.report.markup import Markup, tag
 from counterpoint.report.parts import Section, card, grid, plain
+from counterpoint.report.sections.timeline import spans
 from counterpoint.report.words import amount, first_of, number, sentences
 
 __all__ = ["training"]
@@ -12,7 +13,7 @@ __all__ = ["training"]
 _MOST_EPOCHS = 100
 _MOST_GOALS = 12
 _POINTS = 700
-SCORE = "score"
+_SCORE = "score"
 
 
 def training(findings: Findings) -> Section:
@@ -21,11 +22,11 @@ def training(findings: Findings) -> Section:
     if not history:
         body = tag("p", None, "No epoch was finished, so there is no curve to draw.")
         return Section("training", "Training", body)
-    goals = [name for name in _names(history) if name != SCORE]
-    names = [SCORE, *goals] if SCORE in _names(history) else goals
+    goals = [name for name in _names(history) if name != _SCORE]
+    names = [_SCORE, *goals] if _SCORE in _names(history) else goals
     # of one goal the score is that goal
-    if len(goals) == 1 and SCORE in names:
-        names = [SCORE]
+    if len(goals) == 1 and _SCORE in names:
+        names = [_SCORE]
     most = min(_MOST_EPOCHS, _POINTS // len(names[:_MOST_GOALS])) if names else _MOST_EPOCHS
     cards = [_curve(findings, name, index, most) for index, name in enumerate(names[:_MOST_GOALS])]
     return Section("training", "Training", grid([*cards, _rates(history)]), _lead(findings, names))
@@ -63,12 +64,12 @@ def _curve(findings: Findings, name: str, index: int, most: int) -> Markup:
         f"epoch {epoch:,.0f}\ntraining {number(a)}\nvalidation {number(b)}"
         for epoch, a, b in zip(epochs, *few, strict=True)
     ]
-    log = _spans(train + held)
+    log = spans(train + held)
     figure = Figure(
         f"{plain(name)} by epoch",
         [Bands(epochs, tips), *marks],
         Axis("epoch", kind="whole"),
-        Axis("score" if name == SCORE else "loss", log=log),
+        Axis("score" if name == _SCORE else "loss", log=log),
         description=_summary(train, held, best),
     )
     scale = "The vertical axis is logarithmic." if log else ""
@@ -76,7 +77,7 @@ def _curve(findings: Findings, name: str, index: int, most: int) -> Markup:
 
 
 def _title(name: str) -> str:
-    return "Score: the mean of all goals" if name == SCORE else f"Goal: {plain(name)}"
+    return "Score: the mean of all goals" if name == _SCORE else f"Goal: {plain(name)}"
 
 
 def _dot(best: tuple[float, float | None]) -> list[Mark]:
@@ -88,12 +89,6 @@ def _best(findings: Findings, held: list[float | None]) -> tuple[float, float | 
         if row.epoch == findings.best_epoch:
             return float(row.epoch), value
     return None
-
-
-def _spans(values: list[float | None]) -> bool:
-    """Whether a logarithmic axis shows more: all values positive, over more than a factor of 20."""
-    known = [value for value in values if value is not None]
-    return bool(known) and min(known) > 1e-140 and max(known) / min(known) > 20
 
 
 def _summary(
