@@ -9,7 +9,6 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.goals import check_goals
 
 __all__ = [
-    "POLICIES",
     "BalanceWarning",
     "check_arguments",
     "check_features",
@@ -22,7 +21,7 @@ class BalanceWarning(UserWarning):
     """A balancer has something to say: its monitor, or a name that fits no goal."""
 
 
-POLICIES = ("raise", "skip", "drop", "pass")
+_POLICIES = ("raise", "skip", "drop", "pass")
 """What may be done with a goal that is not finite."""
 
 
@@ -32,10 +31,10 @@ def check_arguments(
     """Refuse settings of a `Balancer` that break their rule."""
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise InputError(f"every: expected a whole number of at least 1, found {every!r}")
-    if nonfinite not in POLICIES:
+    if nonfinite not in _POLICIES:
         raise InputError(
-            f"nonfinite: expected one of {', '.join(POLICIES)}, found {nonfinite!r}"
-            f"{nearest(nonfinite, POLICIES)}"
+            f"nonfinite: expected one of {', '.join(_POLICIES)}, found {nonfinite!r}"
+            f"{nearest(nonfinite, _POLICIES)}"
         )
     if isinstance(on_alarm, str) and on_alarm not in ("warn", "remedy"):
         raise InputError(f"on_alarm: expected 'warn', 'remedy' or a function, found {on_alarm!r}")

@@ -41,6 +41,7 @@ def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
     tips = [f"{brief(embedding.labels[level])}\n{amount(counts[level], 'row')}" for level in order]
     # by area: people compare areas of dots, not their radii
     radius = [2.2 + 5 * (counts[level] / largest) ** 0.5 for level in order]
+    summary = _summary(embedding, len(order))
     figure = Figure(
         f"Map of {plain(embedding.column)}",
         [
@@ -50,7 +51,7 @@ def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
         # components have no unit: who is near whom is all that is to be read
         Axis(_axis("first", embedding.explained, 0), hidden=True),
         Axis(_axis("second", embedding.explained, 1), hidden=True),
-        description=_summary(embedding, len(order)),
+        description=summary,
         height=290,
         # room for the names of the outermost dots
         margin=0.12,
@@ -58,7 +59,7 @@ def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
     return card(
         f"Map of {plain(embedding.column)}",
         [(f"map-{index}", figure)],
-        _summary(embedding, len(order)),
+        summary,
     )
 
 

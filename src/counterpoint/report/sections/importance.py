@@ -42,17 +42,18 @@ def _card(findings: Findings, target: str, index: int) -> Markup:
     tips = [
         f"{brief(item.column)}\n{number(item.mean, 3)} ± {number(item.spread, 2)}" for item in drawn
     ]
+    summary = _summary(items)
     figure = Figure(
         f"Importance of columns for {plain(target)}",
         [RowBars([item.mean for item in drawn], [item.spread for item in drawn], tips)],
         Axis("rise of the loss when shuffled"),
         Axis(names=[item.column for item in drawn]),
-        description=_summary(items),
+        description=summary,
         height=52 + 21 * len(drawn),
     )
     more = left_out(len(items) - len(drawn), "less important column", "drawn")
     reading = "The whisker is one standard deviation over repeated shuffles."
-    return card(title, [(f"importance-{index}", figure)], _summary(items), reading, more)
+    return card(title, [(f"importance-{index}", figure)], summary, reading, more)
 
 
 def _summary(items: list[Importance]) -> str:

@@ -65,15 +65,16 @@ def _curve(findings: Findings, name: str, index: int, most: int) -> Markup:
         for epoch, a, b in zip(epochs, *few, strict=True)
     ]
     log = spans(train + held)
+    summary = _summary(train, held, best)
     figure = Figure(
         f"{plain(name)} by epoch",
         [Bands(epochs, tips), *marks],
         Axis("epoch", kind="whole"),
         Axis("score" if name == _SCORE else "loss", log=log),
-        description=_summary(train, held, best),
+        description=summary,
     )
     scale = "The vertical axis is logarithmic." if log else ""
-    return card(_title(name), [(f"training-{index}", figure)], _summary(train, held, best), scale)
+    return card(_title(name), [(f"training-{index}", figure)], summary, scale)
 
 
 def _title(name: str) -> str:
