@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_the_old_model(run, model, newer, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("counterpoint.table.model.write_folder", full)
+    monkeypatch.setattr("counterpoint.table.model.model.write_folder", full)
     status, _, err = run("update", model, newer)
     assert (status, err) == (2, "counterpoint: [Errno 28] No space left on device\n")
     assert np.array_equal(TableModel.load(model).predict(mixed())["price"].mean, before)

@@ -13,7 +13,6 @@ from house.rules import parse, python_files
 SEVERAL_HOMES = {
     "Fit",
     "Labels",
-    "Masked",
     "Plan",
     "Posterior",
     "Run",

@@ -14,9 +14,14 @@ from counterpoint.plain import from_plain, to_plain
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table import CategoryPrediction, NumberPrediction, TableModel, fit_table, to_frame
 from counterpoint.table.columns import CategoryHead, NumberHead
-from counterpoint.table.importance import measure_importance
-from counterpoint.table.measures import category_measures, covered, number_measures, reliable
-from counterpoint.table.predictions import combine
+from counterpoint.table.evaluate.importance import measure_importance
+from counterpoint.table.evaluate.measures import (
+    category_measures,
+    covered,
+    number_measures,
+    reliable,
+)
+from counterpoint.table.model.predictions import combine
 from counterpoint.table.uncertainty.rows import held_out_noise
 from tables import mixed, quick
 

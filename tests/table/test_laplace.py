@@ -7,7 +7,7 @@ import torch
 from counterpoint.goals import Normal
 from counterpoint.nn import TableNet
 from counterpoint.posterior import TuningEnding, laplace
-from counterpoint.table.masked import Masked, batches
+from counterpoint.table.model.observed import ObservedTargets, batches
 from counterpoint.table.uncertainty.laplace import LAPLACE, _Table
 from tables import mixed, prepare_frame, quick
 
@@ -93,7 +93,7 @@ def test_a_masked_output_is_zero():
     networks, prepared = made(("price", "kind"))
     inputs = {name: value[:2] for name, value in prepared.inputs.items()}
     known = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    found = Masked(networks[0])(inputs["categories"], inputs["numbers"], known)
+    found = ObservedTargets(networks[0])(inputs["categories"], inputs["numbers"], known)
     assert found["0"][1].abs().max() == 0
     assert found["1"][0].abs().max() == 0
     assert found["1"][1].abs().max() > 0

@@ -12,7 +12,7 @@ from counterpoint.errors import InputError
 from counterpoint.recipe import Data
 from counterpoint.table.columns import Table
 from counterpoint.table.columns.split import parse_split
-from counterpoint.table.split import split_rows as split_planned
+from counterpoint.table.fit.split import split_rows as split_planned
 
 
 def split_rows(table, usable, data, **more):

@@ -11,8 +11,8 @@ from counterpoint.errors import InputError
 from counterpoint.posterior import LastLayer, Statistics
 from counterpoint.recipe import Network, Posterior, Update
 from counterpoint.table import TableModel, fit_table, update_table
-from counterpoint.table.fit import Context
-from counterpoint.table.network import compute_features
+from counterpoint.table.fit.fit import Context
+from counterpoint.table.model.network import compute_features
 from counterpoint.table.update.rows import prepare_rows, read_rows
 from tables import mixed, prepare_frame, quick
 

@@ -11,8 +11,8 @@ import torch
 from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import TableModel, fit_table, update_table
-from counterpoint.table.fit import Context
-from counterpoint.table.masked import Masked
+from counterpoint.table.fit.fit import Context
+from counterpoint.table.model.observed import ObservedTargets
 from tables import mixed, quick
 
 
@@ -64,7 +64,7 @@ def test_the_memory_is_of_all_rows(model):
     assert rows == pytest.approx([300, 600, 600])
     assert half.gaussian.tempering == pytest.approx(0.75)
     network = model.members[0].network
-    assert float(before.value(Masked(network), rows=1)) == 0.0
+    assert float(before.value(ObservedTargets(network), rows=1)) == 0.0
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_network_that_learnt_is_kept_whole(deep, tmp_path):
 
 def test_weights_are_counts_in_what_a_deep_update_minimises(model):
     """A weight of three is three rows: the sum over rows and the Gaussian, over the rows."""
-    from counterpoint.table.losses import make_source
+    from counterpoint.table.fit.losses import make_source
     from counterpoint.table.update.deep import DeepUpdateData, _goals
     from counterpoint.table.update.rows import prepare_rows, read_rows
 
@@ -97,7 +97,7 @@ def test_weights_are_counts_in_what_a_deep_update_minimises(model):
     def objective(prepared, rows):
         lessons = DeepUpdateData(prepared, rows, prepared, rows[:0], kept=False)
         goals = _goals(lessons, member.belief.noise, member.memory, 1.0)
-        found = goals(moved.eval(), make_source(prepared, rows).tensors)
+        found = goals(moved.eval(), make_source(prepared, rows).whole)
         return {name: len(rows) * value.item() for name, value in found.items()}
 
     prepared = prepare_rows(read_rows(model, table))

@@ -8,7 +8,7 @@ from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import fit_table, update_table
 from counterpoint.table.columns import Table
-from counterpoint.table.exemplars import Exemplars
+from counterpoint.table.model.exemplars import Exemplars
 from counterpoint.table.update.shift import measure_shifts
 from tables import mixed, prepare_frame, quick
 

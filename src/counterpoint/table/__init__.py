@@ -20,18 +20,18 @@ scikit-learn's interface.
 """
 
 from counterpoint.findings import Findings
-from counterpoint.table import jobs
 from counterpoint.table.columns import KINDS, Column, Schema, Table
+from counterpoint.table.columns.read import read_table
 from counterpoint.table.estimators import TableClassifier, TableRegressor
-from counterpoint.table.fit import Context, Interrupted, fit_table
-from counterpoint.table.model import TableModel
-from counterpoint.table.predictions import (
+from counterpoint.table.fit.fit import Context, Interrupted, fit_table
+from counterpoint.table.model import jobs
+from counterpoint.table.model.model import TableModel
+from counterpoint.table.model.predictions import (
     CategoryPrediction,
     NumberPrediction,
     Prediction,
     to_frame,
 )
-from counterpoint.table.read import read_table
 from counterpoint.table.update import update_table
 
 __all__ = [

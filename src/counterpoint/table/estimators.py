@@ -19,8 +19,8 @@ from counterpoint.estimators.checks import (
     unit_weight,
 )
 from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build
-from counterpoint.table.fit import fit_table
-from counterpoint.table.predictions import CategoryPrediction, NumberPrediction
+from counterpoint.table.fit.fit import fit_table
+from counterpoint.table.model.predictions import CategoryPrediction, NumberPrediction
 
 __all__ = ["TableClassifier", "TableRegressor"]
 

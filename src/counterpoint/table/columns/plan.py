@@ -14,9 +14,9 @@ from counterpoint.table.columns.kinds import KINDS, Kinds, find_kind, infer_kind
 from counterpoint.table.columns.left_out import Identifier
 from counterpoint.table.columns.number import Number
 from counterpoint.table.columns.raw import RawColumn
+from counterpoint.table.columns.read import COMMA
 from counterpoint.table.columns.schema import Schema
 from counterpoint.table.columns.split import SplitRule
-from counterpoint.table.read import COMMA
 
 __all__ = ["plan_columns"]
 

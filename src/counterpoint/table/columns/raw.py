@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from counterpoint.errors import InputError
-from counterpoint.table.read import refuse_names
+from counterpoint.table.columns.read import refuse_names
 
 __all__ = ["ParsedColumn", "RawColumn", "raw_columns"]
 

@@ -3,8 +3,8 @@
 In come trained networks and the prepared table; out comes for each network a `MemberPosterior`,
 which predicts every target with noise and knowledge apart, and says what must be kept on disk to do
 so again. `UNCERTAINTIES` names them: "last-layer" and "luna" put an exact Gaussian on each head's
-weights (luna's trunk was trained otherwise, see `counterpoint.table.luna`), "laplace" a Gaussian on
-all weights, and an "ensemble" has nothing but what its members disagree about.
+weights (luna's trunk was trained otherwise, see `counterpoint.table.fit.luna`), "laplace" a
+Gaussian on all weights, and an "ensemble" has nothing but what its members disagree about.
 
 All are as sure of themselves as rows outside the training allow. A trunk that was fitted to a row
 leaves it a smaller residual than to a new one, so each member predicts the rows it left out, and

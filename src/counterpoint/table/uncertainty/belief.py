@@ -9,7 +9,7 @@ from torch import Tensor
 from counterpoint.nn import TableNet
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table.columns import Schema
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.fit.prepare import Prepared
 
 __all__ = ["MemberPosterior", "MemberPrediction", "PosteriorFiles", "UncertaintyKind"]
 

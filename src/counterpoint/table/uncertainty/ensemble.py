@@ -15,8 +15,8 @@ from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table.columns import CategoryHead, Schema
-from counterpoint.table.network import compute_outputs
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.model.network import compute_outputs
 from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, residual_noise
 

@@ -29,9 +29,9 @@ from counterpoint.posterior import (
     laplace_from,
 )
 from counterpoint.table.columns import CategoryHead, Schema
-from counterpoint.table.masked import Masked, batches, likelihoods
-from counterpoint.table.network import compute_outputs
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.model.network import compute_outputs
+from counterpoint.table.model.observed import ObservedTargets, batches, likelihoods
 from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise, residual_noise
 
@@ -130,7 +130,7 @@ def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeight
     rows = torch.zeros(2, len(schema.edges))
     codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
     batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
-    model = Masked(network.eval())
+    model = ObservedTargets(network.eval())
     found = laplace_from(files.document, files.tensors["weights"], model, likelihoods(noise), batch)
     return AllWeights(found, noise)
 
@@ -202,7 +202,7 @@ class _Table:
         """The posterior of a member from some rows, its prior by the evidence."""
         names = [rows.target.name for rows in self.rows]
         return laplace(
-            Masked(self.networks[place].eval()),
+            ObservedTargets(self.networks[place].eval()),
             likelihoods(dict(zip(names, noise, strict=True))),
             batches(self.prepared, self.places[chosen]),
             prior=1.0,

@@ -13,8 +13,8 @@ from torch import Tensor
 from counterpoint.nn import TableNet
 from counterpoint.posterior import LastLayer, Softmax, Statistics
 from counterpoint.table.columns import CategoryHead, Schema
-from counterpoint.table.network import compute_features
-from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.model.network import compute_features
 from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise
 

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.fit.prepare import Prepared, Target
 
 __all__ = ["TargetRows", "fresh_noise", "held_out_noise", "pooled_noise", "residual_noise"]
 

@@ -1,11 +1,11 @@
 """Learn a new table without the rows of the earlier ones.
 
 `update_table` takes a fitted `TableModel` and a frame with the same columns to a `TableModel` that
-has learnt both. On the way: `rows` (the frame under the columns as known; `grow` adds new levels
-and classes), `learner` (the heads on a trunk that stays, exactly; or the whole network under the
-Gaussian of all earlier rows, `deep`; `embed` finds vectors for new levels), `trial` (each new row
-predicted by a model that had not learnt it, for the noise and to say what was learnt), `measure`
-(what was forgotten) and `shift` (which columns moved).
+has learnt both. On the way: `rows` (the frame under the columns as known, which take in new levels
+and classes; `grow` widens the network), `updater` (the heads on a trunk that stays, exactly; or the
+whole network under the Gaussian of all earlier rows, `deep`; `embed` finds vectors for new levels),
+`cross_prediction` (each new row predicted by a model that had not learnt it, for the noise and to
+say what was learnt), `measure` (what was forgotten) and `shift` (which columns moved).
 """
 
 from counterpoint.table.update.update import refuse_update, update_table

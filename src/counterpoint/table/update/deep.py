@@ -13,10 +13,10 @@ from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
 from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive
-from counterpoint.table.fit import Context, Interrupted, member_folder
-from counterpoint.table.losses import make_goals, make_source
-from counterpoint.table.masked import Masked
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.fit.fit import Context, Interrupted, member_folder
+from counterpoint.table.fit.losses import make_goals, make_source
+from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.model.observed import ObservedTargets
 from counterpoint.train import FitEnding, evaluate, fit
 
 __all__ = ["DeepUpdateData", "train_deep"]
@@ -46,7 +46,7 @@ class DeepUpdateData:
 def train_deep(
     network: TableNet,
     memory: OnlineEWC,
-    lessons: DeepUpdateData,
+    data: DeepUpdateData,
     noise: Mapping[str, float | None],
     *,
     recipe: Recipe,
@@ -68,7 +68,7 @@ def train_deep(
     Args:
         network: as grown; left as it is.
         memory: what earlier rows say of its weights.
-        lessons: the rows.
+        data: the rows.
         noise: target -> noise variance of a number, standardised; None of a category.
         recipe: how the network is trained.
         keep: share of what earlier rows say that stays.
@@ -79,8 +79,8 @@ def train_deep(
         Interrupted: it was asked to stop; a checkpoint was written if there is a folder.
     """
     trained = deepcopy(network).train()
-    goals = _goals(lessons, noise, memory, keep)
-    validation = make_source(lessons.judged, lessons.held)
+    goals = _goals(data, noise, memory, keep)
+    validation = make_source(data.judged, data.held)
     told = recipe.training
     # no decay: the Gaussian holds the weights; not compiled: torch cannot trace its penalty
     settings = replace(
@@ -93,7 +93,7 @@ def train_deep(
     course = fit(
         trained,
         goals,
-        make_source(lessons.prepared, lessons.inside),
+        make_source(data.prepared, data.inside),
         settings,
         validation=validation,
         folder=member_folder(context, place),
@@ -108,9 +108,9 @@ def train_deep(
 
 
 def _goals(
-    lessons: DeepUpdateData, noise: Mapping[str, float | None], memory: OnlineEWC, keep: float
+    data: DeepUpdateData, noise: Mapping[str, float | None], memory: OnlineEWC, keep: float
 ) -> Goals:
-    targets, rows = lessons.prepared.targets, len(lessons.inside)
+    targets, rows = data.prepared.targets, len(data.inside)
     fitted = make_goals(targets, None, noise)
     name = _REMEMBER
     while name in {target.name for target in targets}:
@@ -120,8 +120,8 @@ def _goals(
         if not isinstance(model, TableNet):
             raise TypeError(f"expected a TableNet, found {type(model).__name__}")
         found = fitted(model, batch)
-        if keep > 0 and (model.training or not lessons.kept):
-            found[name] = memory.penalty(Masked(model), rows=rows / keep)
+        if keep > 0 and (model.training or not data.kept):
+            found[name] = memory.penalty(ObservedTargets(model), rows=rows / keep)
         elif keep > 0:
             found[name] = next(iter(found.values())).new_zeros(())
         return found

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from counterpoint.data import Batch
 from counterpoint.nn import TableNet
 from counterpoint.table.columns.levels import UNSEEN_LEVEL
-from counterpoint.table.losses import make_goals, make_source
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.fit.losses import make_goals, make_source
+from counterpoint.table.fit.prepare import Prepared
 from counterpoint.train import minimize
 
 __all__ = ["learn_levels"]

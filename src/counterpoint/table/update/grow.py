@@ -5,7 +5,7 @@ from counterpoint.recipe import Recipe
 from counterpoint.seeding import seeded
 from counterpoint.table.columns import Schema
 from counterpoint.table.columns.levels import UNSEEN_LEVEL
-from counterpoint.table.network import build_network
+from counterpoint.table.model.network import build_network
 
 __all__ = ["first_new", "grow_network"]
 

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from counterpoint.posterior import LastLayer, Softmax
 from counterpoint.table.columns import NumberHead, UsableColumn
-from counterpoint.table.describe import finite
-from counterpoint.table.evaluate import units
-from counterpoint.table.exemplars import Exemplars
-from counterpoint.table.masked import Masked
-from counterpoint.table.measures import category_measures, number_measures
-from counterpoint.table.model import Member, TableModel
-from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
-from counterpoint.table.prepare import Target
+from counterpoint.table.evaluate.describe import finite
+from counterpoint.table.evaluate.evaluate import units
+from counterpoint.table.evaluate.measures import category_measures, number_measures
+from counterpoint.table.fit.prepare import Target
+from counterpoint.table.model.exemplars import Exemplars
+from counterpoint.table.model.model import Member, TableModel
+from counterpoint.table.model.observed import ObservedTargets
+from counterpoint.table.model.predictions import CategoryPrediction, NumberPrediction, Prediction
 from counterpoint.table.uncertainty import LastLayers
 
 __all__ = ["Pairs", "forgotten", "measure", "paired", "recognised", "same_trunk"]
@@ -164,4 +164,4 @@ def _cost(old: object, new: object) -> float:
 def _energy(old: Member, new: Member) -> float:
     if old.memory is None:
         return float("nan")
-    return float(old.memory.value(Masked(new.network), rows=1))
+    return float(old.memory.value(ObservedTargets(new.network), rows=1))

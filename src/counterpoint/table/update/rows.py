@@ -12,10 +12,10 @@ from counterpoint.errors import InputError
 from counterpoint.table.columns import Number, Table, UsableColumn
 from counterpoint.table.columns.levels import UNSEEN_LEVEL
 from counterpoint.table.columns.split import later_split
-from counterpoint.table.exemplars import as_rows
-from counterpoint.table.model import TableModel
-from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.split import is_test
+from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.fit.split import is_test
+from counterpoint.table.model.exemplars import as_rows
+from counterpoint.table.model.model import TableModel
 
 __all__ = ["FOLDS", "as_known", "folds_of", "prepare_rows", "read_rows"]
 

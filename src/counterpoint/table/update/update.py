@@ -14,20 +14,20 @@ from counterpoint.findings import UpdatedTarget, UpdateFindings
 from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
 from counterpoint.table.columns import CategoryHead, NumberHead, Table, TableCounts
-from counterpoint.table.exemplars import Exemplars
-from counterpoint.table.fit import Context, now
-from counterpoint.table.history import HistoryEntry
-from counterpoint.table.model import Member, TableModel
-from counterpoint.table.predictions import Prediction
-from counterpoint.table.prepare import Prepared
-from counterpoint.table.split import group_labels
+from counterpoint.table.fit.fit import Context, now
+from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.fit.split import group_labels
+from counterpoint.table.model.exemplars import Exemplars
+from counterpoint.table.model.history import HistoryEntry
+from counterpoint.table.model.model import Member, TableModel
+from counterpoint.table.model.predictions import Prediction
 from counterpoint.table.uncertainty import UNCERTAINTIES
 from counterpoint.table.uncertainty.rows import fresh_noise
-from counterpoint.table.update.learner import Updater
+from counterpoint.table.update.cross_prediction import CrossPrediction
 from counterpoint.table.update.measure import forgotten, measure, paired, recognised, same_trunk
 from counterpoint.table.update.rows import as_known, folds_of, prepare_rows, read_rows
 from counterpoint.table.update.shift import measure_shifts
-from counterpoint.table.update.trial import CrossPrediction
+from counterpoint.table.update.updater import Updater
 
 __all__ = ["refuse_update", "update_table"]
 
@@ -66,7 +66,7 @@ def update_table(
     told, context = told or Update(), context or Context()
     refuse_update(model, told, context)
     with threads(model.recipe.threads):
-        return _UpdateRun.begin(model, frame, told, context).done()
+        return UpdateRun.begin(model, frame, told, context).done()
 
 
 def refuse_update(model: TableModel, told: Update, context: Context) -> None:
@@ -99,7 +99,7 @@ def refuse_update(model: TableModel, told: Update, context: Context) -> None:
 
 
 @dataclass(frozen=True)
-class _UpdateRun:
+class UpdateRun:
     """An update under way.
 
     Attributes:
@@ -108,7 +108,7 @@ class _UpdateRun:
         told: how.
         context: where.
         prepared: the table's rows, the columns grown.
-        learner: how they are learnt.
+        updater: how they are learnt.
         counts: of the new rows.
         groups: of the rows to learn, where the fit was split by groups.
         began: `time.perf_counter` at the beginning.
@@ -119,7 +119,7 @@ class _UpdateRun:
     told: Update
     context: Context
     prepared: Prepared
-    learner: Updater
+    updater: Updater
     counts: TableCounts
     groups: np.ndarray | None
     began: float
@@ -127,7 +127,7 @@ class _UpdateRun:
     @classmethod
     def begin(
         cls, model: TableModel, frame: pd.DataFrame, told: Update, context: Context
-    ) -> "_UpdateRun":
+    ) -> "UpdateRun":
         """Read the table under the model's columns."""
         began = time.perf_counter()
         table = read_rows(model, frame, context.name)
@@ -142,8 +142,8 @@ class _UpdateRun:
         groups = None
         if table.split.kind == "group":
             groups = group_labels(table.values[table.split.column])[rows]
-        learner = Updater.of(model, prepared, 1.0 - told.forget, told.deep, context)
-        return cls(model, table, told, context, learner.prepared, learner, counts, groups, began)
+        updater = Updater.of(model, prepared, 1.0 - told.forget, told.deep, context)
+        return cls(model, table, told, context, updater.prepared, updater, counts, groups, began)
 
     @property
     def rows(self) -> Tensor:
@@ -155,15 +155,15 @@ class _UpdateRun:
         folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4), self.groups)
         if self.told.deep:
             folds = folds[:1]
-        trial = CrossPrediction.of(self.learner, self.rows, folds)
+        crossed = CrossPrediction.of(self.updater, self.rows, folds)
         # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
-        once = self.told.deep and trial.networks
-        networks = once or self.learner.networks(self.rows, self.rows[:0])
-        noise = self._noise(trial)
-        members = self.learner.members(networks, self.rows, noise, final=True)
-        return self._told(self._model(members), trial, noise)
+        once = self.told.deep and crossed.networks
+        networks = once or self.updater.networks(self.rows, self.rows[:0])
+        noise = self._noise(crossed)
+        members = self.updater.members(networks, self.rows, noise, final=True)
+        return self._told(self._model(members), crossed, noise)
 
-    def _noise(self, trial: CrossPrediction) -> dict[str, float]:
+    def _noise(self, crossed: CrossPrediction) -> dict[str, float]:
         """Of each number: what it was and what the new rows reveal, by rows.
 
         Ten rows' worth of what it was stays, whatever is forgotten: few rows fit themselves well.
@@ -171,12 +171,12 @@ class _UpdateRun:
         before = self.model.members[0].belief.noise
         found = dict[str, float]()
         for target in self.prepared.targets:
-            old, tried = before[target.name], trial.rows
+            old, tried = before[target.name], crossed.rows
             weight = target.weight[tried]
-            if old is None or not trial.parts or not (weight > 0).any():
+            if old is None or not crossed.parts or not (weight > 0).any():
                 continue
             used = weight > 0
-            parts = [part[target.name] for part in trial.parts]
+            parts = [part[target.name] for part in crossed.parts]
             fresh = fresh_noise(
                 target.values[tried][used],
                 [part.mean[used] for part in parts],
@@ -184,7 +184,7 @@ class _UpdateRun:
                 weight[used],
             )
             rows = self._earlier(target.name)
-            earlier = max(self.learner.keep * rows, min(rows, _LEAST_DEEP))
+            earlier = max(self.updater.keep * rows, min(rows, _LEAST_DEEP))
             new = self.counts.columns[target.name].weight
             found[target.name] = (earlier * old + new * fresh) / (earlier + new)
         return found
@@ -195,7 +195,7 @@ class _UpdateRun:
 
     def _model(self, members: tuple[Member, ...]) -> TableModel:
         """The model after, but for its findings."""
-        model, keep, context = self.model, self.learner.keep, self.context
+        model, keep, context = self.model, self.updater.keep, self.context
         how = "deep update" if self.told.deep else "update"
         learnt = HistoryEntry(context.name, context.fingerprint, len(self.rows), now(), how)
         counts = self.counts
@@ -217,7 +217,7 @@ class _UpdateRun:
             return None
         seed = derive(self.model.recipe.training.seed, 5, len(self.model.history))
         fresh = Exemplars.of(self.prepared, self.rows, most, seed)
-        return fresh if before is None else before.joined(fresh, most, seed, self.learner.keep)
+        return fresh if before is None else before.joined(fresh, most, seed, self.updater.keep)
 
     def _recipe(self) -> Recipe:
         """The recipe, with the number of rows to keep from now on."""
@@ -227,14 +227,14 @@ class _UpdateRun:
         return replace(recipe, data=replace(recipe.data, keep_sample=most))
 
     def _told(
-        self, after: TableModel, trial: CrossPrediction, noise: Mapping[str, float]
+        self, after: TableModel, crossed: CrossPrediction, noise: Mapping[str, float]
     ) -> TableModel:
         """The model after, with what the update found out."""
         if after.findings is None or self.model.counts is None:
             return after
         schema = self.prepared.schema
-        was = self.model.predict_encoded(as_known(self.prepared, self.learner.first, trial.rows))
-        found = trial.predictions(schema, noise)
+        was = self.model.predict_encoded(as_known(self.prepared, self.updater.first, crossed.rows))
+        found = crossed.predictions(schema, noise)
         update = UpdateFindings(
             name=self.context.name,
             created=after.history[-1].created,
@@ -245,7 +245,7 @@ class _UpdateRun:
             seconds=time.perf_counter() - self.began,
             shifts=measure_shifts(schema, self.model.counts, self.counts),
             targets=[
-                self._target(after, trial.rows, was[column.name], found.get(column.name), place)
+                self._target(after, crossed.rows, was[column.name], found.get(column.name), place)
                 for place, column in enumerate(schema.targets)
             ],
             notes=[*self._notes(after), *self._noise_notes(noise)],

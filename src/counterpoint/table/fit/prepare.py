@@ -17,7 +17,7 @@ from counterpoint.table.columns import (
     Table,
     UsableColumn,
 )
-from counterpoint.table.split import RowSplit, split_rows
+from counterpoint.table.fit.split import RowSplit, split_rows
 
 __all__ = ["Announce", "Prepared", "Target", "prepare"]
 

@@ -21,7 +21,7 @@ from counterpoint.table.columns.levels import describe_levels
 from counterpoint.train import BalanceLog, Row
 
 __all__ = [
-    "Course",
+    "TrainingSummary",
     "describe_balance",
     "describe_columns",
     "describe_embeddings",
@@ -58,7 +58,7 @@ def describe_columns(table: Table) -> list[ColumnFindings]:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingSummary:
     """How the training of all members went.
 
     Attributes:

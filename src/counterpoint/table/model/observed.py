@@ -1,8 +1,8 @@
 """A table's network and rows as the curvature rooms take them: all targets at once, some missing.
 
-The curvature of all weights is of all targets together, and a row may lack some of them. `Masked`
-gives a network outputs that are zero, whatever the weights, where a target has no value, so that
-such a row says nothing through it while it speaks through the others.
+The curvature of all weights is of all targets together, and a row may lack some of them.
+`ObservedTargets` gives a network outputs that are zero, whatever the weights, where a target has no
+value, so that such a row says nothing through it while it speaks through the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from counterpoint.data import Batch
 from counterpoint.goals import Categorical, Likelihood, Normal
 from counterpoint.nn import TableNet
-from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.fit.prepare import Prepared, Target
 
-__all__ = ["Masked", "batches", "likelihoods"]
+__all__ = ["ObservedTargets", "batches", "likelihoods"]
 
 _ROWS = 1024
 _FAR = 1e3
 """Deviations from the mean beyond which all is as far: one cell must not be the whole curvature."""
 
 
-class Masked(nn.Module):
+class ObservedTargets(nn.Module):
     """A network whose output is zero where a target has no value.
 
     Args:
@@ -56,7 +56,7 @@ def likelihoods(noise: Mapping[str, float | None]) -> dict[str, Likelihood]:
 
 
 def batches(prepared: Prepared, rows: Tensor) -> list[Batch]:
-    """Rows of a table for `Masked` and `likelihoods`, those that weigh nothing left out.
+    """Rows of a table for `ObservedTargets` and `likelihoods`, those that weigh nothing left out.
 
     Args:
         prepared: the table.

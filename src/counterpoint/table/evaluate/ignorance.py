@@ -14,11 +14,11 @@ from counterpoint.findings import IgnoranceMap, Importance
 from counterpoint.nn import TableNet
 from counterpoint.seeding import generator
 from counterpoint.table.columns import NumberHead, ParsedColumn, Table, UsableColumn
-from counterpoint.table.describe import finite
-from counterpoint.table.model import TableModel
-from counterpoint.table.network import compute_encoded
-from counterpoint.table.predictions import Prediction
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.evaluate.describe import finite
+from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.model.model import TableModel
+from counterpoint.table.model.network import compute_encoded
+from counterpoint.table.model.predictions import Prediction
 
 __all__ = ["map_ignorance"]
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from counterpoint.continual import ForgettingWarning, OnlineEWC
 from counterpoint.nn import TableNet
-from counterpoint.table.masked import Masked, batches, likelihoods
-from counterpoint.table.prepare import Prepared
+from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.model.observed import ObservedTargets, batches, likelihoods
 
 __all__ = ["read_memory", "remember"]
 
@@ -49,7 +49,7 @@ def remember(
     data = [replace(batch, target=None) for batch in batches(prepared, rows)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ForgettingWarning)
-        memory.consolidate(Masked(network), likelihoods(noise), data)
+        memory.consolidate(ObservedTargets(network), likelihoods(noise), data)
     return memory
 
 

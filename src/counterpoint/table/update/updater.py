@@ -9,11 +9,11 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
-from counterpoint.table.exemplars import Exemplars
-from counterpoint.table.fit import Context
-from counterpoint.table.memory import remember
-from counterpoint.table.model import Member, TableModel
-from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.fit.fit import Context
+from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.model.exemplars import Exemplars
+from counterpoint.table.model.memory import remember
+from counterpoint.table.model.model import Member, TableModel
 from counterpoint.table.update.deep import DeepUpdateData, train_deep
 from counterpoint.table.update.embed import learn_levels
 from counterpoint.table.update.grow import first_new, grow_network
@@ -49,7 +49,7 @@ class Updater:
     def of(
         cls, model: TableModel, prepared: Prepared, keep: float, deep: bool, context: Context
     ) -> "Updater":
-        """A learner of a table.
+        """A updater of a table.
 
         Args:
             model: before.

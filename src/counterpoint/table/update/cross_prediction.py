@@ -9,9 +9,9 @@ from torch import Tensor
 from counterpoint.nn import TableNet
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table.columns import Schema
-from counterpoint.table.predictions import Prediction, combine
+from counterpoint.table.model.predictions import Prediction, combine
 from counterpoint.table.uncertainty import MemberPrediction
-from counterpoint.table.update.learner import Updater
+from counterpoint.table.update.updater import Updater
 
 __all__ = ["CrossPrediction"]
 
@@ -31,11 +31,11 @@ class CrossPrediction:
     networks: list[TableNet]
 
     @classmethod
-    def of(cls, learner: Updater, rows: Tensor, folds: Sequence[Tensor]) -> "CrossPrediction":
+    def of(cls, updater: Updater, rows: Tensor, folds: Sequence[Tensor]) -> "CrossPrediction":
         """Leave out each fold.
 
         Args:
-            learner: how rows are learnt.
+            updater: how rows are learnt.
             rows: places of all.
             folds: those to leave out in turn; none: nothing is predicted.
         """
@@ -43,9 +43,9 @@ class CrossPrediction:
         found = list[list[dict[str, MemberPrediction]]]()
         for held in folds:
             inside = rows[~torch.isin(rows, held)]
-            networks = learner.networks(inside, held)
-            members = learner.members(networks, inside)
-            inputs = {name: value[held] for name, value in learner.prepared.inputs.items()}
+            networks = updater.networks(inside, held)
+            members = updater.members(networks, inside)
+            inputs = {name: value[held] for name, value in updater.prepared.inputs.items()}
             found.append([member.predict(inputs) for member in members])
         if not found:
             return cls(rows, [], networks)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from counterpoint.data import Batch, Tensors
 from counterpoint.goals import Categorical, Goals, Normal
-from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.fit.prepare import Prepared, Target
 
 __all__ = ["make_goals", "make_source"]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from counterpoint.findings import Coverage, ReliabilityCurve
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import brier, coverage, nll, pit, reliability, top_label
-from counterpoint.table.describe import finite
+from counterpoint.table.evaluate.describe import finite
 
 __all__ = ["category_measures", "covered", "number_measures", "reliable"]
 

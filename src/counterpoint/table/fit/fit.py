@@ -17,16 +17,16 @@ from counterpoint.plain import StrPath
 from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive, seeded, threads
 from counterpoint.table.columns import KINDS, Kinds, Table
-from counterpoint.table.describe import Course
-from counterpoint.table.evaluate import evaluate_model
-from counterpoint.table.exemplars import Exemplars
-from counterpoint.table.history import HistoryEntry
-from counterpoint.table.losses import make_goals, make_source
-from counterpoint.table.luna import drop_heads, make_luna_goals
-from counterpoint.table.memory import remember
-from counterpoint.table.model import Member, TableModel
-from counterpoint.table.network import build_network
-from counterpoint.table.prepare import Announce, Prepared, prepare
+from counterpoint.table.evaluate.describe import TrainingSummary
+from counterpoint.table.evaluate.evaluate import evaluate_model
+from counterpoint.table.fit.losses import make_goals, make_source
+from counterpoint.table.fit.luna import drop_heads, make_luna_goals
+from counterpoint.table.fit.prepare import Announce, Prepared, prepare
+from counterpoint.table.model.exemplars import Exemplars
+from counterpoint.table.model.history import HistoryEntry
+from counterpoint.table.model.memory import remember
+from counterpoint.table.model.model import Member, TableModel
+from counterpoint.table.model.network import build_network
 from counterpoint.table.uncertainty import UNCERTAINTIES
 from counterpoint.train import Fit, FitEnding, fit
 
@@ -201,9 +201,9 @@ def _identity(recipe: Recipe, context: Context) -> dict[str, Any]:
     return {**asdict(recipe), "table": context.fingerprint}
 
 
-def _course(fits: list[Fit]) -> Course:
+def _course(fits: list[Fit]) -> TrainingSummary:
     best = [course.best_epoch for course in fits if course.best_epoch is not None]
-    return Course(
+    return TrainingSummary(
         status=fits[-1].status.sentence,
         best_epoch=median_low(best) if best else None,
         seconds=sum(course.seconds for course in fits),

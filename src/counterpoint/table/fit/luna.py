@@ -28,7 +28,7 @@ from counterpoint.data import Batch
 from counterpoint.derivatives import values_and_directional
 from counterpoint.goals import Categorical, Goals, Likelihood, Normal, diversity
 from counterpoint.nn import TableNet
-from counterpoint.table.prepare import Target
+from counterpoint.table.fit.prepare import Target
 
 __all__ = ["DIVERSE", "drop_heads", "make_luna_goals"]
 

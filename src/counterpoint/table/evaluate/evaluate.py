@@ -13,25 +13,25 @@ from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import nll
 from counterpoint.recipe import PLAIN
 from counterpoint.table.columns import NumberHead, Table, UsableColumn
-from counterpoint.table.describe import (
-    Course,
+from counterpoint.table.evaluate.describe import (
+    TrainingSummary,
     describe_balance,
     describe_columns,
     describe_embeddings,
     describe_history,
     finite,
 )
-from counterpoint.table.ignorance import map_ignorance
-from counterpoint.table.importance import measure_importance
-from counterpoint.table.measures import (
+from counterpoint.table.evaluate.ignorance import map_ignorance
+from counterpoint.table.evaluate.importance import measure_importance
+from counterpoint.table.evaluate.measures import (
     category_measures,
     covered,
     number_measures,
     reliable,
 )
-from counterpoint.table.model import TableModel
-from counterpoint.table.predictions import CategoryPrediction, NumberPrediction, Prediction
-from counterpoint.table.prepare import Prepared, Target
+from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.model.model import TableModel
+from counterpoint.table.model.predictions import CategoryPrediction, NumberPrediction, Prediction
 
 __all__ = ["evaluate_model"]
 
@@ -41,7 +41,9 @@ _LEAST = 10
 _CLASSES = 30
 
 
-def evaluate_model(model: TableModel, table: Table, prepared: Prepared, course: Course) -> Findings:
+def evaluate_model(
+    model: TableModel, table: Table, prepared: Prepared, course: TrainingSummary
+) -> Findings:
     """Everything the report shows, from a fitted model and its table.
 
     Args:

@@ -10,8 +10,8 @@ from torch import Tensor
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 from counterpoint.table.columns import Schema
-from counterpoint.table.prepare import Prepared, Target
-from counterpoint.table.split import RowSplit
+from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.fit.split import RowSplit
 
 __all__ = ["Exemplars", "as_rows"]
 

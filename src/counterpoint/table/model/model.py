@@ -16,11 +16,11 @@ from counterpoint.recipe import Recipe, build, dump
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.columns import KINDS, ColumnCounts, Kinds, Schema, Table, TableCounts
-from counterpoint.table.exemplars import Exemplars
-from counterpoint.table.history import HistoryEntry
-from counterpoint.table.memory import read_memory
-from counterpoint.table.network import build_network
-from counterpoint.table.predictions import Prediction, combine
+from counterpoint.table.model.exemplars import Exemplars
+from counterpoint.table.model.history import HistoryEntry
+from counterpoint.table.model.memory import read_memory
+from counterpoint.table.model.network import build_network
+from counterpoint.table.model.predictions import Prediction, combine
 from counterpoint.table.uncertainty import (
     UNCERTAINTIES,
     MemberPosterior,
