@@ -43,7 +43,8 @@ napoleon_numpy_docstring = False
 # name inside a room; what rooms export must resolve.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!counterpoint\.).*"),
-    ("py:.*", r"counterpoint\.\w+\.\w+\.\w+"),
+    ("py:.*", r"counterpoint\.\w+\.\w+(\.\w+)+"),
+    ("py:.*", r"counterpoint\.\w+\._\w+"),
 ]
 
 
