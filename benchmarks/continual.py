@@ -128,12 +128,12 @@ def one(kind: str, method: str, seed: int, iterations: int, width: int) -> dict[
     warnings.simplefilter("ignore")
     tasks = scenario(kind, seed)
     model, start = network(tasks.outputs, width, seed), time.process_time()
-    course = TaskTraining(iterations=iterations, seed=seed)
+    training = TaskTraining(iterations=iterations, seed=seed)
     if method == "joint":
-        found = joint(tasks, model, course, progress=False)
+        found = joint(tasks, model, training, progress=False)
     else:
         make = memories(kind).get(method)
-        found = run(tasks, model, make and make(), course, progress=False)
+        found = run(tasks, model, make and make(), training, progress=False)
     accuracies = found.accuracies
     result: dict[str, Any] = {
         "average": 100 * accuracies.average,

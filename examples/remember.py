@@ -144,8 +144,8 @@ def measured(
         warnings.simplefilter("always", ForgettingWarning)
         for seed in size.seeds:
             model = network(train[0].shape[1], scenario.outputs, size.width, seed)
-            course = TaskTraining(iterations=size.iterations, rate=size.rate, seed=seed)
-            found = compare(scenario, model, memories(), course, progress=False)
+            training = TaskTraining(iterations=size.iterations, rate=size.rate, seed=seed)
+            found = compare(scenario, model, memories(), training, progress=False)
             for name, one in found.items():
                 runs.setdefault(name, []).append(one.accuracies.last.tolist())
     averages = {

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from continual.tasks import MEMORIES
+from counterpoint.balance import Balancer
 from counterpoint.continual import (
     EWC,
     SI,
@@ -51,8 +52,8 @@ def weights(model):
 @pytest.mark.parametrize("reset", [False, True])
 def test_the_steps_are_those_of_a_plain_loop(reset):
     found, ours, theirs = scenario(), net().eval(), net()
-    course = TaskTraining(iterations=6, batch_size=8, rate=0.02, reset=reset)
-    result = run(found, ours, None, course, progress=False)
+    training = TaskTraining(iterations=6, batch_size=8, rate=0.02, reset=reset)
+    result = run(found, ours, None, training, progress=False)
     optimiser = torch.optim.Adam(theirs.parameters(), 0.02)
     for number, task in enumerate(found.tasks):
         if reset:
@@ -86,7 +87,7 @@ def test_every_memory_has_its_say_in_the_second_task(name):
 
 @pytest.mark.filterwarnings("ignore::counterpoint.continual.ForgettingWarning")
 @pytest.mark.parametrize("make", [lambda: EWC(strength=100), SI])
-def test_gradients_added_are_those_of_the_penalty(make):
+def test_the_penalty_is_a_term_of_the_loss(make):
     found, ours, theirs = scenario("domain"), net(2), net(2)
     memory, other = make(), make()
     run(found, ours, memory, SHORT, progress=False)
@@ -109,12 +110,28 @@ def test_gradients_added_are_those_of_the_penalty(make):
 
 
 @pytest.mark.filterwarnings("ignore::counterpoint.continual.ForgettingWarning")
+def test_to_a_balancer_the_memory_is_a_goal_of_its_own():
+    thrice, shared, opposed = net(2), net(2), net(2)
+    found, wanted = scenario("domain"), {"loss": 1.0, "remember": 3.0}
+    run(found, thrice, EWC(strength=300), SHORT, progress=False)
+    balancer = Balancer("sum", preference=wanted)
+    run(found, shared, EWC(strength=100), SHORT, balancer=balancer, progress=False)
+    # wanted three times as much is three times as strong: Adam does not see a common factor
+    torch.testing.assert_close(weights(shared), weights(thrice), rtol=1e-3, atol=1e-4)
+    # a rule that looks at gradients meets a goal without one in the first task
+    balancer = Balancer("upgrad", gram="parameters", monitor=False)
+    run(found, opposed, EWC(strength=100), SHORT, balancer=balancer, progress=False)
+    assert torch.isfinite(weights(opposed)).all()
+    assert not torch.equal(weights(opposed), weights(shared))
+
+
+@pytest.mark.filterwarnings("ignore::counterpoint.continual.ForgettingWarning")
 def test_a_strong_memory_holds_what_naive_training_undoes():
     model, memory = net(2), EWC(labels="jac", strength=1e4)
     # right and left, then left and right: the second task undoes the first
-    found, course = scenario("domain"), TaskTraining(iterations=40, rate=0.02)
-    held = run(found, model, memory, course, progress=False).accuracies
-    free = run(found, net(2), None, course, progress=False).accuracies
+    found, training = scenario("domain"), TaskTraining(iterations=40, rate=0.02)
+    held = run(found, model, memory, training, progress=False).accuracies
+    free = run(found, net(2), None, training, progress=False).accuracies
     assert held.forgetting == 0
     assert free.forgetting > 0.4
 
@@ -152,16 +169,16 @@ def test_jointly_every_task_is_under_what_competes_when_asked(kind, masked):
 
 
 def test_jointly_more_is_learnt_than_one_after_the_other():
-    found, course = scenario("class"), TaskTraining(iterations=80, rate=0.02)
-    together, apart = (learn(found, net()) for learn in learners(course))
+    found, training = scenario("class"), TaskTraining(iterations=80, rate=0.02)
+    together, apart = (learn(found, net()) for learn in learners(training))
     assert together.accuracies.average > 0.9
     assert apart.accuracies.average < together.accuracies.average - 0.15
     assert apart.accuracies.last[0] < 0.5
 
 
-def learners(course):
-    yield lambda found, model: joint(found, model, course, progress=False)
-    yield lambda found, model: run(found, model, None, course, progress=False)
+def learners(training):
+    yield lambda found, model: joint(found, model, training, progress=False)
+    yield lambda found, model: run(found, model, None, training, progress=False)
 
 
 @pytest.mark.parametrize("memory", [SI, LwF])

@@ -44,8 +44,9 @@ from counterpoint.continual.rows.rehearsal import Replayed
 from counterpoint.continual.rows.replay import Replay
 from counterpoint.continual.scenarios.inputs import Permuted, Rotated
 from counterpoint.continual.scenarios.metrics import Accuracies
-from counterpoint.continual.scenarios.run import STANDARD, Run, TaskTraining, compare, joint, run
+from counterpoint.continual.scenarios.run import Run, compare, joint, run
 from counterpoint.continual.scenarios.scenario import Scenario
+from counterpoint.continual.scenarios.sequence import STANDARD, TaskTraining
 from counterpoint.continual.scenarios.task import Task
 from counterpoint.continual.step_observer import StepObserver
 from counterpoint.continual.warning import ForgettingWarning

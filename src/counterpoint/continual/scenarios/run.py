@@ -1,58 +1,31 @@
-"""Task after task, with any memory or none: the plain loop that examples and benchmarks share."""
+"""Task after task by `counterpoint.train.fit`, with any memory or none."""
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from counterpoint.balance import Balancer
 from counterpoint.continual.memory import Memory
 from counterpoint.continual.rows.rehearsal import RehearsalMemory
 from counterpoint.continual.scenarios.metrics import Accuracies, stacked
 from counterpoint.continual.scenarios.scenario import Scenario
-from counterpoint.continual.scenarios.task import Task
+from counterpoint.continual.scenarios.sequence import (
+    STANDARD,
+    TaskMixture,
+    TaskSequence,
+    TaskTraining,
+)
 from counterpoint.continual.warning import ForgettingWarning
-from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
 from counterpoint.errors import InputError
-from counterpoint.seeding import generator
+from counterpoint.train import NonFiniteError, Training, fit
 from counterpoint.train.progress import reporter
 
-__all__ = ["STANDARD", "Run", "TaskTraining", "compare", "joint", "run"]
-
-
-@dataclass(frozen=True)
-class TaskTraining:
-    """How each task is learnt: Adam on batches drawn without replacement, epoch after epoch.
-
-    Attributes:
-        iterations: steps a task.
-        batch_size: rows a step, or all if the task has fewer; an incomplete last batch is left out.
-        rate: Adam's learning rate.
-        reset: a fresh Adam for each task; by default its moments go on, as in the literature.
-        seed: of the order of rows.
-
-    Raises:
-        InputError: a number that is not positive.
-    """
-
-    iterations: int = 500
-    batch_size: int = 128
-    rate: float = 1e-3
-    reset: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("iterations", "batch_size", "rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name}: must be above 0, found {getattr(self, name)}")
-
-
-STANDARD = TaskTraining()
-"""500 steps a task."""
+__all__ = ["Run", "compare", "joint", "run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +47,22 @@ def run(
     scenario: Scenario,
     model: nn.Module,
     memory: Memory | None = None,
-    course: TaskTraining = STANDARD,
+    training: TaskTraining = STANDARD,
     *,
+    balancer: Balancer | None = None,
     progress: bool | str = True,
 ) -> Run:
-    """Learn the tasks of a scenario one after the other.
+    """Learn the tasks of a scenario one after the other, by `counterpoint.train.fit`.
 
-    After each, all tasks are tested. Memories of weights add their gradients after the backward
-    pass; all others are a term of the loss.
+    After each, all tasks are tested. What the memory costs is a term of the loss, or with a
+    balancer a goal of its own, ``"remember"`` beside ``"loss"``.
 
     Args:
         scenario: the tasks.
         model: is trained in place; its output has `Scenario.outputs` columns.
         memory: consolidated after each task; none is naive fine-tuning, the floor.
-        course: steps, batches, rate.
+        training: steps, batches, rate.
+        balancer: lets the task and the memory share each step.
         progress: show it; or the text to show with it.
 
     Raises:
@@ -98,34 +73,36 @@ def run(
             that holds no rows.
     """
     _warn_drowning(scenario, memory)
-    optimiser = _adam(model, course)
-    found, learning, consolidating = [_tested(scenario, model)], list[float](), list[float]()
-    count = len(scenario.tasks)
-    shown = reporter(progress, count, count * course.iterations)
+    tasks, tested = scenario.tasks, [_tested(scenario, model)]
+    shown = reporter(progress, len(tasks), len(tasks) * training.iterations)
+
+    def ended(number: int) -> None:
+        tested.append(_tested(scenario, model))
+        what = f"task {number + 1} of {len(tasks)} ({tasks[number].name})"
+        shown.note(_line(progress, what, tested[-1]))
+
+    sequence = TaskSequence(
+        tasks,
+        model,
+        memory,
+        training,
+        apart=balancer is not None,
+        stepped=shown.step,
+        ended=ended,
+    )
+    model.train()
     with closing(shown):
-        for number, task in enumerate(scenario.tasks):
-            if course.reset:
-                optimiser = _adam(model, course)
-            # streams of their own: what a memory draws does not change the order of rows
-            draw, own = (generator(course.seed, number, purpose) for purpose in (0, 1))
-            start = time.perf_counter()
-            for step in _learn(task, model, memory, course, optimiser, draw):
-                shown.step(number * course.iterations + step)
-            middle = time.perf_counter()
-            if memory is not None:
-                memory.consolidate(model, task.likelihood, task.batches(), generator=own)
-            learning.append(middle - start)
-            consolidating.append(time.perf_counter() - middle)
-            found.append(_tested(scenario, model))
-            shown.note(_line(progress, f"task {number + 1} of {count} ({task.name})", found[-1]))
-    accuracies = stacked(scenario.names, found)
-    return Run(accuracies, tuple(learning), tuple(consolidating))
+        # a task is an epoch: one run lets Adam's moments go on, and a run a task begins them anew
+        for epochs in [1] * len(tasks) if training.reset else [len(tasks)]:
+            _fit(model, sequence, training, epochs, balancer)
+    accuracies = stacked(scenario.names, tested)
+    return Run(accuracies, tuple(sequence.learning), tuple(sequence.consolidating))
 
 
 def joint(
     scenario: Scenario,
     model: nn.Module,
-    course: TaskTraining = STANDARD,
+    training: TaskTraining = STANDARD,
     *,
     progress: bool | str = True,
 ) -> Run:
@@ -136,39 +113,29 @@ def joint(
     Args:
         scenario: the tasks.
         model: is trained in place.
-        course: steps, batches, rate.
+        training: steps, batches, rate.
         progress: show it.
 
     Raises:
         InputError: as `run`.
     """
-    draw, optimiser = generator(course.seed), _adam(model, course)
-    before, tasks = _tested(scenario, model), scenario.tasks
-    share = -(-course.batch_size // len(tasks))
-    streams = [_places(len(task), share, draw) for task in tasks]
+    before = _tested(scenario, model)
     model.train()
-    start, loss = time.perf_counter(), torch.zeros(())
-    shown = reporter(progress, 1, course.iterations)
+    shown = reporter(progress, 1, training.iterations)
     with closing(shown):
-        for step in range(course.iterations):
-            batches = [task.batch(next(s)) for task, s in zip(tasks, streams, strict=True)]
-            optimiser.zero_grad()
-            loss = _together(model, tasks, batches)
-            loss.backward()
-            optimiser.step()
-            shown.step(step + 1)
-        _refuse_infinite(loss, "all")
+        start = time.perf_counter()
+        _fit(model, TaskMixture(scenario.tasks, training, shown.step), training)
         seconds = time.perf_counter() - start
-        found = _tested(scenario, model)
-        shown.note(_line(progress, f"all {len(tasks)} tasks at once", found))
-    return Run(stacked(scenario.names, [before, found]), (seconds,), ())
+        after = _tested(scenario, model)
+        shown.note(_line(progress, f"all {len(scenario.tasks)} tasks at once", after))
+    return Run(stacked(scenario.names, [before, after]), (seconds,), ())
 
 
 def compare(
     scenario: Scenario,
     model: nn.Module,
     memories: Mapping[str, Memory],
-    course: TaskTraining = STANDARD,
+    training: TaskTraining = STANDARD,
     *,
     progress: bool = True,
 ) -> dict[str, Run]:
@@ -178,7 +145,7 @@ def compare(
         scenario: the tasks.
         model: where all begin; each learns in a copy, on the same batches.
         memories: name -> memory, each with nothing in it yet.
-        course: steps, batches, rate.
+        training: steps, batches, rate.
         progress: show it.
 
     Returns:
@@ -193,77 +160,50 @@ def compare(
         if memory.tasks:
             raise InputError(f"memories: {name!r} has {memory.tasks} tasks in it already")
     found = {
-        "joint": joint(scenario, deepcopy(model), course, progress=progress and "joint"),
-        "none": run(scenario, deepcopy(model), None, course, progress=progress and "none"),
+        "joint": joint(scenario, deepcopy(model), training, progress=progress and "joint"),
+        "none": run(scenario, deepcopy(model), None, training, progress=progress and "none"),
     }
     for name, memory in memories.items():
-        found[name] = run(scenario, deepcopy(model), memory, course, progress=progress and name)
+        found[name] = run(scenario, deepcopy(model), memory, training, progress=progress and name)
     return found
 
 
-def _learn(
-    task: Task,
+def _fit(
     model: nn.Module,
-    memory: Memory | None,
-    course: TaskTraining,
-    optimiser: torch.optim.Optimizer,
-    draw: torch.Generator,
-) -> Iterator[int]:
-    """The steps of one task, each counted when it is done."""
-    model.train()
-    rows, loss = len(task), torch.zeros(())
-    device = next(model.parameters()).device
-    if memory is not None:
-        memory.begin(model)
-    held = memory if memory is not None and memory.tasks else None
-    places = _places(rows, course.batch_size, draw)
-    for step in range(course.iterations):
-        x, y = (part.to(device) for part in task.batch(next(places)))
-        optimiser.zero_grad()
-        loss = task.likelihood.nll(model(x), y)
-        if held is not None and not isinstance(held, QuadraticMemory):
-            loss = loss + held.penalty(model, (x, y), rows=rows)
-        loss.backward()
-        if isinstance(held, QuadraticMemory):
-            held.add_gradients(model, rows=rows)
-        optimiser.step()
-        if memory is not None:
-            memory.observe(model)
-        yield step + 1
-    _refuse_infinite(loss, task.name)
-
-
-def _together(
-    model: nn.Module, tasks: Sequence[Task], batches: Sequence[tuple[Tensor, Tensor]]
-) -> Tensor:
-    """The mean over all rows, each under its own task's likelihood, from one forward pass."""
-    device = next(model.parameters()).device
-    outputs = model(torch.cat([x for x, _ in batches]).to(device))
-    parts = outputs.split([len(y) for _, y in batches])
-    each = [
-        task.asked.nll_each(part, y.to(device))
-        for task, part, (_, y) in zip(tasks, parts, batches, strict=True)
-    ]
-    return torch.cat(each).mean()
-
-
-def _places(rows: int, size: int, draw: torch.Generator) -> Iterator[Tensor]:
-    while True:
-        order = torch.randperm(rows, generator=draw)
-        yield from order.split(min(size, rows))[: max(1, rows // size)]
-
-
-def _adam(model: nn.Module, course: TaskTraining) -> torch.optim.Optimizer:
-    return torch.optim.Adam(model.parameters(), lr=course.rate)
+    source: TaskSequence | TaskMixture,
+    training: TaskTraining,
+    epochs: int = 1,
+    balancer: Balancer | None = None,
+) -> None:
+    """Train by the loop that everything else is trained by."""
+    # said in full: published results are those of plain Adam, without decay or schedule
+    settings = Training(
+        epochs=epochs,
+        batch_size=training.batch_size,
+        optimiser="adam",
+        rate=training.rate,
+        schedule="constant",
+        weight_decay=0.0,
+        seed=training.seed,
+    )
+    try:
+        fit(
+            model,
+            source.goals,
+            source,
+            settings,
+            balancer=balancer,
+            callbacks=[source],
+            progress=False,
+        )
+    except NonFiniteError as error:
+        raise InputError(
+            f"task {source.name!r}: the loss is not finite any more; lower the rate"
+        ) from error
 
 
 def _tested(scenario: Scenario, model: nn.Module) -> list[float]:
     return [task.accuracy(model) for task in scenario.tasks]
-
-
-def _refuse_infinite(loss: Tensor, task: str) -> None:
-    if not bool(torch.isfinite(loss)):
-        raise InputError(f"task {task!r}: the loss is not finite any more; lower the rate")
 
 
 def _line(progress: bool | str, what: str, found: Sequence[float]) -> str:
