@@ -14,7 +14,10 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import TypeVar
 
-__all__ = ["Ending", "InputError", "nearest"]
+__all__ = ["Ending", "InputError", "nearest", "one_of"]
+
+_MOST = 8
+"""Names that a message lists."""
 
 _Member = TypeVar("_Member", bound=Enum)
 
@@ -63,7 +66,46 @@ class Ending(Enum):
         return members[word]
 
 
-def nearest(found: str, known: Iterable[str], *, most: int = 8) -> str:
+def one_of(what: str, value: object, known: Iterable[str]) -> str:
+    """The known name that is meant, in whatever case, and with ``_`` for ``-``.
+
+    Args:
+        what: what the name is of, for the message.
+        value: the name as somebody wrote it.
+        known: the valid names, in the order in which they are to be listed.
+
+    Returns:
+        The name as `known` spells it.
+
+    Raises:
+        InputError: it is none of them, or no text; names the nearest.
+
+    >>> one_of("rule", "PCGrad", ["sum", "pcgrad"])  # as its paper writes it
+    'pcgrad'
+    >>> one_of("structure", "diagnal", ["diagonal", "dense"])
+    Traceback (most recent call last):
+        ...
+    counterpoint.errors.InputError: structure: expected one of diagonal, dense, found 'diagnal';
+    did you mean 'diagonal'?
+    """
+    names = {_folded(name): name for name in known}
+    # None is not the name "none", nor True the name "true"
+    wanted = _folded(value) if isinstance(value, str) else None
+    if wanted in names:
+        return names[wanted]
+    close = get_close_matches(wanted or "", names, n=1, cutoff=0.6)
+    hint = f"; did you mean {names[close[0]]!r}?" if close else ""
+    # twenty names and the one that is meant would hide it
+    short = close and len(names) > _MOST
+    listed = f"{len(names)} names" if short else ", ".join(n or "''" for n in names.values())
+    raise InputError(f"{what}: expected one of {listed}, found {value!r}{hint}")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def nearest(found: str, known: Iterable[str], *, most: int = _MOST) -> str:
     """End an error message with the valid name closest to the one found.
 
     Args:

@@ -170,7 +170,7 @@ def test_the_uncertainty_is_kept_and_the_report_tells_of_it(run, table, tmp_path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--uncertainty", "lunar"], "no kind is called 'lunar'; did you mean 'luna'?"),
+        (["--uncertainty", "lunar"], "found 'lunar'; did you mean 'luna'?"),
         (["--uncertainty", "ensemble", "--network.members", "1"], "at least 2, found 1"),
         (
             ["--posterior.heads", "1"],
@@ -193,7 +193,8 @@ def test_an_unknown_rule_is_refused_with_the_nearest(run, table, tmp_path):
     )
     assert status == 2
     assert err.strip() == (
-        "counterpoint: training.balance: no rule is called 'impartal'; did you mean 'impartial'?"
+        "counterpoint: training.balance: expected one of 24 names, found 'impartal';"
+        " did you mean 'impartial'?"
     )
     assert not (tmp_path / "m").exists()
 

@@ -216,12 +216,12 @@ def test_only_some_weights_are_remembered():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": "exakt"}, r"labels: must be one of .*did you mean 'exact'"),
+        ({"labels": "exakt"}, r"labels: expected one of .*did you mean 'exact'"),
         ({"labels": "batch", "structure": "dense"}, "only with structure='diagonal'"),
         ({"keep": 1.1}, r"keep: must be from 0 to 1.* found 1\.1"),
         ({"keep": -0.1}, "keep: must be from 0 to 1"),
         ({"keep": float("nan")}, "keep: must be from 0 to 1"),
-        ({"centre": "mode"}, "centre: must be 'latest' or 'product', found 'mode'"),
+        ({"centre": "mode"}, "centre: expected one of latest, product, found 'mode'"),
     ],
 )
 def test_settings_that_are_refused(options, message):

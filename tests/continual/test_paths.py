@@ -146,7 +146,7 @@ def test_aware_synapses_of_tied_weights_add_before_the_absolute_value():
             2 * torch.autograd.grad(model(row[None]).square().sum(), model.map.weight)[0].abs()
         )
     close(memory.gaussian.precision.diagonal()["map.weight"], wanted.detach())
-    with pytest.raises(InputError, match="importance: must be one of absolute, square"):
+    with pytest.raises(InputError, match="importance: expected one of absolute, square"):
         MAS(importance="both")
 
 

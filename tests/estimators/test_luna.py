@@ -148,7 +148,10 @@ def test_targets_twice_over_change_neither_goal():
                             "did you mean 'points'?"),
         ({"activation": "silou"}, "activation: expected one of relu, tanh, silu, softplus, gelu, "
                                   "found 'silou'; did you mean 'silu'?"),
-        ({"scheme": "forwards"}, "scheme: 'forwards' is not one; did you mean 'forward'?"),
+        ({"scheme": "forwards"}, "scheme: expected one of auto, forward-mode, reverse-mode, "
+                                   "forward, backward, central, richardson, complex-step, "
+                                   "found 'forwards'; "
+                                   "did you mean 'forward'?"),
         ({"over": "points"}, "diversity: over='points' needs two inputs or more, found 1, with "
                              "which every squared cosine is 1; use over='stacked'"),
     ],

@@ -160,9 +160,11 @@ G = torch.ones(2, 3, 4)
         (lambda: diversity(G.long()),
          "diversity: expected a floating point tensor, found torch.int64"),
         (lambda: diversity(G, over="stack"),
-         "diversity: over must be 'stacked' or 'points', found 'stack'; did you mean 'stacked'?"),
+         "diversity: over: expected one of stacked, points, found 'stack'; "
+         "did you mean 'stacked'?"),
         (lambda: orthogonality(G[0], reduction="means"),
-         "orthogonality: reduction must be 'mean' or 'sum', found 'means'; did you mean 'mean'?"),
+         "orthogonality: reduction: expected one of mean, sum, found 'means'; "
+         "did you mean 'mean'?"),
         (lambda: diversity(G[..., :1], over="points"),
          "diversity: over='points' needs two inputs or more, found 1, with which every squared "
          "cosine is 1; use over='stacked'"),

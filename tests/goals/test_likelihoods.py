@@ -192,7 +192,7 @@ def test_bad_batches(likelihood, output, target, message):
         (lambda: Normal("learned", outputs=0),
          "normal likelihood: outputs must be at least 1, found 0"),
         (lambda: Categorical("probs"),
-         "categorical likelihood: inputs must be 'logits' or 'probabilities', found 'probs'"),
+         "categorical likelihood: inputs: expected one of logits, probabilities, found 'probs'"),
     ],
 )  # fmt: skip
 def test_bad_settings(make, message):

@@ -169,7 +169,7 @@ Z = torch.zeros(2, 3)
         (lambda: moments(Z, variance=-1.0),
          "moments: variance must be finite and at least 0, found -1 in row 0"),
         (lambda: moments(Z, covariance="diagnal"),
-         "moments: covariance must be None, 'diagonal' or a matrix, found 'diagnal'; "
+         "moments: covariance (or None, or a matrix): expected one of diagonal, found 'diagnal'; "
          "did you mean 'diagonal'?"),
         (lambda: moments(Z, covariance=torch.eye(2)),
          "moments: covariance must be a real matrix of shape (3, 3), "

@@ -302,7 +302,7 @@ def test_refusals():
     wide = nn.Sequential(nn.Linear(2, 200), nn.Tanh(), nn.Linear(200, 3)).double().eval()
     wide = laplace(wide, Categorical(), [(x, y)], prior=1.0)
     refused("1,203 precisions have a closed form only", lambda: wide.tuned(each="weight"))
-    refused("each: must be one of", lambda: posterior.tuned(each="layers"))
+    refused("each: expected one of", lambda: posterior.tuned(each="layers"))
     refused("only normal likelihoods", lambda: posterior.tuned(noise=True))
     refused("only normal likelihoods", lambda: posterior.log_evidence(noise_scale=2.0))
     refused("must be positive", lambda: posterior.log_evidence(prior=-1.0))

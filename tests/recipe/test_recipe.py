@@ -115,8 +115,8 @@ def test_the_rules_are_those_of_the_balancer():
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ("upgard", "no rule is called 'upgard'; did you mean 'upgrad'"),
-        ("zz", "no rule is called 'zz'; known: aligned-mtl, .*, upgrad$"),
+        ("upgard", "found 'upgard'; did you mean 'upgrad'"),
+        ("zz", "expected one of sum, impartial, .*, upgrad, found 'zz'$"),
     ],
 )
 def test_an_unknown_rule_is_refused_with_the_nearest(found, message):
@@ -127,10 +127,10 @@ def test_an_unknown_rule_is_refused_with_the_nearest(found, message):
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"uncertainty": "laplas"}, "no kind is called 'laplas'; did you mean 'laplace'"),
+        ({"uncertainty": "laplas"}, "expected one of .*, found 'laplas'; did you mean 'laplace'"),
         (
             {"uncertainty": "zz"},
-            "no kind is called 'zz'; known: ensemble, laplace, last-layer, luna",
+            "expected one of last-layer, luna, laplace, ensemble, found 'zz'",
         ),
         ({"heads": 1}, "heads: expected a whole number from 2 to 1000, found 1"),
         ({"diversity": -0.1}, "diversity: expected a number from 0 to 1e"),

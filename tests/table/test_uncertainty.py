@@ -150,7 +150,7 @@ def test_estimators_have_the_parameters():
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"uncertainty": "lunar"}, "no kind is called 'lunar'; did you mean 'luna'"),
+        ({"uncertainty": "lunar"}, "found 'lunar'; did you mean 'luna'"),
         ({"heads": 2.5}, r"posterior\.heads: expected a whole number, found 2\.5"),
         ({"heads": "7"}, r"posterior\.heads: expected a whole number, found '7'"),
         ({"width": 8.0}, r"network\.width: expected a whole number, found 8\.0"),

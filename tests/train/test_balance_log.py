@@ -348,7 +348,7 @@ def test_a_balancer_of_ones_own_is_named_by_its_rule(run):
     ("make", "message"),
     [
         (lambda: Training(balance="impartal"),
-         r"training\.balance: no rule is called 'impartal'; did you mean 'impartial'\?"),
+         r"training\.balance: expected one of .*, found 'impartal'; did you mean 'impartial'\?"),
         (lambda: Training(balance="impartial", compile=True),
          r"training\.compile: works with balance = 'sum' only"),
     ],

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from counterpoint.balance.checks import (
+    POLICIES,
     check_arguments,
     check_features,
     check_losses,
@@ -19,10 +20,18 @@ from counterpoint.balance.monitor import MonitorState
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.rule import Rule
 from counterpoint.balance.rules import rule as named_rule
-from counterpoint.balance.sources import AutoSource, FeatureHook, GramSource, Sketch, source_of
+from counterpoint.balance.sources import (
+    GRAMS,
+    AutoSource,
+    FeatureHook,
+    GramSource,
+    Sketch,
+    source_of,
+)
 from counterpoint.balance.state import RuleState
 from counterpoint.balance.step import Alarm, BalancedStep
 from counterpoint.data import read
+from counterpoint.errors import one_of
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
 from counterpoint.storage import below, pack, refuse_other_settings, unpack
@@ -85,7 +94,11 @@ class Balancer:
         seed: int = 0,
         group: dist.ProcessGroup | None = None,
     ) -> None:
-        check_arguments(every, nonfinite, on_alarm, preference)
+        check_arguments(every, preference)
+        if isinstance(on_alarm, str):
+            on_alarm = one_of("on_alarm: a function or a name", on_alarm, ("warn", "remedy"))
+        if isinstance(gram, str):
+            gram = one_of("gram", gram, GRAMS)
         hook = None
         if at is not None and gram in ("auto", "features"):
             gram, hook = "features", FeatureHook(at)
@@ -96,7 +109,7 @@ class Balancer:
             at=at,
             hook=hook,
             every=every,
-            nonfinite=nonfinite,
+            nonfinite=one_of("nonfinite", nonfinite, POLICIES),
             on_alarm=on_alarm,
             ranks=Ranks(group),
             monitor=MonitorState(seed) if monitor else None,

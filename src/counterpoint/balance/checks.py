@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError
 from counterpoint.goals import check_goals
 
 __all__ = [
+    "POLICIES",
     "BalanceWarning",
     "check_arguments",
     "check_features",
@@ -21,23 +22,14 @@ class BalanceWarning(UserWarning):
     """A balancer has something to say: its monitor, or a name that fits no goal."""
 
 
-_POLICIES = ("raise", "skip", "drop", "pass")
+POLICIES = ("raise", "skip", "drop", "pass")
 """What may be done with a goal that is not finite."""
 
 
-def check_arguments(
-    every: object, nonfinite: str, on_alarm: object, preference: Mapping[str, object] | None
-) -> None:
+def check_arguments(every: object, preference: Mapping[str, object] | None) -> None:
     """Refuse settings of a `Balancer` that break their rule."""
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise InputError(f"every: expected a whole number of at least 1, found {every!r}")
-    if nonfinite not in _POLICIES:
-        raise InputError(
-            f"nonfinite: expected one of {', '.join(_POLICIES)}, found {nonfinite!r}"
-            f"{nearest(nonfinite, _POLICIES)}"
-        )
-    if isinstance(on_alarm, str) and on_alarm not in ("warn", "remedy"):
-        raise InputError(f"on_alarm: expected 'warn', 'remedy' or a function, found {on_alarm!r}")
     for name, wanted in (preference or {}).items():
         # True is an int, and no preference
         fits = isinstance(wanted, int | float) and wanted > 0 and math.isfinite(wanted)

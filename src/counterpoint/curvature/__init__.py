@@ -31,9 +31,10 @@ from counterpoint.curvature.hessian import hessian
 from counterpoint.curvature.labels import Labels
 from counterpoint.curvature.linearise import Linearised, LinearisedOutput, linearise
 from counterpoint.curvature.product import product
-from counterpoint.curvature.structure import Structure
+from counterpoint.curvature.structure import STRUCTURES, Structure
 
 __all__ = [
+    "STRUCTURES",
     "Labels",
     "Linearised",
     "LinearisedOutput",

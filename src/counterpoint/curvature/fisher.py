@@ -15,7 +15,7 @@ from counterpoint.curvature.reading.probe import probe, weights_of
 from counterpoint.curvature.structure import Structure, running
 from counterpoint.curvature.sums import CurvatureSum
 from counterpoint.data import Batch, DataLike, Unpack
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Block, Precision
 from counterpoint.goals import Categorical, Heads, Likelihood
 from counterpoint.parameters import Pattern, unwrapped
@@ -139,10 +139,7 @@ def linearised_fisher(
     Raises:
         InputError: as `fisher`.
     """
-    if labels not in LABELS:
-        raise InputError(
-            f"labels: must be one of {', '.join(LABELS)}, found {labels!r}{nearest(labels, LABELS)}"
-        )
+    labels = one_of("labels", labels, LABELS)
     if labels == "sampled" and generator is None:
         raise InputError("labels='sampled' needs generator=, a torch.Generator")
     model, heads = unwrapped(model), Heads.of(likelihood)

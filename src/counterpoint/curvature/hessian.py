@@ -12,7 +12,7 @@ from counterpoint.curvature.gradients import gradients
 from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.reading.probe import weights_of
 from counterpoint.data import Batch, DataLike, Unpack
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Dense, Diagonal
 from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
@@ -59,9 +59,7 @@ def hessian(
     >>> hessian(line, Normal(), [(x, x)]).dense()
     tensor([[5.]], dtype=torch.float64)
     """
-    if structure not in {"dense", "diagonal"}:
-        known = nearest(structure, ["dense", "diagonal"])
-        raise InputError(f"structure: must be dense or diagonal, found {structure!r}{known}")
+    structure = one_of("structure", structure, ("dense", "diagonal"))
     model, heads = unwrapped(model), Heads.of(likelihood)
     refuse_modes(model)
     weights = weights_of(model, parameters)

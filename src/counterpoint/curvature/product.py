@@ -13,7 +13,7 @@ from counterpoint.curvature.labels import directions, flat
 from counterpoint.curvature.reading.modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.reading.probe import weights_of
 from counterpoint.data import Batch, DataLike, Unpack
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, nearest, one_of
 from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
 
@@ -51,10 +51,7 @@ def product(
     >>> product(line, Normal(), [(x, x)], {"weight": torch.tensor([[3.0]])})  # (1² + 2²) 3
     {'weight': tensor([[15.]])}
     """
-    if kind not in KINDS:
-        raise InputError(
-            f"kind: must be one of {', '.join(KINDS)}, found {kind!r}{nearest(kind, KINDS)}"
-        )
+    kind = one_of("kind", kind, KINDS)
     model, heads = unwrapped(model), Heads.of(likelihood)
     refuse_modes(model)
     weights = weights_of(model, parameters)

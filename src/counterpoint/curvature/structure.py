@@ -8,12 +8,13 @@ from torch import Tensor
 from counterpoint.curvature.factors import KroneckerSum
 from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.sums import CurvatureSum, DenseSum, DiagonalSum
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.parameters import select
 
 __all__ = ["STRUCTURES", "Structure", "running"]
 
 STRUCTURES = ("diagonal", "kronecker", "kronecker-reduce", "block", "dense")
+"""What part of the curvature is kept; see `running`."""
 
 Structure: TypeAlias = str | Mapping[str, str]
 """One of `STRUCTURES`, or globs over names to them: ``{"head.*": "dense", "*": "diagonal"}``."""
@@ -43,12 +44,12 @@ def running(structure: Structure, forward: Forward) -> list[CurvatureSum]:
     """
     weights = forward.plan.weights
     if isinstance(structure, str):
-        return _named(_known(structure), weights, forward)
+        return _named(structure, weights, forward)
     sums, rest = list[CurvatureSum](), dict(weights)
     for glob, name in structure.items():
         chosen = {n: rest.pop(n) for n in select(forward.plan.model, glob) if n in rest}
         if chosen:
-            sums += _named(_known(name), chosen, forward)
+            sums += _named(name, chosen, forward)
     if rest:
         raise InputError(
             f"structure: no glob matches the parameter {next(iter(rest))!r}; add '*' as the last"
@@ -57,6 +58,7 @@ def running(structure: Structure, forward: Forward) -> list[CurvatureSum]:
 
 
 def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[CurvatureSum]:
+    name = one_of("structure", name, STRUCTURES)
     if name == "diagonal":
         return [DiagonalSum(weights)]
     if name == "dense":
@@ -106,12 +108,3 @@ def _dense(weights: Mapping[str, Tensor]) -> DenseSum:
             "'diagonal', or fewer parameters"
         )
     return DenseSum(weights)
-
-
-def _known(name: str) -> str:
-    if name not in STRUCTURES:
-        raise InputError(
-            f"structure: must be one of {', '.join(STRUCTURES)}, found {name!r}"
-            f"{nearest(name, STRUCTURES)}"
-        )
-    return name

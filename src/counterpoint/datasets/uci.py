@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from counterpoint.datasets.files import File, Opener, fetch
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import one_of
 
 __all__ = ["UCI", "UCI_NAMES", "parse_gaps", "standard_splits", "uci"]
 
@@ -114,8 +114,7 @@ def uci(name: str, *, opener: Opener | None = None) -> UCI:
         InputError: the name is unknown; a file is not the published one, or is nowhere and cannot
             be downloaded.
     """
-    if name not in _SOURCES:
-        raise InputError(f"uci: there is no table {name!r}{nearest(name, _SOURCES)}")
+    name = one_of("uci", name, _SOURCES)
     source = _SOURCES[name]
     table = File(
         f"uci/{name}/data.txt", source.sha256, source.size, _DATA_URL.format(source.folder)

@@ -11,7 +11,7 @@ from counterpoint.derivatives.differences import (
 )
 from counterpoint.derivatives.exact import Auto, ForwardMode, ReverseMode
 from counterpoint.derivatives.scheme import Scheme
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import one_of
 
 __all__ = ["SCHEMES", "scheme"]
 
@@ -29,7 +29,7 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def scheme(chosen: str | Scheme) -> Scheme:
-    """The scheme of a name, with its defaults; a scheme itself passes through.
+    """The scheme of a name, in whatever case, with its defaults; a scheme itself passes through.
 
     Raises:
         InputError: no scheme has this name.
@@ -39,6 +39,4 @@ def scheme(chosen: str | Scheme) -> Scheme:
     """
     if not isinstance(chosen, str):
         return chosen
-    if chosen not in SCHEMES:
-        raise InputError(f"scheme: {chosen!r} is not one{nearest(chosen, SCHEMES)}")
-    return SCHEMES[chosen]
+    return SCHEMES[one_of("scheme", chosen, SCHEMES)]

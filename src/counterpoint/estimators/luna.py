@@ -20,8 +20,8 @@ from counterpoint.derivatives import (
     scheme,
     values_and_gradients,
 )
-from counterpoint.errors import InputError
-from counterpoint.estimators.options import at_least, one_of, share, whole
+from counterpoint.errors import InputError, one_of
+from counterpoint.estimators.options import activation_of, at_least, share, whole
 from counterpoint.estimators.trunk import Plan, TrunkRegressor
 from counterpoint.goals import Goals, Normal, diversity
 from counterpoint.seeding import generator
@@ -168,10 +168,10 @@ class LunaRegressor(TrunkRegressor):
     def _plan(self, targets: int, seed: int) -> Plan:
         heads = whole("heads", self.heads, 1)
         factor = at_least("diversity", self.diversity, 0.0)
-        one_of("balance", self.balance, sorted(RULES))
-        one_of("over", self.over, ("stacked", "points"))
+        balance = one_of("balance", self.balance, sorted(RULES))
+        over = one_of("over", self.over, ("stacked", "points"))
         share("share", self.share)
-        self._told = heads, self.over, deepcopy(self.scheme)
+        self._told = heads, over, deepcopy(self.scheme)
         if factor == 0.0:
             return Plan(targets * heads, self._fit_alone())
         if heads == 1:
@@ -181,7 +181,7 @@ class LunaRegressor(TrunkRegressor):
         chosen = deepcopy(_scheme_of(self.scheme))
         _mind_kinks(self.activation, chosen)
         rows = None if self.share == 1 else Subset(self.share, generator(seed, 2))
-        return Plan(targets * heads, self._both(factor, chosen, rows), self.balance)
+        return Plan(targets * heads, self._both(factor, chosen, rows), balance)
 
     def _fit_alone(self) -> Goals:
         def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -229,7 +229,7 @@ def _scheme_of(given: object) -> Scheme:
 
 def _mind_kinks(activation: str, chosen: Scheme) -> None:
     """Warn of, or refuse, what cannot train slopes that jump."""
-    if activation != "relu":
+    if activation_of(activation) is not nn.ReLU:
         return
     step: object = getattr(chosen, "step", None)
     if step is None:

@@ -1,14 +1,14 @@
 """Settings of the estimators' networks, checked when they are fitted, and their activations."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from numbers import Integral
 
 from torch import nn
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 
-__all__ = ["ACTIVATIONS", "activation_of", "at_least", "below_one", "one_of", "share", "whole"]
+__all__ = ["ACTIVATIONS", "activation_of", "at_least", "below_one", "share", "whole"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -27,21 +27,6 @@ def activation_of(name: str) -> Callable[[], nn.Module]:
         InputError: there is none; names the nearest.
     """
     return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]
-
-
-def one_of(name: str, found: object, known: Iterable[str]) -> str:
-    """A setting that is one of several names.
-
-    Raises:
-        InputError: it is none of them; names the nearest.
-    """
-    names = list(known)
-    if not isinstance(found, str) or found not in names:
-        raise InputError(
-            f"{name}: expected one of {', '.join(names)}, found {found!r}"
-            f"{nearest(str(found), names)}"
-        )
-    return found
 
 
 def whole(name: str, found: object, least: int) -> int:

@@ -1,7 +1,6 @@
 """One class out of several."""
 
 import warnings
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Categorical as CategoricalDistribution
 from torch.distributions import Distribution
 
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, one_of
 from counterpoint.goals.checks import as_columns, as_floats, check_output, check_range, readable
 from counterpoint.goals.likelihood import Likelihood
 from counterpoint.goals.noise import uniforms
@@ -44,12 +43,7 @@ class Categorical(Likelihood):
         validate: bool = True,
     ) -> None:
         super().__init__(validate=validate)
-        if inputs not in ("logits", "probabilities"):
-            raise InputError(
-                "categorical likelihood: inputs must be 'logits' or 'probabilities', "
-                f"found {inputs!r}"
-            )
-        self.inputs: Literal["logits", "probabilities"] = inputs
+        self.inputs = one_of("categorical likelihood: inputs", inputs, ("logits", "probabilities"))
 
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]

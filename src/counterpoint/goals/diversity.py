@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.goals.checks import as_floats, readable
 from counterpoint.goals.rows import checked_weight, mean_of_rows
 
@@ -64,7 +64,7 @@ def diversity(
     (tensor(0.3333), tensor(1.))
     """
     flat = _checked("diversity", gradients, ("batch", "heads", "inputs"))
-    _one_of("diversity: over", over, _OVER)
+    over = one_of("diversity: over", over, _OVER)
     scale = _scale("diversity", reduction, flat.shape[1])
     if over == "points":
         if flat.shape[2] == 1:
@@ -194,11 +194,5 @@ def _checked(
 
 def _scale(name: str, reduction: str, heads: int) -> float:
     """What the sum over pairs is multiplied by."""
-    _one_of(f"{name}: reduction", reduction, _REDUCTIONS)
+    reduction = one_of(f"{name}: reduction", reduction, _REDUCTIONS)
     return 1.0 if reduction == "sum" else 2.0 / (heads * (heads - 1))
-
-
-def _one_of(name: str, found: str, known: tuple[str, ...]) -> None:
-    if found not in known:
-        names = " or ".join(repr(each) for each in known)
-        raise InputError(f"{name} must be {names}, found {found!r}{nearest(found, known)}")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.goals.checks import as_floats, check_range, readable
 from counterpoint.goals.rows import checked_weight
 
@@ -132,11 +132,8 @@ def _second(
                 "holds the variances"
             )
         return _matrix(covariance, latent), "covariance"
-    if covariance is not None and covariance != "diagonal":
-        raise InputError(
-            "moments: covariance must be None, 'diagonal' or a matrix, "
-            f"found {covariance!r}{nearest(covariance, ['diagonal'])}"
-        )
+    if covariance is not None:
+        one_of("moments: covariance (or None, or a matrix)", covariance, ("diagonal",))
     target = _wanted("variance", 1.0 if variance is None else variance, latent)
     if covariance is None:
         return target, None if variance is None else "variance"

@@ -1,10 +1,8 @@
-"""What the keys of a recipe share: values in their range, words that are known."""
+"""What the keys of a recipe share: values in their range."""
 
-from collections.abc import Sequence
+from counterpoint.errors import InputError
 
-from counterpoint.errors import InputError, nearest
-
-__all__ = ["number", "one_of", "whole"]
+__all__ = ["number", "whole"]
 
 _LARGEST = 2**63 - 1  # what TOML, JSON readers and torch's generators hold
 
@@ -20,11 +18,3 @@ def number(name: str, value: object, low: float, high: float) -> None:
     """Refuse what is no number from `low` to `high`, NaN among it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InputError(f"{name}: expected a number from {low:g} to {high:g}, found {value!r}")
-
-
-def one_of(name: str, value: object, known: Sequence[str]) -> None:
-    """Refuse a word that is not known, with the nearest that is."""
-    if value not in known:
-        hint = nearest(str(value), known)
-        hint = hint if "did you mean" in hint else ""  # otherwise it repeats the list
-        raise InputError(f"{name}: expected one of {', '.join(known)}, found {value!r}{hint}")

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 
-from counterpoint.errors import InputError, nearest
-from counterpoint.recipe.checks import number, one_of, whole
+from counterpoint.errors import InputError, one_of
+from counterpoint.recipe.checks import number, whole
 from counterpoint.recipe.training import Training
 
 __all__ = ["UNCERTAINTY", "Data", "Network", "Posterior", "Recipe"]
+
+_TRUNKS = ("plain", "residual")
 
 UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
 """Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
@@ -54,7 +56,8 @@ class Data:
     def __post_init__(self) -> None:
         whole("data.keep_sample", self.keep_sample, 0, 10_000_000)
         number("data.validation", self.validation, 0.01, 0.5)
-        one_of("data.dates", self.dates, ("", "day-first", "month-first"))
+        dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
+        object.__setattr__(self, "dates", dates)
         one_of("data.decimal", self.decimal, (".", ","))
 
 
@@ -79,7 +82,7 @@ class Network:
     members: int = 4
 
     def __post_init__(self) -> None:
-        one_of("network.trunk", self.trunk, ("plain", "residual"))
+        object.__setattr__(self, "trunk", one_of("network.trunk", self.trunk, _TRUNKS))
         whole("network.width", self.width, 1, 8192)
         whole("network.depth", self.depth, 1, 64)
         number("network.dropout", self.dropout, 0.0, 0.9)
@@ -112,11 +115,8 @@ class Posterior:
 
     def __post_init__(self) -> None:
         number("posterior.interval", self.interval, 0.01, 0.999)
-        if self.uncertainty not in UNCERTAINTY:
-            raise InputError(
-                f"posterior.uncertainty: no kind is called {self.uncertainty!r}"
-                f"{nearest(self.uncertainty, UNCERTAINTY)}"
-            )
+        found = one_of("posterior.uncertainty", self.uncertainty, UNCERTAINTY)
+        object.__setattr__(self, "uncertainty", found)
         whole("posterior.heads", self.heads, 2, 1000)
         number("posterior.diversity", self.diversity, 0.0, 1e6)
 

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
-from counterpoint.errors import InputError, nearest
-from counterpoint.recipe.checks import number, one_of, whole
+from counterpoint.errors import InputError, one_of
+from counterpoint.recipe.checks import number, whole
 
 __all__ = ["BALANCE", "PLAIN", "Training"]
 
@@ -40,6 +40,12 @@ BALANCE = (
 """Names of `counterpoint.balance.rules`, written out here since those import torch."""
 
 _STEPS = 2_000  # of a whole run, where the number of rows decides; see docs/decisions.md
+_NAMED = {
+    "optimiser": ("adamw", "adam", "sgd"),
+    "schedule": ("one-cycle", "cosine", "constant"),
+    "precision": ("float32", "bfloat16", "float16", "auto"),
+    "balance": BALANCE,
+}
 _FROM_ZERO = ("epochs", "batch_size", "patience", "log_every", "checkpoint_steps", "seed")
 
 
@@ -103,14 +109,10 @@ class Training:
     checkpoint_steps: int = 0
 
     def __post_init__(self) -> None:
-        one_of("training.optimiser", self.optimiser, ("adamw", "adam", "sgd"))
-        one_of("training.schedule", self.schedule, ("one-cycle", "cosine", "constant"))
-        one_of("training.precision", self.precision, ("float32", "bfloat16", "float16", "auto"))
-        if self.balance not in BALANCE:
-            raise InputError(
-                f"training.balance: no rule is called {self.balance!r}"
-                f"{nearest(self.balance, BALANCE, most=len(BALANCE))}"
-            )
+        for name, known in _NAMED.items():
+            found = one_of(f"training.{name}", getattr(self, name), known)
+            # the known spelling is what is compared, written down and hashed ever after
+            object.__setattr__(self, name, found)
         for name in _FROM_ZERO:
             whole(f"training.{name}", getattr(self, name), 0)
         whole("training.accumulate", self.accumulate, 1)

@@ -53,7 +53,7 @@ from counterpoint.balance.rules.stch import Stch
 from counterpoint.balance.rules.sum import Sum
 from counterpoint.balance.rules.uncertainty import Uncertainty
 from counterpoint.balance.rules.upgrad import UpGrad
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 
 __all__ = [
     "RULES",
@@ -125,11 +125,8 @@ def rule(chosen: str | Rule) -> Rule:
     """
     if not isinstance(chosen, str):
         return chosen
-    name = chosen.lower()  # papers write PCGrad, UPGrad, ConFIG
-    if name == "protect":
+    if chosen.lower() == "protect":
         raise InputError(
             "rule 'protect': must be told which goals; write Protect(('memory',)), with their names"
         )
-    if name not in RULES:
-        raise InputError(f"rule: {chosen!r} is not one{nearest(name, RULES)}")
-    return RULES[name]()
+    return RULES[one_of("rule", chosen, RULES)]()

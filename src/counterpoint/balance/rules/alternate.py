@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from counterpoint.balance.rule import RuleInputs, StatelessRule
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import one_of
 
 __all__ = ["Alternate"]
 
@@ -34,11 +34,7 @@ class Alternate(StatelessRule):
     waits: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.pick not in _PICKS:
-            raise InputError(
-                f"rule 'alternate': pick must be 'uniform' or 'magnitude', found {self.pick!r}"
-                f"{nearest(self.pick, _PICKS)}"
-            )
+        object.__setattr__(self, "pick", one_of("rule 'alternate': pick", self.pick, _PICKS))
         # What it reads depends on how it picks; norms cost a backward pass.
         object.__setattr__(self, "needs", _PICKS[self.pick])
 

@@ -13,7 +13,7 @@ from counterpoint.balance.sources.loss import Loss
 from counterpoint.balance.sources.parameters import Parameters
 from counterpoint.balance.sources.sketch import Sketch
 from counterpoint.balance.sources.source import GramSource, Measured, StepContext, Unfit
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.parameters import Pattern, select
 
 __all__ = ["GRAMS", "AutoSource", "choose", "make_source", "source_of"]
@@ -38,14 +38,13 @@ def make_source(
     Raises:
         InputError: no source has this name.
     """
+    gram = one_of("gram", gram, GRAMS[1:])
     if gram == "features":
         return Features(why)
     if gram == "loss":
         return Loss(why)
     if gram == "sketch":
         return Sketch(seed=seed)
-    if gram not in ("parameters", "last"):
-        raise InputError(f"gram: no source is called {gram!r}{nearest(gram, GRAMS)}")
     if at is not None:
         return Parameters(lambda context: _selected(context.model, at), f" {at!r}")
     if gram == "last":

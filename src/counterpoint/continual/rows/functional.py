@@ -10,7 +10,7 @@ from counterpoint.continual.outputs.used import used
 from counterpoint.continual.rows.der import differences, noted_outputs
 from counterpoint.continual.rows.rehearsal import RehearsalMemory, Replayed
 from counterpoint.data import Batch
-from counterpoint.errors import InputError
+from counterpoint.errors import one_of
 from counterpoint.goals import Heads
 
 __all__ = ["Functional"]
@@ -43,10 +43,8 @@ class Functional(RehearsalMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.labels not in ("exact", "jac"):
-            raise InputError(f"labels: must be 'exact' or 'jac', found {self.labels!r}")
-        if self.core not in ("random", "memorable"):
-            raise InputError(f"core: must be 'random' or 'memorable', found {self.core!r}")
+        object.__setattr__(self, "labels", one_of("labels", self.labels, ("exact", "jac")))
+        object.__setattr__(self, "core", one_of("core", self.core, ("random", "memorable")))
 
     def describe(self) -> dict[str, object]:
         """The settings that what is held depends on, as plain values."""

@@ -17,7 +17,7 @@ from counterpoint.continual.scenarios.task_data import (
     numbered,
     two_of_each,
 )
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.seeding import generator
 
 __all__ = ["KINDS", "Scenario"]
@@ -235,10 +235,7 @@ def _viewed(
 
 def _assembled(kind: str, masked: bool, pieces: Sequence[TaskData]) -> Scenario:
     """Give each piece its outputs."""
-    if kind not in KINDS:
-        raise InputError(
-            f"kind: must be one of {', '.join(KINDS)}, found {kind!r}{nearest(kind, KINDS)}"
-        )
+    kind = one_of("kind", kind, KINDS)
     if masked and kind != "class":
         raise InputError(
             f"masked: is for kind='class', found {kind!r}: task-incremental outputs are masked"

@@ -4,10 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterpoint.continual.base import LearntTask
-from counterpoint.continual.weights.importance import checked_labels, gaussian_of, is_merged
+from counterpoint.continual.weights.importance import (
+    gaussian_of,
+    is_merged,
+    known_labels,
+    known_structure,
+)
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
 from counterpoint.curvature import Structure
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, one_of
 
 __all__ = ["EWC", "OnlineEWC"]
 
@@ -56,7 +61,7 @@ class EWC(QuadraticMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked_labels(self.labels, self.structure)
+        _settle(self)
 
     def _remember(self, task: LearntTask) -> None:
         before = self._before(task.model)
@@ -101,14 +106,13 @@ class OnlineEWC(QuadraticMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checked_labels(self.labels, self.structure)
+        _settle(self)
         if not 0 <= self.keep <= 1:
             raise InputError(
                 f"keep: must be from 0 to 1, the share of the old precision that is kept, found"
                 f" {self.keep}"
             )
-        if self.centre not in ("latest", "product"):
-            raise InputError(f"centre: must be 'latest' or 'product', found {self.centre!r}")
+        object.__setattr__(self, "centre", one_of("centre", self.centre, ("latest", "product")))
 
     def _remember(self, task: LearntTask) -> None:
         before = self._before(task.model)
@@ -119,6 +123,14 @@ class OnlineEWC(QuadraticMemory):
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""
         return {**_described(self), "centre": self.centre}
+
+
+def _settle(memory: EWC | OnlineEWC) -> None:
+    """Give structure and labels their known spelling, or refuse them."""
+    structure = known_structure(memory.structure)
+    # the one moment at which a frozen value may still be written
+    object.__setattr__(memory, "structure", structure)
+    object.__setattr__(memory, "labels", known_labels(memory.labels, structure))
 
 
 def _described(memory: EWC | OnlineEWC) -> dict[str, Any]:

@@ -14,15 +14,23 @@ from counterpoint.continual.task_summary import TaskSummary, over_ranks
 from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.warning import ForgettingWarning
 from counterpoint.curvature import (
+    STRUCTURES,
     Structure,
     linearised_fisher,
 )
 from counterpoint.data import DataLike, Unpack, one_pass
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Diagonal, Gaussian, Precision
 from counterpoint.parameters import Pattern
 
-__all__ = ["IMPORTANCE", "bare_structure", "checked_labels", "gaussian_of", "is_merged"]
+__all__ = [
+    "IMPORTANCE",
+    "bare_structure",
+    "gaussian_of",
+    "is_merged",
+    "known_labels",
+    "known_structure",
+]
 
 IMPORTANCE = ("exact", "jac", "sampled", "empirical", "batch")
 """What the Fisher information of a task is taken at; ``"batch"`` is known to be wrong."""
@@ -96,8 +104,20 @@ def is_merged(structure: Structure) -> bool:
     return _MERGED in ((structure,) if isinstance(structure, str) else structure.values())
 
 
-def checked_labels(labels: str, structure: Structure) -> None:
-    """Refuse labels that are not known.
+def known_structure(structure: Structure) -> Structure:
+    """A structure by its known names, ``"kronecker-merged"`` among them.
+
+    Raises:
+        InputError: another name.
+    """
+    known = (*STRUCTURES, _MERGED)
+    if isinstance(structure, str):
+        return one_of("structure", structure, known)
+    return {glob: one_of("structure", one, known) for glob, one in structure.items()}
+
+
+def known_labels(labels: str, structure: Structure) -> str:
+    """Labels by their known name.
 
     Raises:
         InputError: another name, or ``"batch"`` in another structure than the diagonal.
@@ -105,11 +125,7 @@ def checked_labels(labels: str, structure: Structure) -> None:
     Warns:
         ForgettingWarning: ``"batch"``, whose value depends on the batch size.
     """
-    if labels not in IMPORTANCE:
-        raise InputError(
-            f"labels: must be one of {', '.join(IMPORTANCE)}, found {labels!r}"
-            f"{nearest(labels, IMPORTANCE)}"
-        )
+    labels = one_of("labels", labels, IMPORTANCE)
     if labels == "batch":
         if structure != "diagonal":
             raise InputError(f"labels='batch': only with structure='diagonal', found {structure!r}")
@@ -118,8 +134,9 @@ def checked_labels(labels: str, structure: Structure) -> None:
             " Fisher information, and its value depends on the batch size; it is here to compare"
             " with what others do",
             ForgettingWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
+    return labels
 
 
 def _of_batches(task: LearntTask, parameters: Pattern | None, seen: TaskSummary) -> Precision:

@@ -15,7 +15,7 @@ from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
 from counterpoint.curvature import linearise
 from counterpoint.data import Batch
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import (
     Diagonal,
     FullJacobian,
@@ -60,11 +60,7 @@ class MAS(QuadraticMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.importance not in KINDS:
-            raise InputError(
-                f"importance: must be one of {', '.join(KINDS)}, found {self.importance!r}"
-                f"{nearest(self.importance, KINDS)}"
-            )
+        object.__setattr__(self, "importance", one_of("importance", self.importance, KINDS))
 
     def _remember(self, task: LearntTask) -> None:
         before = self._before(task.model)

@@ -18,7 +18,7 @@ from counterpoint.curvature import (
     linearised_fisher,
 )
 from counterpoint.data import Batch, DataLike, Unpack
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
 from counterpoint.goals import Categorical, Heads, Likelihood, Normal
 from counterpoint.parameters import Pattern
@@ -108,10 +108,7 @@ class Laplace:
             InputError: an unknown link, no generator, or weights that changed since the fit.
         """
         heads = self.linearised.plan.heads
-        if link not in LINKS:
-            raise InputError(
-                f"link: must be one of {', '.join(LINKS)}, found {link!r}{nearest(link, LINKS)}"
-            )
+        link = one_of("link", link, LINKS)
         if link == "closed":
             found = {
                 name: closed(heads.likelihoods[name], *normal, self.noise_scale)

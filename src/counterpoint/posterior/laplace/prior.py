@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, nearest, one_of
 
 __all__ = ["Each", "Prior", "given", "groups", "log_density", "spread"]
 
@@ -45,11 +45,7 @@ def groups(each: Each, shapes: Mapping[str, torch.Size]) -> list[list[str]]:
     Raises:
         InputError: an unknown `each`.
     """
-    if each not in EACH:
-        raise InputError(
-            f"each: must be one of {', '.join(EACH)}, found {each!r}{nearest(each, EACH)}"
-        )
-    if each == "model":
+    if one_of("each", each, EACH) == "model":
         return [list(shapes)]
     modules = dict[str, list[str]]()
     for name in shapes:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Precision, precision_from
 from counterpoint.goals import checked_weight
 from counterpoint.posterior.predictive.categorical import (
@@ -241,9 +241,7 @@ class Softmax:
                 unknown link, or fewer than two samples.
         """
         refuse_width(features.shape[1], self.mean.shape[0] - 1)
-        if link not in {"closed", "montecarlo"}:
-            known = nearest(link, ["closed", "montecarlo"])
-            raise InputError(f"link: must be 'closed' or 'montecarlo', found {link!r}{known}")
+        link = one_of("link", link, ("closed", "montecarlo"))
         weights = None if link == "closed" else self.weights(generator, samples)
         probabilities = self.mean.new_empty(features.shape[0], self.classes)
         knowledge = torch.empty_like(probabilities)

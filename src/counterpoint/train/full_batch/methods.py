@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy import optimize
 
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import one_of
 from counterpoint.train.full_batch.line_search import bfgs, newton, steepest_descent
 from counterpoint.train.full_batch.objective import Objective, Point
 from counterpoint.train.full_batch.observer import IterateObserver
@@ -113,6 +113,4 @@ def method_named(name: str) -> Method:
     Raises:
         InputError: there is none; names the nearest.
     """
-    if name not in METHODS:
-        raise InputError(f"method: no {name!r}{nearest(name, METHODS, most=len(METHODS))}")
-    return METHODS[name]
+    return METHODS[one_of("method", name, METHODS)]
