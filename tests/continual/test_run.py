@@ -14,7 +14,6 @@ from counterpoint.continual import (
     SI,
     ForgettingWarning,
     LwF,
-    Masked,
     Replay,
     Scenario,
     TaskTraining,
@@ -23,6 +22,7 @@ from counterpoint.continual import (
     run,
 )
 from counterpoint.errors import InputError
+from counterpoint.goals import SubsetCategorical
 from counterpoint.seeding import generator, seeded
 
 SHORT = TaskTraining(iterations=6, batch_size=8, rate=0.02)
@@ -161,7 +161,7 @@ def test_jointly_every_task_is_under_what_competes_when_asked(kind, masked):
     losses = []
     for task in found.tasks:
         x, y = task.batch(torch.randperm(40, generator=draw)[:4])
-        losses.append(Masked(task.answering).nll_each(theirs(x), y))
+        losses.append(SubsetCategorical(task.answering).nll_each(theirs(x), y))
     torch.cat(losses).mean().backward()
     optimiser.step()
     torch.testing.assert_close(weights(ours), weights(theirs))

@@ -16,7 +16,6 @@ CIRCLES = {
 """Import from one file to another of its room that closes a circle -> why it may."""
 
 BELOW_FACES = {
-    "continual -> goals.checks": "`one_hot`, an internal step of two rooms",
     "continual -> train.progress": "until scenarios run on train.fit",
     "estimators -> posterior.rows": "`design`, an internal step of two rooms",
     "posterior -> gaussian.state": "reads one structure out of a larger file",

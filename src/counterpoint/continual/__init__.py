@@ -14,8 +14,9 @@ current task, with a strength of 1, the minimum is that of the posterior.
 All answer `Memory`. What cannot work is said as a `ForgettingWarning`.
 
 To try them: a `Scenario` cuts a labelled data set into `Task`s, whose likelihoods know which
-outputs compete (`Masked`); `run` learns them one after the other, `compare` several memories
-beside joint training and none, and `Accuracies` says what is left of each.
+outputs compete (`counterpoint.goals.SubsetCategorical`); `run` learns them one after the other,
+`compare` several memories beside joint training and none, and `Accuracies` says what is left of
+each.
 
 For a line with Gaussian noise the Fisher information is exact, and two tasks in sequence give the
 fit to all rows: the first says a slope of 2 over ``1² + 2² = 5``, the second 5 over ``3² = 9``:
@@ -35,7 +36,6 @@ fit to all rows: the first says a slope of 2 over ``1² + 2² = 5``, the second 
 (3.9286, 3.9286)
 """
 
-from counterpoint.continual.masked import Masked
 from counterpoint.continual.memory import Memory
 from counterpoint.continual.outputs.lwf import LwF
 from counterpoint.continual.rows.der import DER
@@ -64,7 +64,6 @@ __all__ = [
     "ForgettingWarning",
     "Functional",
     "LwF",
-    "Masked",
     "Memory",
     "OnlineEWC",
     "Permuted",

@@ -39,6 +39,7 @@ from counterpoint.goals.moments import moments
 from counterpoint.goals.normal import Normal
 from counterpoint.goals.poisson import Poisson
 from counterpoint.goals.rows import checked_weight
+from counterpoint.goals.subset import SubsetCategorical
 
 __all__ = [
     "Bernoulli",
@@ -49,6 +50,7 @@ __all__ = [
     "ModelWithGoals",
     "Normal",
     "Poisson",
+    "SubsetCategorical",
     "check_goals",
     "checked_weight",
     "diversity",

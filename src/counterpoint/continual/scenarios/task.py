@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from counterpoint.continual.masked import Masked
 from counterpoint.continual.scenarios.inputs import InputTransform
 from counterpoint.continual.trained import evaluating
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical
+from counterpoint.goals import Categorical, SubsetCategorical
 
 __all__ = ["Batches", "Rows", "Task"]
 
@@ -105,7 +104,7 @@ class Task:
                 f"model: the scenario needs outputs of shape (rows, {self.width}), found"
                 f" {tuple(output.shape)}"
             )
-        return self.asked.logits(output) if isinstance(self.asked, Masked) else output
+        return self.asked.logits(output) if isinstance(self.asked, SubsetCategorical) else output
 
     def accuracy(self, model: nn.Module, size: int = 1000) -> float:
         """The share of test rows whose output wins; the model's modes are put back.
@@ -124,4 +123,4 @@ class Task:
 
 
 def _over(outputs: tuple[int, ...], width: int) -> Categorical:
-    return Categorical() if len(outputs) == width else Masked(outputs)
+    return Categorical() if len(outputs) == width else SubsetCategorical(outputs)

@@ -1,15 +1,20 @@
 """The goals of a table: one negative log likelihood a target, each row by its weight."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from counterpoint.data import Batch, Tensors
-from counterpoint.goals import Categorical, Goals, Normal
+from counterpoint.goals import Goals, Heads
 from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.model.observed import likelihoods
 
-__all__ = ["make_goals", "make_source"]
+__all__ = ["TargetLosses", "make_goals", "make_losses", "make_source"]
+
+TargetLosses: TypeAlias = Callable[[Sequence[Tensor], Batch], dict[str, Tensor]]
+"""Of the outputs for each target, in order, and a batch of `make_source`: target -> its loss."""
 
 
 def make_source(prepared: Prepared, rows: Tensor, like: Tensor | None = None) -> Tensors:
@@ -48,31 +53,54 @@ def make_goals(
             over the number of rows, so that goals add like the evidence that they are.
         noise: target -> noise variance of a number, standardised, where it is known.
     """
-    known = noise or {}
-    # the table's cells were checked once; checking every batch again would only cost time
-    likelihoods = [
-        Categorical(validate=False)
-        if target.categorical
-        else Normal(known.get(target.name) or 1.0, validate=False)
-        for target in targets
-    ]
-    means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]
+    losses = make_losses(targets, train, noise)
 
     def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs = model(batch["categories"], batch["numbers"])
-        return {
-            target.name: likelihood.nll(
-                outputs[target.name],
-                batch[f"target.{place}"],
-                batch.get(f"weight.{place}"),
-                mean_weight=mean,
-            )
-            for place, (target, likelihood, mean) in enumerate(
-                zip(targets, likelihoods, means, strict=True)
-            )
-        }
+        return losses([outputs[target.name] for target in targets], batch)
 
     return goals
+
+
+def make_losses(
+    targets: Sequence[Target],
+    train: Tensor | None,
+    noise: Mapping[str, float | None] | None = None,
+    copies: int = 1,
+) -> TargetLosses:
+    """What `make_goals` minimises, of outputs; of several copies of a target's, their mean.
+
+    Args:
+        targets: as in `make_goals`.
+        train: as in `make_goals`.
+        noise: as in `make_goals`.
+        copies: outputs of a target are ``(rows, copies * its outputs)``.
+    """
+    known = noise or {}
+    heads = Heads(
+        likelihoods({t.name: None if t.categorical else known.get(t.name) or 1.0 for t in targets})
+    )
+    means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]
+    mean_weights = dict(zip(heads.likelihoods, means, strict=True))
+
+    def losses(outputs: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+        each: dict[str, Tensor] = {}
+        observed: dict[str, Tensor] = {}
+        weights: dict[str, Tensor | None] = {}
+        for place, output, target in zip(heads.likelihoods, outputs, targets, strict=True):
+            # a copy is a row of its own; without copies nothing is copied
+            each[place] = output.view(-1, target.outputs)
+            observed[place] = _repeated(batch[f"target.{place}"], copies)
+            weight = batch.get(f"weight.{place}")
+            weights[place] = None if weight is None else _repeated(weight, copies)
+        found = heads.losses(each, observed, weights, mean_weights)
+        return {target.name: found[place] for place, target in zip(found, targets, strict=True)}
+
+    return losses
+
+
+def _repeated(rows: Tensor, copies: int) -> Tensor:
+    return rows if copies == 1 else rows.repeat_interleave(copies, 0)
 
 
 def _even(weight: Tensor) -> bool:

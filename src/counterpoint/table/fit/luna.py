@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from counterpoint.data import Batch
 from counterpoint.derivatives import values_and_directional
-from counterpoint.goals import Categorical, Goals, Likelihood, Normal, diversity
+from counterpoint.goals import Goals, diversity
 from counterpoint.nn import TableNet
+from counterpoint.table.fit.losses import make_losses
 from counterpoint.table.fit.prepare import Target
 
 __all__ = ["DIVERSE", "drop_heads", "make_luna_goals"]
@@ -49,34 +50,18 @@ def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight
             however many targets there are, as in `counterpoint.estimators.LunaRegressor`; 0 leaves
             the goal out.
     """
-    likelihoods = [
-        Categorical(validate=False) if target.categorical else Normal(1.0, validate=False)
-        for target in targets
-    ]
-    means = [float(target.weight[train].mean()) for target in targets]
+    losses = make_losses(targets, train, copies=heads)
     diverse = _unused(DIVERSE, [target.name for target in targets])
 
     def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         values, slopes = _passed(model, batch, sloped=weight > 0)
-        found: dict[str, Tensor] = {}
-        alike: list[Tensor] = []
-        for place, target in enumerate(targets):
-            rows = batch.get(f"weight.{place}")
-            shape = (-1, heads, target.outputs)
-            found[target.name] = _fit(
-                likelihoods[place],
-                values[place].view(shape),
-                batch[f"target.{place}"],
-                rows,
-                means[place],
-            )
-            if weight > 0:
-                part = slopes[place].view(shape)
-                if target.categorical:
-                    part = part - part.mean(-1, keepdim=True)
-                alike.append(diversity(part, rows))
+        found = losses(values, batch)
         if weight > 0:
             # K goals and this one are averaged, so their sum here is their mean against the mean
+            alike = [
+                _alike(target, part.view(-1, heads, target.outputs), batch.get(f"weight.{place}"))
+                for place, (target, part) in enumerate(zip(targets, slopes, strict=True))
+            ]
             found[diverse] = weight * torch.stack(alike).sum()
         return found
 
@@ -135,16 +120,12 @@ def _directions(model: TableNet, numbers: Tensor, encoded: Tensor) -> Tensor:
     return torch.cat([embedded, moved, bins], dim=1)
 
 
-def _fit(
-    likelihood: Likelihood, values: Tensor, target: Tensor, weight: Tensor | None, mean: float
-) -> Tensor:
-    """The mean over rows and heads of the negative log likelihood."""
-    heads = values.shape[1]
-    if weight is not None:
-        weight = weight.repeat_interleave(heads)
-    return likelihood.nll(
-        values.flatten(0, 1), target.repeat_interleave(heads, 0), weight, mean_weight=mean
-    )
+def _alike(target: Target, slopes: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean squared cosine of a target's heads, ``(rows, heads, outputs)``."""
+    if target.categorical:
+        # what is added to all logits moves no probability
+        slopes = slopes - slopes.mean(-1, keepdim=True)
+    return diversity(slopes, weight)
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:

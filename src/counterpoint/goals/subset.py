@@ -9,13 +9,13 @@ from torch.distributions import Categorical as CategoricalDistribution
 from torch.distributions import Distribution
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical
+from counterpoint.goals.categorical import Categorical
 from counterpoint.goals.checks import readable
 
-__all__ = ["Masked"]
+__all__ = ["SubsetCategorical"]
 
 
-class Masked(Categorical):
+class SubsetCategorical(Categorical):
     r"""Softmax cross-entropy over some of the outputs, as if the others did not exist.
 
     .. math:: \ell = -\log \frac{\exp f_y}{\sum_{c \in S} \exp f_c}, \qquad y \in S
@@ -32,7 +32,7 @@ class Masked(Categorical):
     Raises:
         InputError: fewer than two, negative places, or one twice.
 
-    >>> likelihood = Masked((2, 3))
+    >>> likelihood = SubsetCategorical((2, 3))
     >>> likelihood.nll(torch.tensor([[9.0, 9.0, 0.0, 0.0]]), torch.tensor([2]))  # log 2
     tensor(0.6931)
     """
@@ -44,11 +44,11 @@ class Masked(Categorical):
         self.outputs = tuple(int(place) for place in outputs)
         if len(set(self.outputs)) != len(self.outputs) or len(self.outputs) < 2:
             raise InputError(
-                f"masked likelihood: expected two outputs or more, none twice, found {self.outputs}"
+                f"subset likelihood: expected two outputs or more, none twice, found {self.outputs}"
             )
         if min(self.outputs) < 0:
             raise InputError(
-                f"masked likelihood: outputs are places from 0, found {min(self.outputs)}"
+                f"subset likelihood: outputs are places from 0, found {min(self.outputs)}"
             )
         # no part of any state: it is written in the code that made it
         self.register_buffer("chosen", torch.tensor(self.outputs), persistent=False)
@@ -77,7 +77,7 @@ class Masked(Categorical):
         local = places[target.long()]
         if self.validate and readable(target) and bool((local < 0).any()):
             raise InputError(
-                f"masked likelihood: class number {int(target[local < 0][0])} does not compete;"
+                f"subset likelihood: class number {int(target[local < 0][0])} does not compete;"
                 f" those that do: {self._listed()}"
             )
         return super().nll_each(some, local)
@@ -138,7 +138,7 @@ class Masked(Categorical):
         self._check_output(output)
         if output.shape[1] <= max(self.outputs):
             raise InputError(
-                f"masked likelihood: outputs {self._listed()} compete, found an output of"
+                f"subset likelihood: outputs {self._listed()} compete, found an output of"
                 f" {output.shape[1]} columns"
             )
         return output[:, self.chosen.to(output.device)]

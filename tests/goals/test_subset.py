@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continual.tasks import batches, moved, net, task
-from counterpoint.continual import LwF, Masked
+from counterpoint.continual import LwF
 from counterpoint.curvature import fisher
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical
+from counterpoint.goals import Categorical, SubsetCategorical
 from counterpoint.seeding import generator
 
 SOME = st.lists(st.integers(0, 5), min_size=2, max_size=6, unique=True)
@@ -25,7 +25,7 @@ def outputs(seed=0, rows=7, classes=6):
 @settings(max_examples=30)
 @given(SOME, st.integers(0, 20))
 def test_it_is_the_softmax_of_a_smaller_head(some, seed):
-    found, whole = Masked(some), outputs(seed)
+    found, whole = SubsetCategorical(some), outputs(seed)
     part = whole[:, some]
     local = torch.randint(0, len(some), (len(whole),), generator=generator(seed))
     target = torch.tensor(some)[local]
@@ -45,14 +45,14 @@ def test_it_is_the_softmax_of_a_smaller_head(some, seed):
 
 def test_the_others_get_no_gradient():
     whole = outputs().requires_grad_()
-    Masked((1, 4)).nll(whole, torch.full((7,), 4)).backward()
+    SubsetCategorical((1, 4)).nll(whole, torch.full((7,), 4)).backward()
     assert (whole.grad[:, [0, 2, 3, 5]] == 0).all()
     assert (whole.grad[:, [1, 4]] != 0).all()
 
 
 def test_its_fisher_information_is_that_of_the_smaller_model():
     model, found = net(), task(classes=2)
-    whole = fisher(model, Masked((0, 1)), batches(found))
+    whole = fisher(model, SubsetCategorical((0, 1)), batches(found))
     small = net()
     with torch.no_grad():
         small[2] = torch.nn.Linear(4, 2).double()
@@ -66,7 +66,7 @@ def test_its_fisher_information_is_that_of_the_smaller_model():
 
 def test_distillation_looks_at_the_outputs_that_competed():
     memory, model, found = LwF(), net(), task(classes=2)
-    memory.consolidate(model, Masked((0, 1)), batches(found))
+    memory.consolidate(model, SubsetCategorical((0, 1)), batches(found))
     assert float(memory.penalty(model, found, rows=30).detach()) == pytest.approx(0, abs=1e-12)
     other = copy.deepcopy(model)
     with torch.no_grad():
@@ -85,14 +85,14 @@ def test_distillation_looks_at_the_outputs_that_competed():
 )
 def test_refused(some, says):
     with pytest.raises(InputError, match=says):
-        Masked(some)
+        SubsetCategorical(some)
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="class number 2 does not compete; those that do: 0, 1"):
-        Masked((0, 1)).nll(outputs(rows=2), torch.tensor([1, 2]))
+        SubsetCategorical((0, 1)).nll(outputs(rows=2), torch.tensor([1, 2]))
     with pytest.raises(InputError, match="output of 6 columns"):
-        Masked((0, 6)).root(outputs())
+        SubsetCategorical((0, 6)).root(outputs())
     with pytest.raises(InputError, match="class number"):
-        Masked((0, 1)).nll(outputs(rows=1), torch.tensor([6]))
-    assert repr(Masked((0, 1))) == "Masked(outputs=(0, 1))"
+        SubsetCategorical((0, 1)).nll(outputs(rows=1), torch.tensor([6]))
+    assert repr(SubsetCategorical((0, 1))) == "SubsetCategorical(outputs=(0, 1))"
