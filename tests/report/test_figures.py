@@ -13,10 +13,10 @@ from counterpoint.report.figures import (
     Figure,
     Guide,
     Histogram,
-    Labels,
     Line,
     Points,
     RowBars,
+    TextLabels,
     sparkline,
 )
 from counterpoint.report.figures.text import text_width
@@ -47,7 +47,7 @@ def test_any_values_give_a_well_formed_figure_inside_its_frame(pairs, log_x, log
         Line(x, y, "line"),
         Area(x, y, y),
         Points(x, y, y, y, tips=["t"] * len(x)),
-        Labels(x, y, ["n"] * len(x)),
+        TextLabels(x, y, ["n"] * len(x)),
     ]
     svg = read(Figure("t", marks, Axis("x", log=log_x), Axis("y", log=log_y)))
     assert all(math.isfinite(p) and -30 <= p <= 400 for p in positions(svg))
@@ -60,7 +60,7 @@ def test_any_values_give_a_well_formed_figure_inside_its_frame(pairs, log_x, log
 def test_any_names_are_text_only(title, name):
     cells = Cells([[0.5]], [[name]], [[name]])
     axis = Axis(name, names=[name])
-    marks = [cells, Guide(x=0.0, text=name), Labels([0.0], [0.0], [name]), Line([0], [0], name)]
+    marks = [cells, Guide(x=0.0, text=name), TextLabels([0.0], [0.0], [name]), Line([0], [0], name)]
     svg = read(Figure(title, marks, axis, axis, description=name))
     assert {e.tag for e in svg.iter()} <= {"svg", "title", "desc", "text", "rect", "line", "path"}
 
@@ -146,7 +146,7 @@ def test_long_names_of_an_x_axis_are_turned_and_stay_inside():
 def test_labels_do_not_overlap_each_other():
     texts = [f"label number {i}" for i in range(40)]
     spots = [(i * 37 % 41, i * 17 % 43) for i in range(40)]
-    svg = read(Figure("t", [Labels([x for x, _ in spots], [y for _, y in spots], texts)]))
+    svg = read(Figure("t", [TextLabels([x for x, _ in spots], [y for _, y in spots], texts)]))
     boxes = [
         (float(t.get("x")), float(t.get("y")), text_width(t.text, 11.0))
         for t in of_class(svg, "label")
@@ -159,7 +159,7 @@ def test_labels_do_not_overlap_each_other():
 
 
 def test_labels_at_one_point_are_few():
-    svg = read(Figure("t", [Labels([1.0] * 50, [1.0] * 50, ["same place"] * 50)]))
+    svg = read(Figure("t", [TextLabels([1.0] * 50, [1.0] * 50, ["same place"] * 50)]))
     assert 1 <= len(of_class(svg, "label")) <= 8
 
 

@@ -43,6 +43,14 @@ def test_a_step_in_parts_gives_the_same_fit_to_rounding(table):
     assert one.std == pytest.approx(two.std, rel=1e-3)
 
 
+def test_a_restart_may_write_other_checkpoints_and_nothing_else(table, tmp_path):
+    first = fitted(table, tmp_path)
+    again = fitted(table, tmp_path, checkpoint_every="7", checkpoint_steps="3")
+    assert np.array_equal(*(model.predict(table)["price"].mean for model in (first, again)))
+    with pytest.raises(InputError, match=r"holds a run with training\.rate = "):
+        fitted(table, tmp_path, rate="0.5")
+
+
 def test_the_precision_of_a_recipe_is_that_of_the_steps(table):
     seen = set()
 

@@ -22,7 +22,7 @@ from counterpoint.derivatives import (
 )
 from counterpoint.errors import InputError, one_of
 from counterpoint.estimators.options import activation_of, at_least, share, whole
-from counterpoint.estimators.trunk import Plan, TrunkRegressor
+from counterpoint.estimators.trunk import TrunkPlan, TrunkRegressor
 from counterpoint.goals import Goals, Normal, diversity
 from counterpoint.seeding import generator
 
@@ -165,7 +165,7 @@ class LunaRegressor(TrunkRegressor):
         with torch.no_grad():
             return _alike(gradients(net, x, deepcopy(chosen)), None, heads, over).item()
 
-    def _plan(self, targets: int, seed: int) -> Plan:
+    def _plan(self, targets: int, seed: int) -> TrunkPlan:
         heads = whole("heads", self.heads, 1)
         factor = at_least("diversity", self.diversity, 0.0)
         balance = one_of("balance", self.balance, sorted(RULES))
@@ -173,7 +173,7 @@ class LunaRegressor(TrunkRegressor):
         share("share", self.share)
         self._told = heads, over, deepcopy(self.scheme)
         if factor == 0.0:
-            return Plan(targets * heads, self._fit_alone())
+            return TrunkPlan(targets * heads, self._fit_alone())
         if heads == 1:
             raise InputError(
                 "heads: diversity needs 2 or more to compare, found 1; or set diversity=0"
@@ -181,7 +181,7 @@ class LunaRegressor(TrunkRegressor):
         chosen = deepcopy(_scheme_of(self.scheme))
         _mind_kinks(self.activation, chosen)
         rows = None if self.share == 1 else Subset(self.share, generator(seed, 2))
-        return Plan(targets * heads, self._both(factor, chosen, rows), balance)
+        return TrunkPlan(targets * heads, self._both(factor, chosen, rows), balance)
 
     def _fit_alone(self) -> Goals:
         def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:

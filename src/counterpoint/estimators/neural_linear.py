@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from counterpoint.data import Batch
-from counterpoint.estimators.trunk import Plan, TrunkRegressor
+from counterpoint.estimators.trunk import TrunkPlan, TrunkRegressor
 from counterpoint.goals import Normal
 
 __all__ = ["NeuralLinearRegressor"]
@@ -80,10 +80,10 @@ class NeuralLinearRegressor(TrunkRegressor):
         self,
         targets: int,
         seed: int,  # noqa: ARG002 - as every plan
-    ) -> Plan:
+    ) -> TrunkPlan:
         likelihood = Normal(1.0, validate=False)
 
         def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
             return {"fit": likelihood.nll(net(batch["x"]), batch["y"], batch["weight"])}
 
-        return Plan(targets, goals)
+        return TrunkPlan(targets, goals)

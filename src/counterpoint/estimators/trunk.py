@@ -31,13 +31,13 @@ from counterpoint.posterior.rows import design
 from counterpoint.seeding import derive, generator, seeded, threads
 from counterpoint.train import Training, fit
 
-__all__ = ["Plan", "TrunkRegressor"]
+__all__ = ["TrunkPlan", "TrunkRegressor"]
 
 RandomState = int | np.random.RandomState | None
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrunkPlan:
     """What a trunk is trained for.
 
     Attributes:
@@ -73,7 +73,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
     random_state: RandomState
 
     @abstractmethod
-    def _plan(self, targets: int, seed: int) -> Plan:
+    def _plan(self, targets: int, seed: int) -> TrunkPlan:
         """What to train for, once the settings of the leaf are checked."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:

@@ -33,7 +33,7 @@ from counterpoint.train.groups import groups as make_groups
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.outcome import Fit, FitEnding
 from counterpoint.train.progress import Reporter, reporter
-from counterpoint.train.run import Parts, Run
+from counterpoint.train.run import Parts, TrainingRun
 from counterpoint.train.signals import Interruption
 from counterpoint.train.step import EagerStep
 from counterpoint.train.weights import contents, frozen, put
@@ -139,7 +139,7 @@ def fit(
             recorder=recorder,
             callbacks=callbacks,
         )
-        run = Run(parts)
+        run = TrainingRun(parts)
         _begin(run, place, report)
         status = run.go()
         if status is FitEnding.INTERRUPTED:
@@ -173,7 +173,7 @@ class _Notes:
         self._inner.note(text)
 
 
-def _begin(run: Run, place: RunFolder | None, report: Reporter) -> None:
+def _begin(run: TrainingRun, place: RunFolder | None, report: Reporter) -> None:
     if place is None:
         return
     found, notes = place.latest()
@@ -193,7 +193,7 @@ def _begin(run: Run, place: RunFolder | None, report: Reporter) -> None:
         report.note(f"{place.path}: this run has ended already: {run.at.status.sentence}")
 
 
-def _farewell(run: Run, command: str | None) -> str:
+def _farewell(run: TrainingRun, command: str | None) -> str:
     how = "start it again with the same call" if command is None else f"go on with: {command}"
     return f"stopped at epoch {run.at.epoch + 1}, step {run.at.step}, and saved; {how}"
 

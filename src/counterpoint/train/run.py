@@ -28,7 +28,7 @@ from counterpoint.train.signals import Interruption
 from counterpoint.train.step import FitStep
 from counterpoint.train.weights import Best, contents, first_bad, put
 
-__all__ = ["Parts", "Run"]
+__all__ = ["Parts", "TrainingRun"]
 
 _ORDER = 1  # the stream of seeds that shuffles epochs
 
@@ -63,7 +63,7 @@ class Position:
     status: FitEnding | None = None
 
 
-class Run:
+class TrainingRun:
     """One training run between its checkpoints.
 
     Everything that the next step depends on is in the model, the optimiser, torch's generators,

@@ -23,7 +23,7 @@ from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
 from counterpoint.goals import Categorical, Heads, Likelihood, Normal
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.laplace.links import closed, sampled
-from counterpoint.posterior.laplace.marginal import Fit, best
+from counterpoint.posterior.laplace.marginal import DataFit, best
 from counterpoint.posterior.laplace.prior import Each, Prior, given, log_density, spread
 from counterpoint.posterior.protocol import Distribution
 from counterpoint.posterior.state import State
@@ -63,7 +63,7 @@ class Laplace:
     curvature: Precision = field(repr=False)
     prior: dict[str, Tensor]
     noise_scale: float
-    fit: Fit
+    fit: DataFit
     status: TuningEnding
     scalable: bool
     seen: State = field(repr=False)
@@ -342,7 +342,7 @@ def laplace(
             "labels: 'jac' is no curvature of the likelihood, so there is no posterior from it; "
             "use exact, sampled or empirical"
         )
-    fit = Fit()
+    fit = DataFit()
 
     def observe(batch: Batch, heads: Heads, outputs: dict[str, Tensor]) -> None:
         fit.add(heads.likelihoods, outputs, heads.targets(batch), batch)

@@ -18,7 +18,7 @@ from counterpoint.goals import Likelihood, Normal
 from counterpoint.posterior.laplace.prior import Each, groups
 from counterpoint.posterior.status import TuningEnding
 
-__all__ = ["Fit", "best"]
+__all__ = ["DataFit", "best"]
 
 _BOUND = math.log(1e10)
 """Of the logarithms of precisions, and of the noise scale, either way."""
@@ -33,7 +33,7 @@ _Evidence: TypeAlias = Callable[[dict[str, Tensor], Tensor | None], Tensor]
 
 
 @dataclass
-class Fit:
+class DataFit:
     """How well a network fits its data, summed over rows.
 
     Attributes:
@@ -81,7 +81,7 @@ def best(
     log_evidence: _Evidence,
     mean: Mapping[str, Tensor],
     curvature: Precision,
-    fit: Fit,
+    fit: DataFit,
     *,
     each: Each,
     noise: bool,
@@ -158,7 +158,7 @@ def _climb(
 
 
 def _closed(
-    mean: Mapping[str, Tensor], curvature: Mapping[str, Tensor], fit: Fit, *, noise: bool
+    mean: Mapping[str, Tensor], curvature: Mapping[str, Tensor], fit: DataFit, *, noise: bool
 ) -> tuple[dict[str, Tensor], float, TuningEnding]:
     """One precision a weight: ``1/α − 1/(h + α) = θ²`` is a quadratic, the noise MacKay's."""
     squared = {name: value.double().square() for name, value in mean.items()}

@@ -13,7 +13,7 @@ from counterpoint.gaussian.state import precision_from
 from counterpoint.goals import Likelihood
 from counterpoint.parameters import named
 from counterpoint.posterior.laplace.laplace import Laplace
-from counterpoint.posterior.laplace.marginal import Fit
+from counterpoint.posterior.laplace.marginal import DataFit
 from counterpoint.posterior.laplace.prior import given
 from counterpoint.posterior.state import State
 from counterpoint.posterior.status import TuningEnding
@@ -66,7 +66,7 @@ def laplace_from(
     (scale,) = _numbers(tensors, "noise_scale", 1)
     if not scale > 0:
         raise InputError(f"laplace: 'noise_scale' must be positive, found {scale:g}")
-    fit = Fit(**dict(zip(_FIT, _numbers(tensors, "fit", len(_FIT)), strict=True)))
+    fit = DataFit(**dict(zip(_FIT, _numbers(tensors, "fit", len(_FIT)), strict=True)))
     (status,) = TuningEnding.decode(torch.tensor(_numbers(tensors, "status", 1)).long())
     scalable, seen = bool(fields["scalable"]), State.of(found.plan.model)
     return Laplace(found, mean, curvature, prior, scale, fit, status, scalable, seen)

@@ -2,10 +2,10 @@
 
 A `Figure` is a title, a list of marks and two axes. Marks are frozen values: `Line`, `Area`,
 `Points`, `Histogram`, `RowBars` (lying), `Cells` (a matrix), `Field` (a map), `Guide` (a line at
-one value), `Labels`, `Bands` (strips that show a value under the pointer); a mark of your own needs
-the three methods of `Mark`. Absent values are None (or NaN) and are drawn as gaps. In come plain
-lists; out comes an `<svg>` element for a page (`svg`) or a whole file (`document`; `sheet` for
-several, each under its title). Every text is escaped.
+one value), `TextLabels`, `Bands` (strips that show a value under the pointer); a mark of your own
+needs the three methods of `Mark`. Absent values are None (or NaN) and are drawn as gaps. In come
+plain lists; out comes an `<svg>` element for a page (`svg`) or a whole file (`document`; `sheet`
+for several, each under its title). Every text is escaped.
 
 >>> loss = Line([1, 2, 3], [0.9, None, 0.4], label="validation", tone="two")
 >>> figure = Figure("training", [loss, Guide(x=3, text="best")], Axis("epoch", kind="whole"))
@@ -20,7 +20,7 @@ from counterpoint.report.figures.cells import Cells
 from counterpoint.report.figures.field import Field
 from counterpoint.report.figures.figure import Figure
 from counterpoint.report.figures.guide import Guide
-from counterpoint.report.figures.labels import Labels
+from counterpoint.report.figures.labels import TextLabels
 from counterpoint.report.figures.line import Area, Line
 from counterpoint.report.figures.mark import Frame, Mark, Tone
 from counterpoint.report.figures.points import Points
@@ -39,12 +39,12 @@ __all__ = [
     "Frame",
     "Guide",
     "Histogram",
-    "Labels",
     "Line",
     "Mark",
     "Points",
     "RowBars",
     "Scale",
+    "TextLabels",
     "Tone",
     "every",
     "extent",

@@ -7,14 +7,14 @@ from counterpoint.report.figures.mark import Frame, LegendEntry, Values
 from counterpoint.report.figures.text import fit, text_width
 from counterpoint.report.markup import Markup, join, tag
 
-__all__ = ["Labels"]
+__all__ = ["TextLabels"]
 
 _SIZE = 11.0
 _Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Labels:
+class TextLabels:
     """A text beside each `(x, y)`, the first ones first; a text that finds no room is left out.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from counterpoint.findings import EmbeddingMap, Findings
-from counterpoint.report.figures import Axis, Figure, Labels, Points, finite
+from counterpoint.report.figures import Axis, Figure, Points, TextLabels, finite
 from counterpoint.report.markup import Markup
 from counterpoint.report.parts import Section, brief, card, grid, plain
 from counterpoint.report.words import amount, first_of, percent, sentences
@@ -46,7 +46,7 @@ def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
         f"Map of {plain(embedding.column)}",
         [
             Points(x, y, radius=radius, tips=tips, tone="three"),
-            Labels(x, y, [embedding.labels[level] for level in order], radius=radius),
+            TextLabels(x, y, [embedding.labels[level] for level in order], radius=radius),
         ],
         # components have no unit: who is near whom is all that is to be read
         Axis(_axis("first", embedding.explained, 0), hidden=True),

@@ -197,8 +197,10 @@ def member_folder(context: Context, place: int) -> Path | None:
 
 
 def _identity(recipe: Recipe, context: Context) -> dict[str, Any]:
-    """What must be the same for a run to be resumed."""
-    return {**asdict(recipe), "table": context.fingerprint}
+    """What must be the same for a run to be resumed, besides what `fit` itself compares."""
+    # `fit` knows which settings of the training may change between two starts; this does not
+    rest = {name: part for name, part in asdict(recipe).items() if name != "training"}
+    return {**rest, "table": context.fingerprint}
 
 
 def _course(fits: list[Fit]) -> TrainingSummary:
