@@ -118,6 +118,7 @@ class MemoryBase(ABC):
         Warns:
             ForgettingWarning: the model is so certain that next to nothing is held.
         """
+        # counted only once it is held: a task that is refused leaves all as it was
         self._remember(LearntTask(model, Heads.of(likelihood), data, generator, unpack))
         self._count.tasks += 1
         self.begin(model)
@@ -151,6 +152,7 @@ class MemoryBase(ABC):
             InputError: it is the state of a memory with other settings; names the first.
         """
         plain = unpack(state, "memory")
+        # before anything changes: a state of other settings would give other penalties silently
         refuse_other_settings("memory", plain["settings"], self.describe())
         # states written before tensors had a group of their own hold them beside the plain values
         tensors = {name: value for name, value in plain.items() if isinstance(value, Tensor)}
@@ -189,11 +191,7 @@ class MemoryBase(ABC):
 
 
 def checked_rows(rows: float) -> float:
-    """The rows of the current task.
-
-    Raises:
-        InputError: not a positive number.
-    """
+    """The rows of the current task, seen to be a positive number."""
     if not (isfinite(rows) and rows > 0):
         raise InputError(f"rows: must be the rows of the current task, above 0, found {rows}")
     return rows
@@ -202,30 +200,19 @@ def checked_rows(rows: float) -> float:
 def attached(
     likelihoods: Sequence[Likelihood | Mapping[str, Likelihood]], tasks: int
 ) -> list[Heads]:
-    """The heads of each task.
-
-    Args:
-        likelihoods: one a task, in order; one alone is that of all.
-        tasks: how many there are.
-
-    Raises:
-        InputError: neither one nor as many as tasks.
-    """
+    """The heads of each task, of one likelihood a task or one for all."""
     found = [Heads.of(one) for one in likelihoods]
     if len(found) not in (1, tasks):
         raise InputError(
             f"attach: one likelihood, or one for each of {tasks} tasks, is expected, found"
             f" {len(found)}"
         )
+    # one likelihood, given once, is that of every task
     return found * tasks if len(found) == 1 else found
 
 
 def refuse_unattached(heads: Sequence[Heads], tasks: int) -> None:
-    """Refuse to go on without the likelihoods.
-
-    Raises:
-        InputError: there are fewer than tasks.
-    """
+    """Refuse to go on without the likelihood of every task."""
     if len(heads) != tasks:
         raise InputError(
             f"memory: the likelihoods of its {tasks} tasks are not in its state; give them with"

@@ -69,11 +69,7 @@ class TaskSummary:
         return result
 
     def judged(self) -> float:
-        """The rows of all ranks.
-
-        Raises:
-            InputError: there are none, or all are of one class.
-        """
+        """The rows of all ranks; none, or all of one class, are refused."""
         if not self.rows:
             raise InputError("data: expected at least one batch, found none")
         whole = self.all_reduced()
@@ -81,11 +77,7 @@ class TaskSummary:
         return whole.rows
 
     def refuse_one_class(self) -> None:
-        """Refuse a task that cannot be learnt.
-
-        Raises:
-            InputError: all rows are of one class.
-        """
+        """Refuse a task whose rows are all of one class."""
         for name, (least, most) in self._classes.items():
             if least == most:
                 head = f" of head {name!r}" if name else ""
@@ -95,11 +87,7 @@ class TaskSummary:
                 )
 
     def warn_saturated(self, *, stacklevel: int) -> None:
-        """Say it if the model is certain of nearly all rows.
-
-        Warns:
-            ForgettingWarning: the variance of outputs is below `SATURATED` of the widest.
-        """
+        """Warn where the variance of outputs is below `SATURATED` of the widest."""
         share = self._variance / self._widest if self._widest else 1.0
         if math.isfinite(share) and share < SATURATED:
             warnings.warn(
@@ -113,6 +101,7 @@ class TaskSummary:
     def _look_at_classes(self, name: str, target: Tensor | None) -> None:
         if target is None or target.ndim != 1:
             return
+        # two classes or one is all that is asked, so the ends are enough
         least, most = (float(end) for end in target.aminmax())
         before = self._classes.get(name, (least, most))
         self._classes[name] = (min(least, before[0]), max(most, before[1]))
@@ -125,11 +114,7 @@ class TaskSummary:
 
 
 def rows_in(task: LearntTask) -> float:
-    """The rows of all batches, by their weight, over all ranks.
-
-    Raises:
-        InputError: there are none, or all are of one class.
-    """
+    """The rows of all batches, by their weight, over all ranks."""
     seen = TaskSummary()
     for batch in task.batches():
         seen.count(batch, task.heads)

@@ -41,22 +41,13 @@ def held(
     *,
     grown: bool,
 ) -> dict[str, nn.Parameter]:
-    """The parameters that a memory holds, in its order, seen to be the same ones.
-
-    Args:
-        model: as it is now.
-        shapes: of what is held.
-        parameters: which weights the memory is about.
-        grown: new weights and longer ones are allowed.
-
-    Raises:
-        InputError: a weight is gone, new, or of another shape; names the first few.
-    """
+    """The parameters that a memory holds, in its order, seen to be the same ones."""
     now = named(model)
     if not grown:
         # the usual case, decided without a look at anything that was not asked for
         chosen = trained(model, parameters)
         _refuse(chosen.keys() - shapes.keys(), "new", shapes, hint=True)
+    # a weight that is gone is refused even where growth is allowed: nothing holds its place
     _refuse(shapes.keys() - now.keys(), "gone", now)
     for name, shape in shapes.items():
         if now[name].shape != shape and not (grown and _longer(now[name].shape, shape)):

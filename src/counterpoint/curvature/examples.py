@@ -20,17 +20,7 @@ _ROWS = (torch.Tensor, np.ndarray, tuple, Mapping, TensorDataset)
 
 
 class Examples:
-    """One pass over whatever holds the rows, the first batch at hand beforehand.
-
-    Args:
-        data: as `counterpoint.data.one_pass` takes.
-        unpack: how a batch is read.
-        heads: of the model.
-        device: where batches go.
-
-    Raises:
-        InputError: no batch, or data that are random.
-    """
+    """One pass over whatever holds the rows, the first batch at hand beforehand."""
 
     def __init__(
         self, data: Any, unpack: Unpack | None, heads: Heads, device: torch.device
@@ -71,6 +61,7 @@ def _refuse_random(data: Any) -> None:
     items: Any = data.dataset
     if not hasattr(items, "__getitem__") or len(items) == 0:
         return
+    # one row is enough: what augments at random does so to every row
     if not _same(items[0], items[0]):
         raise InputError(
             "data: row 0 of the data set differs between two reads; it is augmented at random, so "

@@ -149,6 +149,7 @@ def linearised_fisher(
         examples = Examples(data, unpack, heads, next(iter(weights.values())).device)
         plan = probe(model, heads, weights, examples.first, check=check)
         _refuse_unfit(plan, examples.first, labels)
+        # drawn or observed labels give one gradient a row; the others a direction an output
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
         sums = list[CurvatureSum]()
         for number, batch in enumerate(examples):
@@ -232,6 +233,7 @@ def _add(
 
 def _joined(sums: list[CurvatureSum]) -> Precision:
     parts = [each.result() for each in sums]
+    # each sum is of weights of its own, and nothing between them was asked for: blocks
     return parts[0] if len(parts) == 1 else Block(tuple(parts))
 
 

@@ -22,6 +22,7 @@ __all__ = ["gradient", "hessian"]
 LIMIT = 16384
 """Most weights: the cost is a backward pass for each."""
 
+# directions in one vectorised pass: each holds gradients of every activation
 _TOGETHER = 32
 
 
@@ -74,6 +75,7 @@ def hessian(
         dtype=torch.float64,
         device=next(iter(weights.values())).device,
     )
+    # a loader may draw from the global generator; what it drew is put back
     with torch.random.fork_rng(devices=[]):
         examples = Examples(data, unpack, heads, total.device)
         refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
@@ -85,6 +87,7 @@ def hessian(
     if structure == "diagonal":
         return Diagonal({n: v.to(dtype) for n, v in unflatten(total, weights).items()})
     shapes = {name: value.shape for name, value in weights.items()}
+    # symmetric but for rounding, and a factorisation reads one triangle alone
     return Dense((total + total.T) / 2, shapes)
 
 
@@ -110,6 +113,7 @@ def _rows(
     """The Hessian's rows, some at a time, each block with the place of its first."""
     first = gradient(model, heads, weights, batch, number)
     size = len(first)
+    # a gradient that does not depend on the weights: the Hessian is zero
     if not first.requires_grad:
         return
     for start in range(0, size, _TOGETHER):

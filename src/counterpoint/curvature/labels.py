@@ -32,13 +32,6 @@ def directions(
     ``sampled``: the gradient at labels drawn from the model's own prediction, one draw a row.
     ``empirical``: the gradient at the labels observed. Rows are scaled by the root of their
     weight.
-
-    Args:
-        heads: their likelihoods.
-        outputs: of each head, detached.
-        batch: targets and weights.
-        labels: which.
-        generator: source of randomness for ``sampled``.
     """
     if labels == "exact":
         parts = {name: heads.likelihoods[name].root(value) for name, value in outputs.items()}
@@ -48,6 +41,7 @@ def directions(
     else:
         result = _gradient(heads, outputs, batch, labels, generator)
     if batch.weight is not None:
+        # (√w s)(√w s)' = w s s'
         result = result * batch.weight.to(result).sqrt()[None, :, None]
     return result
 
@@ -66,6 +60,7 @@ def _gradient(
         }
     else:
         targets = heads.targets(batch)
+    # the gradient by the output alone, hence leaves of their own; weights come later as roots
     leaves = {name: value.clone().requires_grad_() for name, value in outputs.items()}
     with torch.enable_grad():
         total = heads.nll(leaves, targets)
@@ -96,6 +91,7 @@ def _stack(parts: Mapping[str, Tensor]) -> Float[Tensor, "columns rows outputs"]
     if len(parts) == 1:
         return next(iter(parts.values()))
     width = sum(part.shape[2] for part in parts.values())
+    # given their outputs heads are independent, so that nothing is between them
     found, place = list[Tensor](), 0
     for part in parts.values():
         wide = part.new_zeros(part.shape[0], part.shape[1], width)

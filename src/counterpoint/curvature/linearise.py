@@ -64,7 +64,9 @@ class Linearised:
         """
         _refuse_other(precision, self.plan)
         outputs, parts = list[dict[str, Tensor]](), list[Tensor]()
+        # tensors made in inference mode could be in no graph, and the pull back needs one
         with torch.inference_mode(False), torch.no_grad():
+            # bounds rows times directions, and with them the memory of all deltas
             for part in self.read(batch).parts(max(1, PULLED // self.plan.outputs)):
                 forward = Forward.of(self.plan, part)
                 pulled = forward.pull(identity(forward.output))
@@ -81,6 +83,7 @@ class Linearised:
         """
         refuse_modes(self.plan.model)
         found = self.plan.heads.read(read(batch, self.unpack))
+        # a later batch may be as long as a shared input by chance; the first one knew better
         found = replace(found, shared=found.shared | self.plan.shared).detached()
         return found.to(next(iter(self.plan.weights.values())).device)
 

@@ -58,12 +58,14 @@ def product(
     _refuse_other(vector, weights)
     along = flatten({name: vector[name] for name in weights})
     total = torch.zeros_like(along, dtype=torch.float64)
+    # a loader may draw from the global generator; what it drew is put back
     with torch.random.fork_rng(devices=[]):
         examples = Examples(data, unpack, heads, along.device)
         refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
         for number, batch in enumerate(examples):
             if kind == "hessian":
                 first = gradient(model, heads, weights, batch, number)
+                # H v = ∇(g · v) with v held (Pearlmutter 1994, section 3)
                 total += _pulled(first, weights, along)
             else:
                 total += _gauss_newton(model, heads, weights, batch, along, kind)
@@ -78,6 +80,7 @@ def _gauss_newton(
     along: Tensor,
     kind: str,
 ) -> Tensor:
+    # the fused attention kernels have no second derivative
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         outputs = heads.outputs(batch.call(model))
         output = flat(outputs)
@@ -88,11 +91,13 @@ def _gauss_newton(
     detached = {name: value.detach() for name, value in outputs.items()}
     labels = "exact" if kind == "ggn" else "jac"
     columns = directions(heads, detached, batch, labels, None)
+    # Σ_k s_k (s_k · J v): the middle matrix of a row is never formed
     middle = torch.einsum("kno,kn->no", columns, torch.einsum("kno,no->kn", columns, moved))
     return _pulled(output, weights, middle)
 
 
 def _pulled(value: Tensor, weights: Mapping[str, Tensor], direction: Tensor) -> Tensor:
+    # nothing depends on these weights any more: its derivative is zero
     if not value.requires_grad:
         return torch.zeros_like(direction)
     return flatten(gradients(value, weights, direction))

@@ -33,19 +33,12 @@ def running(structure: Structure, forward: Forward) -> list[CurvatureSum]:
       their diagonal. ``kronecker-reduce`` differs where positions share weights (`KroneckerSum`);
     - ``block``: dense within each module, nothing between modules;
     - ``dense``: everything.
-
-    Args:
-        structure: a name, or globs over names to names; the first glob that matches counts.
-        forward: a pass that shows how weights are used.
-
-    Raises:
-        InputError: an unknown structure, a weight that no glob matches, or a dense block beyond
-            `DENSE_BLOCK_LIMIT`.
     """
     weights = forward.plan.weights
     if isinstance(structure, str):
         return _named(structure, weights, forward)
     sums, rest = list[CurvatureSum](), dict(weights)
+    # the first glob that matches a weight counts, as in the order of a mapping it was written
     for glob, name in structure.items():
         chosen = {n: rest.pop(n) for n in select(forward.plan.model, glob) if n in rest}
         if chosen:
@@ -66,6 +59,7 @@ def _named(name: str, weights: Mapping[str, Tensor], forward: Forward) -> list[C
     if name == "block":
         modules = dict[str, dict[str, Tensor]]()
         for parameter, value in weights.items():
+            # all that is before the last dot is the module's name
             modules.setdefault(parameter.rpartition(".")[0], {})[parameter] = value
         return [_dense(group) for group in modules.values()]
     return _kronecker(weights, forward, reduce=name == "kronecker-reduce")
@@ -92,6 +86,7 @@ def _maps(forward: Forward) -> dict[tuple[str, ...], int]:
             maps[kind] = groups
         for name in record.call.names:
             uses.setdefault(name, set()).add(kind)
+    # (A ⊗ B) holds for one map alone: a weight used elsewhere, too, adds products between uses
     return {
         names: groups
         for names, groups in maps.items()

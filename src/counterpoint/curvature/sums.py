@@ -62,10 +62,6 @@ class Total:
 
     Products are added in place to `part`, which is cheap and, over so few batches, as exact as the
     products themselves; from time to time it moves into the sum.
-
-    Args:
-        like: whose type and device.
-        shape: of the sum.
     """
 
     def __init__(self, like: Tensor, shape: torch.Size) -> None:
@@ -94,11 +90,7 @@ class Total:
 
 
 class DiagonalSum:
-    """``Σ_n Σ_k J_nk²``, entry by entry.
-
-    Args:
-        weights: name -> weight.
-    """
+    """``Σ_n Σ_k J_nk²``, entry by entry."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.names, self.joint, self.pooled = frozenset(weights), False, True
@@ -122,9 +114,6 @@ class DenseSum:
 
     Products, too, are in float64: rounded, they lose the eigenvalues that are small beside the
     greatest, where a prior is all that is known.
-
-    Args:
-        weights: name -> weight.
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:

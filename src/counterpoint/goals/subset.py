@@ -68,6 +68,7 @@ class SubsetCategorical(Categorical):
         some = self._some(output)
         if target.is_floating_point():
             self._check_rows(output, target)
+            # a soft target's share on outputs that do not compete is left out of the sum
             return super().nll_each(some, target[:, self.chosen.to(target.device)])
         self._check_classes(output, target)
         places = target.new_full((output.shape[1],), -1, dtype=torch.long)
@@ -112,6 +113,7 @@ class SubsetCategorical(Categorical):
             InputError: another shape or type.
         """
         some = super().root(self._some(output))
+        # zeros: no information about an output that the likelihood never looks at
         whole = some.new_zeros(*some.shape[:2], output.shape[1])
         return whole.index_copy(2, self.chosen.to(whole.device), some)
 

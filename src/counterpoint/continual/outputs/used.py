@@ -18,12 +18,8 @@ def has_logits(likelihood: Likelihood) -> bool:
 
 
 def used(likelihood: Likelihood, output: Float[Tensor, "batch ..."]) -> Bool[Tensor, "..."]:
-    """Which outputs of a row a likelihood knows anything of, at outputs of zero; or all.
-
-    Args:
-        likelihood: possibly of some classes only, the others masked.
-        output: of any rows.
-    """
+    """Which outputs of a row a likelihood knows anything of, at outputs of zero; or all."""
+    # probabilities of zero have no root; all of them are looked at anyway
     if isinstance(likelihood, Categorical) and not has_logits(likelihood):
         return torch.ones_like(output[0], dtype=torch.bool)
     with torch.no_grad():
@@ -36,9 +32,6 @@ class Identity(Likelihood):
     """A likelihood whose Fisher information is 1 for each output that another looks at.
 
     The Fisher information of a model under it is ``Σ J'J`` over these outputs, in as many columns.
-
-    Args:
-        inner: the other, which says all else.
     """
 
     def __init__(self, inner: Likelihood) -> None:
@@ -58,6 +51,7 @@ class Identity(Likelihood):
     def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
         """A unit vector for each output that is looked at."""
         mask = used(self.inner, output)
+        # Σ_k s_k s_k' is the identity over the outputs that are looked at
         columns = torch.eye(mask.numel(), dtype=output.dtype, device=output.device)
         columns = columns[mask.flatten()].view(-1, 1, *mask.shape)
         return columns.expand(-1, *output.shape)

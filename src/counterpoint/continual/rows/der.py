@@ -52,6 +52,7 @@ class DER(RehearsalMemory):
         self, outputs: Mapping[str, Tensor], drawn: Replayed, moved: Batch, rows: float
     ) -> Tensor:
         del rows
+        # over rows and outputs together, as the mean squared error of the paper's code
         apart = torch.cat([part.flatten() for part in differences(outputs, drawn)])
         found = self.alpha * apart.square().mean()
         return found + self.beta * self._nll(outputs, drawn, moved) if self.beta else found
@@ -59,6 +60,7 @@ class DER(RehearsalMemory):
 
 def noted_outputs(model: nn.Module, heads: Heads, batch: Batch) -> dict[str, Tensor]:
     """The outputs of a batch, as columns to store."""
+    # consolidation runs where the model is, whatever device the rows are on
     device = next(model.parameters()).device
     outputs = heads.outputs(batch.to(device).call(model))
     return {f"output/{name}": value for name, value in outputs.items()}
@@ -70,5 +72,6 @@ def differences(outputs: Mapping[str, Tensor], drawn: Replayed) -> list[Tensor]:
     for name, output in outputs.items():
         stored = drawn.columns[f"output/{name}"].to(output)
         now = output if output.shape == stored.shape else output[:, : stored.shape[1]]
+        # not a number marks outputs that the head did not have yet
         found.append(torch.where(stored.isnan(), torch.zeros_like(now), now - stored))
     return found

@@ -58,6 +58,7 @@ class Functional(RehearsalMemory):
     ) -> Tensor:
         if self.core == "random":
             return super()._keys(heads, columns, generator)
+        # tr Λ = Σ_k |s_k|², the trace that scores a row (Pan et al. 2020, section 3.3)
         roots = [
             likelihood.root(columns[f"output/{name}"]).square().movedim(1, 0).flatten(1).sum(1)
             for name, likelihood in heads.likelihoods.items()
@@ -83,4 +84,5 @@ class Functional(RehearsalMemory):
                     moves = (turned.flatten(2).sum(2) if turned.ndim > 2 else turned).T
                 each = moves.square().flatten(1).sum(1)
                 parts.append((counts * each).sum() / 2)
+        # N_old / N times the mean over rows drawn: an estimate of the sum over all old rows
         return torch.stack(parts).sum() * (self._held.rows / (rows * len(drawn.tasks)))

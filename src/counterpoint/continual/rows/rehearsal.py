@@ -76,6 +76,7 @@ class RehearsalMemory(MemoryBase):
             raise InputError(f"batch: at least one row is drawn, found {self.batch}")
         store = Store(self.capacity, self.balanced)
         held = Rehearsal(store, seeded_generator(self.seed))
+        # frozen settings, one thing that changes: set once
         object.__setattr__(self, "_held", held)
 
     @property
@@ -170,6 +171,7 @@ class RehearsalMemory(MemoryBase):
     ) -> Tensor:
         del heads
         rows = len(columns["weight"])
+        # float64: among millions of float32 keys there would be ties, which favour early rows
         return torch.rand(rows, generator=generator, dtype=torch.float64)
 
     def _nll(self, outputs: Mapping[str, Tensor], drawn: Replayed, moved: Batch) -> Tensor:
@@ -201,4 +203,5 @@ class RehearsalMemory(MemoryBase):
         held = self._held
         held.store, held.rows = held.store.read(tensors), values["rows"]
         held.generator.set_state(tensors["generator"])
+        # likelihoods are objects and in no state; `attach` gives them back
         held.heads = []

@@ -58,24 +58,17 @@ class Store:
         keys: Float[Tensor, " rows"],
         groups: Int[Tensor, "rows 2"],
     ) -> "Store":
-        """The store after these rows, too.
-
-        Args:
-            columns: name -> one value a row.
-            keys: of each row.
-            groups: of each row.
-
-        Raises:
-            InputError: other columns, or rows of another shape, than those held.
-        """
+        """The store after these rows, too."""
         moved = {name: value.detach().cpu() for name, value in columns.items()}
         if self.columns:
             _refuse_other(self.columns, moved)
             moved = {name: _stacked(self.columns[name], value) for name, value in moved.items()}
         keys, groups = torch.cat([self.keys, keys.double()]), torch.cat([self.groups, groups])
+        # the greatest of those held and those that come are the greatest of all: one pass is enough
         kept = _greatest(keys, groups if self.balanced else None, self.capacity)
         return replace(
             self,
+            # a copy: a view would keep the whole batch in memory
             columns={name: value[kept].clone() for name, value in moved.items()},
             keys=keys[kept],
             groups=groups[kept],
@@ -97,11 +90,7 @@ class Store:
         return {**columns, "keys": self.keys, "groups": self.groups}
 
     def read(self, tensors: Mapping[str, Tensor]) -> "Store":
-        """A store with the same bound that holds what `tensors` gave.
-
-        Raises:
-            InputError: more rows than the bound.
-        """
+        """A store with the same bound that holds what `tensors` gave."""
         keys = tensors["keys"]
         if len(keys) > self.capacity:
             raise InputError(f"capacity: {self.capacity} rows may be held, found {len(keys)}")
@@ -114,11 +103,7 @@ class Store:
 
 
 def columns_of(batch: Batch) -> dict[str, Tensor]:
-    """What a batch has one value a row of: inputs by place or name, targets, weights.
-
-    Raises:
-        InputError: an input that all rows share.
-    """
+    """What a batch has one value a row of: inputs by place or name, targets, weights."""
     shared = batch.sharing()
     if shared:
         raise InputError(
@@ -149,6 +134,7 @@ def _greatest(
     keys: Float[Tensor, " rows"], groups: Int[Tensor, "rows 2"] | None, count: int
 ) -> Int[Tensor, " kept"]:
     """Places of the rows to keep, in the order in which they came."""
+    # stable: equal keys keep the order in which they came, on every machine
     order = keys.argsort(descending=True, stable=True)
     if groups is not None:
         _, group = groups[order].unique(dim=0, return_inverse=True)
@@ -177,6 +163,7 @@ def _stacked(first: Tensor, second: Tensor) -> Tensor:
     """Rows one after the other; outputs of a head that grew are not a number where it was short."""
     if first.shape[1:] == second.shape[1:]:
         return torch.cat([first, second])
+    # not a number and not zero: an output that was not there is not an output of zero
     wide = max(first.shape[1], second.shape[1])
     parts = [
         torch.nn.functional.pad(part, (0, wide - part.shape[1]), value=torch.nan)

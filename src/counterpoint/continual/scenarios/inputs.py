@@ -72,5 +72,6 @@ class Rotated:
             ]
         )
         places = matrix.to(flat).expand(len(flat), 2, 3)
+        # corners are not aligned: a pixel is a square, and its middle is what is turned
         grid = affine_grid(places, list(flat.shape), align_corners=False)
         return grid_sample(flat, grid, align_corners=False).view_as(x)

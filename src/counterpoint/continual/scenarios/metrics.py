@@ -74,6 +74,7 @@ class Accuracies:
         Raises:
             InputError: all tasks were learnt at once, or there is one alone.
         """
+        # the last task cannot have been forgotten: its row and column are left out
         best = self._several[:-1, :-1].max(0).values
         return float((best - self.last[:-1]).mean())
 
@@ -95,6 +96,7 @@ class Accuracies:
         Raises:
             InputError: as `forgetting`; or ``before`` was not measured.
         """
+        # R_{j-1,j}: on each task just before it is learnt
         ahead = self._several.diagonal(1)
         if self.before is None:
             raise InputError("accuracies: forward transfer needs those before anything is learnt")

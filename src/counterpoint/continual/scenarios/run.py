@@ -119,6 +119,7 @@ def joint(
     Raises:
         InputError: as `run`.
     """
+    # the mode in which a model is left after `run`, too; `fit` puts back the one it finds
     before = _tested(scenario, model)
     model.train()
     shown = reporter(progress, 1, training.iterations)

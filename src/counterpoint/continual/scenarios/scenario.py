@@ -166,6 +166,7 @@ class Scenario:
         views = {f"{angle:g}°": Rotated(float(angle), shape) for angle in degrees}
         if len(views) != len(degrees):
             raise InputError(f"degrees: an angle occurs twice, found {list(degrees)}")
+        # rows that are no pictures are refused here, not in the middle of a run
         for view in views.values():
             view(train[0][:1])
         return _viewed(kind, masked, train, test, views)
@@ -244,6 +245,7 @@ def _assembled(kind: str, masked: bool, pieces: Sequence[TaskData]) -> Scenario:
     if not pieces:
         raise InputError("scenario: expected at least one task, found none")
     two_of_each(pieces)
+    # one head for all in the domain-incremental kind; otherwise outputs lie side by side
     own = kind != "domain"
     width = sum(piece.classes for piece in pieces) if own else max(p.classes for p in pieces)
     tasks, start = list[Task](), 0

@@ -23,13 +23,7 @@ Rows: TypeAlias = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Rows in batches, in order; may be iterated any number of times, and holds one at a time.
-
-    Attributes:
-        rows: inputs and class numbers.
-        size: rows a batch.
-        view: what is done to the inputs.
-    """
+    """Rows in batches, in order; may be iterated any number of times, and holds one at a time."""
 
     rows: Rows
     size: int
@@ -114,6 +108,7 @@ class Task:
             size: rows a call.
         """
         device = next(model.parameters()).device
+        # added up on the device: one wait for it a task, not one a batch
         right = torch.zeros((), dtype=torch.long, device=device)
         with evaluating(model), torch.no_grad():
             for x, y in Batches(self.test, size, self.view):
@@ -123,4 +118,5 @@ class Task:
 
 
 def _over(outputs: tuple[int, ...], width: int) -> Categorical:
+    # a mask over everything would cost an index a step for nothing
     return Categorical() if len(outputs) == width else SubsetCategorical(outputs)

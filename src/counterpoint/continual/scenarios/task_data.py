@@ -34,11 +34,7 @@ class TaskData:
 
 
 def kept(rows: Rows, what: str) -> Rows:
-    """The rows, seen to be inputs and class numbers.
-
-    Raises:
-        InputError: they are not as many, none, or labels are no integers.
-    """
+    """The rows, seen to be inputs and class numbers."""
     x, y = rows
     if y.ndim != 1 or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise InputError(
@@ -58,16 +54,7 @@ def classes_of(train: Rows) -> list[int]:
 def grouped(
     classes: Sequence[int], groups: int | Sequence[Sequence[int]], seed: int | None
 ) -> list[list[int]]:
-    """The classes of each task.
-
-    Args:
-        classes: all that there are.
-        groups: how many a task has, or which.
-        seed: of their order, where it is a number.
-
-    Raises:
-        InputError: they do not divide, are unknown or occur twice; or a seed that has no use.
-    """
+    """The classes of each task: so many of them, shuffled where there is a seed, or as given."""
     if not isinstance(groups, int):
         if seed is not None:
             raise InputError("seed: groups are given class by class, so that there is no order")
@@ -88,6 +75,7 @@ def grouped(
 def numbered(rows: Rows, group: Sequence[int]) -> Rows:
     """The rows of some classes, numbered from 0 in their order."""
     x, y = rows
+    # -1 marks rows of classes that are in no group
     places = torch.full((len(y),), -1, device=y.device)
     for number, one in enumerate(group):
         places[y == one] = number
@@ -99,11 +87,7 @@ def numbered(rows: Rows, group: Sequence[int]) -> Rows:
 def blocks_of(
     train: Rows, test: Rows, column: int | tuple[Tensor, Tensor], blocks: int | None
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """The name of each block, and which training and test rows are in it.
-
-    Raises:
-        InputError: no such column, values that are not numbers, fewer than one block.
-    """
+    """The name of each block, and which training and test rows are in it."""
     values = _values(train, test, column)
     if blocks is None:
         for one in values[0].unique().tolist():
@@ -112,7 +96,9 @@ def blocks_of(
     if blocks < 1:
         raise InputError(f"blocks: at least one is needed, found {blocks}")
     at = torch.linspace(0, 1, blocks + 1, dtype=torch.float64)[1:-1]
+    # of training rows alone: test rows must not decide where a task begins
     cuts = torch.quantile(values[0], at.to(values[0].device))
+    # a value on a cut belongs to the later block, in training and test rows alike
     where = [torch.bucketize(one, cuts, right=True) for one in values]
     ends = [f"{cut:.3g}" for cut in cuts.tolist()]
     for number in range(blocks):
@@ -123,11 +109,7 @@ def blocks_of(
 
 
 def two_of_each(pieces: Sequence[TaskData]) -> None:
-    """Refuse what cannot be learnt or asked.
-
-    Raises:
-        InputError: a piece without training or test rows, or with training rows of one class.
-    """
+    """Refuse a piece without training or test rows, or with training rows of one class."""
     for piece in pieces:
         for what, rows in (("training", piece.train), ("test", piece.test)):
             if not len(rows[1]):

@@ -66,6 +66,7 @@ class EWC(QuadraticMemory):
     def _remember(self, task: LearntTask) -> None:
         before = self._before(task.model)
         fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
+        # equation 3: each task's quadratic stays around that task's weights
         self._hold(before, fisher, pooled=is_merged(self.structure))
 
     def describe(self) -> dict[str, Any]:
@@ -115,9 +116,11 @@ class OnlineEWC(QuadraticMemory):
         object.__setattr__(self, "centre", one_of("centre", self.centre, ("latest", "product")))
 
     def _remember(self, task: LearntTask) -> None:
+        # refused before the pass over the data is paid for, and before anything changes
         before = self._before(task.model)
         fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
         latest, pooled = self.centre == "latest", is_merged(self.structure)
+        # γ P + F around θ_k or around the product's mean (Schwarz et al. 2018, equation 9)
         self._hold(before, fisher, keep=self.keep, latest=latest, pooled=pooled)
 
     def describe(self) -> dict[str, Any]:

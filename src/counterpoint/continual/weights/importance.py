@@ -41,21 +41,7 @@ _MERGED = "kronecker-merged"
 def gaussian_of(
     task: LearntTask, structure: Structure, labels: str, parameters: Pattern | None
 ) -> Gaussian:
-    """``N(θ, F⁻¹)``: the weights as they are, the Fisher information of a task over its rows.
-
-    Args:
-        task: which rows, of which model.
-        structure: as `counterpoint.curvature.fisher` takes, and ``"kronecker-merged"``.
-        labels: one of `IMPORTANCE`.
-        parameters: which weights.
-
-    Raises:
-        InputError: as `fisher`; a task of one class, or a Fisher information that is not finite
-            (names the weights and the batch).
-
-    Warns:
-        ForgettingWarning: the model is so certain of its outputs that next to nothing is held.
-    """
+    """``N(θ, F⁻¹)``: the weights as they are, the Fisher information of a task over its rows."""
     model, heads, bare = task.model, task.heads, bare_structure(structure)
     seen, taken, at = TaskSummary(), heads.likelihoods, labels
     if labels == "jac":
@@ -105,11 +91,7 @@ def is_merged(structure: Structure) -> bool:
 
 
 def known_structure(structure: Structure) -> Structure:
-    """A structure by its known names, ``"kronecker-merged"`` among them.
-
-    Raises:
-        InputError: another name.
-    """
+    """A structure by its known names, ``"kronecker-merged"`` among them."""
     known = (*STRUCTURES, _MERGED)
     if isinstance(structure, str):
         return one_of("structure", structure, known)
@@ -117,14 +99,7 @@ def known_structure(structure: Structure) -> Structure:
 
 
 def known_labels(labels: str, structure: Structure) -> str:
-    """Labels by their known name.
-
-    Raises:
-        InputError: another name, or ``"batch"`` in another structure than the diagonal.
-
-    Warns:
-        ForgettingWarning: ``"batch"``, whose value depends on the batch size.
-    """
+    """Labels by their known name; ``"batch"``, in the diagonal alone, warns."""
     labels = one_of("labels", labels, IMPORTANCE)
     if labels == "batch":
         if structure != "diagonal":
@@ -154,6 +129,7 @@ def _of_batches(task: LearntTask, parameters: Pattern | None, seen: TaskSummary)
         rows, batches = rows + batch.rows, batches + 1
     if not batches:
         raise InputError("data: expected at least one batch, found none")
+    # of N rows in B batches: the sum over B stands for a sum over N
     return Diagonal({name: total * (rows / batches) for name, total in sums.items()})
 
 

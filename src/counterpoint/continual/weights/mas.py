@@ -75,6 +75,7 @@ class MAS(QuadraticMemory):
         for name, value in total.items():
             if not bool(torch.isfinite(value).all()):
                 raise InputError(f"task: the importance of {name!r} is not finite")
+        # all importances so far around the latest weights, θ_K of the formula
         self._hold(before, Gaussian(weights, over_ranks(Diagonal(total)), rows), latest=True)
 
     def describe(self) -> dict[str, Any]:

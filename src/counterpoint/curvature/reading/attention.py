@@ -17,9 +17,6 @@ def attend(arguments: Arguments) -> tuple[Tensor, Tensor | None] | None:
 
     None where it is one of the rarer forms (queries that are not the keys, extra bias rows, an
     added zero, dropout): those are taken whole.
-
-    Args:
-        arguments: of ``multi_head_attention_forward``; its result is not looked at.
     """
     get = arguments.get
     query, heads, dropout = get(0, "query"), get(4, "num_heads"), get(10, "dropout_p")
@@ -30,9 +27,11 @@ def attend(arguments: Arguments) -> tuple[Tensor, Tensor | None] | None:
     if not same or rare or random or query.ndim != 3 or any(part is not None for part in extra):
         return None
     length, rows, width = query.shape
+    # by the functions of torch themselves: on a tape they are two linear maps
     joint = functional.linear(query, get(5, "in_proj_weight"), get(6, "in_proj_bias"))
     parts = joint.reshape(length, rows, 3, heads, width // heads).permute(2, 1, 3, 0, 4)
     queries, keys, values = parts.unbind(0)
+    # softmax(Q K' / √d) V (Vaswani et al. 2017, equation 1)
     scores = queries @ keys.mT / math.sqrt(width // heads)
     for mask in _masks(get(14, "key_padding_mask"), get(16, "attn_mask"), rows, heads):
         scores = scores.masked_fill(mask, -math.inf) if mask.dtype == torch.bool else scores + mask

@@ -65,6 +65,7 @@ class Pulled:
         steps = [self.records[place].call.step for place in places]
         if unread:
             size = sum(weights[name].numel() for name in unread) * len(self.columns)
+            # gradients an example of these are formed in full; few rows at a time bound them
             steps.append(max(1, _NUMBERS // size))
         step = min([step for step in steps if step is not None], default=rows)
         for start in range(0, rows, step):

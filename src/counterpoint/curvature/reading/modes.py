@@ -16,13 +16,10 @@ _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
 def refuse_modes(model: nn.Module) -> None:
-    """Refuse batch statistics and active dropout.
-
-    Raises:
-        InputError: names the module and the cause.
-    """
+    """Refuse batch statistics and active dropout."""
     for name, module in model.named_modules():
         where = f"module {name!r} ({type(module).__name__})" if name else type(module).__name__
+        # without running statistics evaluation mode, too, takes those of the batch
         statistics = isinstance(module, _BatchNorm) and not module.track_running_stats
         if isinstance(module, _BatchNorm) and (module.training or statistics):
             cause = "it keeps no running statistics" if statistics else "call model.eval() first"
@@ -39,11 +36,7 @@ def refuse_modes(model: nn.Module) -> None:
 
 
 def refuse_unrepeatable(model: nn.Module, heads: Heads, batch: Batch) -> None:
-    """Refuse a model that gives the same rows other outputs in a second pass, or on their own.
-
-    Raises:
-        InputError: names the likely cause.
-    """
+    """Refuse a model that gives the same rows other outputs in a second pass, or on their own."""
 
     def outputs(rows: slice) -> torch.Tensor:
         with torch.no_grad():
@@ -58,6 +51,7 @@ def refuse_unrepeatable(model: nn.Module, heads: Heads, batch: Batch) -> None:
             "model: the same rows have other outputs in a second pass; something is random "
             "(functional dropout, noise) or changes with use (statistics in training mode)"
         )
+    # the definition of independent examples, whatever the modules are called
     alone = torch.cat([outputs(slice(row, row + 1)) for row in range(batch.rows)])
     if not _close(first, alone):
         raise InputError(
@@ -69,6 +63,7 @@ def refuse_unrepeatable(model: nn.Module, heads: Heads, batch: Batch) -> None:
 def _close(left: torch.Tensor, right: torch.Tensor) -> bool:
     if left.shape != right.shape:
         return False
+    # kernels differ with the number of rows, by rounding: a tolerance of the type
     tolerance = _TOLERANCE.get(left.dtype, 3e-2)
     left, right = left.double(), right.double()
     scale = float(torch.maximum(left.abs().amax(), right.abs().amax()))

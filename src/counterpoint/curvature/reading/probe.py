@@ -22,16 +22,13 @@ from counterpoint.seeding import generator
 __all__ = ["probe", "weights_of"]
 
 _ROWS = (5, 4)
+# one is enough, see `_differing`; the price of a check is a pass an example and direction
 _DIRECTIONS = 1
 _TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
 
 
 def weights_of(model: nn.Module, parameters: Pattern | None) -> dict[str, Tensor]:
-    """The parameters asked for; none means all that are trained.
-
-    Raises:
-        InputError: one is frozen or not floating point, or none is left.
-    """
+    """The parameters asked for; none means all that are trained."""
     if parameters is None:
         chosen = {name: value for name, value in named(model).items() if value.requires_grad}
         if not chosen:
@@ -61,19 +58,6 @@ def probe(
 
     Every weight whose uses are all read, and (with `check`) whose Jacobian of the first rows equals
     the one by plain differentiation, is read by kernels; the others go through the whole model.
-
-    Args:
-        model: in evaluation mode.
-        heads: what its outputs are.
-        weights: name -> weight asked for.
-        batch: of which a few rows are looked at.
-        check: compare with plain differentiation.
-
-    Raises:
-        InputError: examples that are not independent, or outputs that are not repeatable.
-
-    Warns:
-        UserWarning: weights that are taken with the whole model, and what that costs.
     """
     refuse_modes(model)
     few = _sample(batch, _ROWS[0])
@@ -122,6 +106,7 @@ def _differing(forward: Forward) -> dict[str, str]:
     """Weights whose Jacobian is not that of plain differentiation, and by how much."""
     plan, batch = forward.plan, forward.batch
     read = {name: value for name, value in plan.weights.items() if name not in forward.unread}
+    # a random direction: an error that it misses has probability zero
     columns = _directions(batch, forward.output.shape[1], forward.output)
     with differentiable(read.values()):
         truth = by_example(plan.model, plan.heads, read, batch, columns)

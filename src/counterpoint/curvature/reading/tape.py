@@ -71,6 +71,7 @@ class Tape(TorchFunctionMode):
         # every function of torch comes by here while the mode is entered
         named = dict(kwargs or {})
         if func is functional.multi_head_attention_forward:
+            # the mode is off inside its own function: entered again, so that the maps are seen
             with self:
                 found = attend(Arguments(func, args, named, args[0], self._weights, self._rows))
             if found is not None:
@@ -84,6 +85,7 @@ class Tape(TorchFunctionMode):
     def _names(self, values: Any) -> Iterator[str]:
         for value in values:
             if isinstance(value, Tensor):
+                # by identity: tied weights are one tensor, and equal ones are two
                 if id(value) in self._weights:
                     yield self._weights[id(value)]
             elif isinstance(value, list | tuple):

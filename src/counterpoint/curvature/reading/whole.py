@@ -26,15 +26,7 @@ def by_example(
     batch: Batch,
     columns: Float[Tensor, "columns rows outputs"],
 ) -> list[FullJacobian]:
-    """One forward pass an example, one backward pass an example and direction: nothing clever.
-
-    Args:
-        model: gives one row of output for one row of input.
-        heads: what its outputs are.
-        weights: name -> weight of the model.
-        batch: examples.
-        columns: directions at the flat output.
-    """
+    """One forward pass an example, one backward pass an example and direction: nothing clever."""
     found = {name: list[Tensor]() for name in weights}
     for row in range(batch.rows):
         with torch.enable_grad():
@@ -42,6 +34,7 @@ def by_example(
         for column in columns[:, row : row + 1].to(output):
             for name, gradient in gradients(output, weights, column).items():
                 found[name].append(gradient)
+    # rows outside, directions inside, as the loops ran
     lead = (batch.rows, len(columns))
     return [
         FullJacobian(name, torch.stack(each).view(*lead, *weights[name].shape))
@@ -56,15 +49,7 @@ def by_vmap(
     batch: Batch,
     columns: Float[Tensor, "columns rows outputs"],
 ) -> list[FullJacobian]:
-    """The same in one vectorised pass through `torch.func`; not every model can be vectorised.
-
-    Args:
-        model: gives one row of output for one row of input.
-        heads: what its outputs are.
-        weights: name -> weight of the model.
-        batch: examples.
-        columns: directions at the flat output.
-    """
+    """The same in one vectorised pass through `torch.func`; not every model can be vectorised."""
     inputs, place = _split(batch)
     detached = {name: weight.detach() for name, weight in weights.items()}
 

@@ -52,12 +52,14 @@ class Arguments:
         The result must have as many examples in the same place.
         """
         place = self.place(axes, value)
+        # a map that moves the examples elsewhere would pair rows with the deltas of others
         if place is None or self.result.ndim <= place or self.result.shape[place] != self.rows:
             return None
         return value.movedim(place, 0)
 
     def place(self, axes: Sequence[int], value: Tensor) -> int | None:
         """Which dimension of a tensor is the examples."""
+        # the first dimension that is as long as the batch, unless an earlier pass has settled it
         known = axes if self.layout is None else [self.layout.axis]
         for axis in known:
             if axis in axes and value.ndim > axis and value.shape[axis] == self.rows:

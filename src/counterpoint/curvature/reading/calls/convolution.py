@@ -18,18 +18,7 @@ _STEP = 25
 
 @dataclass(frozen=True)
 class Convolution(Call):
-    """``torch.nn.functional.conv1d``, ``conv2d`` and ``conv3d``, with groups.
-
-    Attributes:
-        weight: name of the kernel.
-        bias: name of the bias.
-        inputs: examples x channels x space.
-        kernel: size in each dimension of space; likewise:
-        stride: of the kernel.
-        padding: zeros before and after.
-        dilation: of the kernel.
-        groups: of channels.
-    """
+    """``torch.nn.functional.conv1d``, ``conv2d`` and ``conv3d``, with groups."""
 
     axis: int
     names: tuple[str, ...]
@@ -98,6 +87,7 @@ class Convolution(Call):
     ) -> Float[Tensor, "rows groups positions inputs"]:
         """Patches in the order of the kernel's entries: channel of the group, then space."""
         if any(before or after for before, after in self.padding):
+            # `pad` counts dimensions from the last
             ends = [end for pair in reversed(self.padding) for end in pair]
             inputs = functional.pad(inputs, ends)
         if len(self.kernel) == 3:
@@ -117,12 +107,14 @@ class Convolution(Call):
     ) -> Float[Tensor, "rows groups positions inputs"]:
         view = inputs
         for place in range(3):
+            # a window as wide as the dilated kernel, thinned out below
             reach = (self.kernel[place] - 1) * self.dilation[place] + 1
             view = view.unfold(2 + place, reach, self.stride[place])
         steps = (slice(None, None, step) for step in self.dilation)
         view = view[(*[slice(None)] * 5, *steps)]
         rows, channels = view.shape[:2]
         view = view.reshape(rows, self.groups, channels // self.groups, *view.shape[2:])
+        # positions before what a patch holds: channel of the group, then depth, height, width
         order = (0, 1, 3, 4, 5, 2, 6, 7, 8)
         return view.permute(order).reshape(rows, self.groups, self.positions, -1)
 

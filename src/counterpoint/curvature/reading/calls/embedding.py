@@ -33,6 +33,7 @@ class Embedding(Call):
         None where the table is renormalised as it is read, or gradients are divided by counts.
         """
         given, weight = arguments.get(0, "input"), arguments.weight(1, "weight")
+        # renormalising writes to the table in place: its rows are no longer the parameter's
         renormalised = arguments.get(3, "max_norm") is not None
         if renormalised or arguments.get(5, "scale_grad_by_freq", False) or weight is None:
             return None
@@ -42,6 +43,7 @@ class Embedding(Call):
         padding = arguments.get(2, "padding_idx")
         if padding is not None:
             padding %= arguments.get(1, "weight").shape[0]
+            # torch gives the padding row no gradient, so it must not count here either
             index = index.masked_fill(index == padding, -1)
         return cls(axis, arguments.names(), index[0].numel(), weight, index)
 

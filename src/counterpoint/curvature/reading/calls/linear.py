@@ -13,13 +13,7 @@ __all__ = ["Linear"]
 
 @dataclass(frozen=True)
 class Linear(Call):
-    """``torch.nn.functional.linear``.
-
-    Attributes:
-        weight: name of ``W``.
-        bias: name of ``b``.
-        inputs: ``x``, examples first.
-    """
+    """``torch.nn.functional.linear``."""
 
     axis: int
     names: tuple[str, ...]
@@ -34,6 +28,7 @@ class Linear(Call):
         given = arguments.get(0, "input")
         inputs = arguments.rows_first(given) if given.ndim > 1 else None
         axis = arguments.place((0, 1), given)
+        # an input that is a weight itself (a product of two weights) is bilinear, not linear
         if (
             inputs is None
             or axis is None
@@ -42,6 +37,7 @@ class Linear(Call):
         ):
             return None
         weight, bias = arguments.weight(1, "weight"), arguments.weight(2, "bias")
+        # every dimension between examples and features is a position that shares the weight
         positions = inputs.shape[1:-1].numel()
         return cls(axis, arguments.names(), positions, weight, bias, inputs.detach())
 

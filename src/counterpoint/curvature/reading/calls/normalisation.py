@@ -70,6 +70,7 @@ class Affine(Call):
             return None
         given, mean = arguments.get(0, "input"), arguments.get(1, "running_mean")
         variance, eps = arguments.get(2, "running_var"), arguments.get(7, "eps", 1e-5)
+        # without weight and bias: x̂, which is the derivative of y by w
         normal = functional.batch_norm(given.detach(), mean, variance, eps=eps)
         return cls._of(arguments, normal, ("weight", "bias"), 3, 0)
 
@@ -88,9 +89,11 @@ class Affine(Call):
         if inputs is None or axis is None or (trailing and axis >= normal.ndim - trailing):
             return None
         named = {role: arguments.weight(first + at, role) for at, role in enumerate(roles)}
+        # a weight in another role (as a running mean) has a derivative that this does not read
         if set(arguments.names()) != {name for name in named.values() if name is not None}:
             return None
         weight, bias = named["weight"], named.get("bias")
+        # 2 and not counted: more than one position keeps sums of squares from being pooled
         return cls(axis, arguments.names(), 2, weight, bias, inputs, trailing)
 
     def kept(self) -> tuple[Tensor, ...]:

@@ -41,6 +41,7 @@ class Other(Call):
         if arguments.result.shape[:1] != (arguments.rows,) or (layout and layout.axis == 1):
             return None
         given = [*arguments.args, *arguments.named.values()]
+        # tensors in containers could be examples or weights; nothing says which
         if any(isinstance(value, list | tuple | dict) and _holds(value) for value in given):
             return None
         weights = {
@@ -63,6 +64,7 @@ class Other(Call):
                 for v in given
             ]
             for place, value in zip(batched, inputs, strict=True):
+                # one example, as a batch of one: the operation may need the dimension
                 filled[place] = value[None]
             named = dict(zip(keys, filled[positional:], strict=True))
             return arguments.function(*filled[:positional], **named)[0]
