@@ -7,7 +7,6 @@ from torch import nn
 from continual.tasks import LIKELIHOOD, batches, moved, net, task
 from counterpoint import goals
 from counterpoint.continual import EWC, MAS, Functional
-from counterpoint.continual.outputs.used import used
 from counterpoint.curvature import fisher
 from counterpoint.goals import Bernoulli, Categorical
 
@@ -24,10 +23,10 @@ class First(Categorical):
 
 def test_which_outputs_are_looked_at():
     output = torch.randn(5, 3)
-    assert used(First(), output).tolist() == [True, True, False]
+    assert First().used(output).tolist() == [True, True, False]
     for all_of_them in (Categorical(), Categorical("probabilities"), Bernoulli(), goals.Normal()):
-        assert used(all_of_them, output).all()
-    assert used(goals.Normal(), output[:, 0])
+        assert all_of_them.used(output).all()
+    assert goals.Normal().used(output[:, 0])
 
 
 @pytest.mark.parametrize("make", [lambda: EWC(labels="jac"), EWC, MAS, Functional])

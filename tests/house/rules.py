@@ -7,7 +7,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 PACKAGE = "counterpoint"
@@ -252,8 +252,14 @@ STRUCTURES = {"Block", "Dense", "Diagonal", "Isotropic", "Kronecker", "Sum"}
 """What a precision may be: nobody's business outside the room that they live in."""
 
 
-def told_apart(package: Path, home: str = "gaussian") -> list[str]:
-    """Checks outside their room of which structure a precision is; it answers for itself."""
+LIKELIHOODS = {"Bernoulli", "Categorical", "Normal", "Poisson", "SubsetCategorical"}
+"""What a likelihood may be: likewise."""
+
+
+def told_apart(
+    package: Path, home: str = "gaussian", names: Collection[str] = STRUCTURES
+) -> list[str]:
+    """Checks outside their room of which of some types a thing is; it answers for itself."""
     found = []
     for path in python_files(package):
         inside = path.relative_to(package)
@@ -262,7 +268,7 @@ def told_apart(package: Path, home: str = "gaussian") -> list[str]:
         for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
                 asked = {each.id for each in ast.walk(node.args[1]) if isinstance(each, ast.Name)}
-                if asked & STRUCTURES:
+                if asked & set(names):
                     found.append(f"{inside}:{node.lineno}: {ast.unparse(node)}")
     return found
 

@@ -46,6 +46,11 @@ def test_a_structure_answers_for_itself():
     assert not found, listing(found)
 
 
+def test_a_likelihood_answers_for_itself():
+    found = rules.told_apart(PACKAGE, "goals", rules.LIKELIHOODS)
+    assert not found, listing(found)
+
+
 def test_delicate_lines_have_their_reasons():
     found = words.too_few_comments(PACKAGE)
     assert not found, listing(found)

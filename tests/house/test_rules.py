@@ -310,6 +310,8 @@ def test_asking_which_structure_it_is_is_found(tree):
     line = "ok = isinstance(p, Diagonal | Dense) or isinstance(p, str)"
     package = tree(goals__in__a=line, gaussian__in__b=line)
     assert rules.told_apart(package) == ["goals/a.py:1: isinstance(p, Diagonal | Dense)"]
+    asked = rules.told_apart(package, "goals", {"Dense"})
+    assert asked == ["gaussian/b.py:1: isinstance(p, Diagonal | Dense)"]
 
 
 def test_sound_source_passes(tree):

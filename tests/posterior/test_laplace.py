@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
+from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson, SubsetCategorical
 from counterpoint.posterior import LastLayer, Statistics, laplace, laplace_from
 from curvature_models import jacobians
 
@@ -292,6 +292,17 @@ def refused(message, call):
     with pytest.raises(InputError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("link", ["closed", "outputs", "montecarlo"])
+def test_classes_that_do_not_compete_have_no_probability(link):
+    (x, _), model = classes(), net()
+    seen = [(x, torch.arange(len(x)) % 2 * 2)]
+    posterior = laplace(model, SubsetCategorical((0, 2)), seen, prior=1.0)
+    found = posterior.predict(x, link=link, generator=torch.Generator().manual_seed(0))
+    assert found.probabilities[:, 1].eq(0).all()
+    assert found.knowledge[:, 1].eq(0).all()
+    close(found.probabilities.sum(1), torch.ones(len(x)).double())
 
 
 def test_refusals():

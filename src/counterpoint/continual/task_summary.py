@@ -9,13 +9,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from counterpoint.continual.base import LearntTask
-from counterpoint.continual.outputs.used import has_logits
 from counterpoint.continual.warning import ForgettingWarning
 from counterpoint.curvature import all_reduce
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
-from counterpoint.goals import Heads, Likelihood, Normal, Poisson
+from counterpoint.goals import Heads, Likelihood
 
 __all__ = ["SATURATED", "TaskSummary", "distributed", "over_ranks", "rows_in"]
 
@@ -42,14 +41,14 @@ class TaskSummary:
         """Look at part of a batch."""
         self.count(batch, heads)
         for name, likelihood in heads.likelihoods.items():
-            if has_logits(likelihood):
+            if likelihood.has_logits:
                 self._look_at_variance(likelihood, outputs[name].detach()[:_LOOKED_AT])
 
     def count(self, batch: Batch, heads: Heads) -> None:
         """Look at rows and targets alone."""
         self.rows += batch.rows if batch.weight is None else float(batch.weight.sum())
         for name, likelihood in heads.likelihoods.items():
-            if not isinstance(likelihood, Normal | Poisson):
+            if likelihood.classes:
                 target = batch.target
                 self._look_at_classes(
                     name, target.get(name) if isinstance(target, Mapping) else target

@@ -17,7 +17,7 @@ from counterpoint.curvature.sums import CurvatureSum
 from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Block, Precision
-from counterpoint.goals import Categorical, Heads, Likelihood
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, unwrapped
 
 __all__ = ["Observer", "fisher", "ggn", "linearised_fisher"]
@@ -190,14 +190,14 @@ def ggn(
         check: look at the first rows first.
 
     Raises:
-        InputError: as `fisher`; or a categorical likelihood of probabilities, which are no natural
-            parameter.
+        InputError: as `fisher`; or an output that is no natural parameter (probabilities, say).
     """
     for one in Heads.of(likelihood).likelihoods.values():
-        if isinstance(one, Categorical) and one.inputs == "probabilities":
+        if not one.natural:
             raise InputError(
-                "ggn: probabilities are no natural parameter, so that this is not the Fisher "
-                "information; let the model put out logits, or use fisher"
+                f"ggn: the output of {type(one).__name__} is no natural parameter, so that this is "
+                "not the Fisher information; let the model put out what is one (logits, say), or "
+                "use fisher"
             )
     return fisher(
         model,

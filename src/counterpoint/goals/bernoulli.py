@@ -37,6 +37,16 @@ class Bernoulli(Likelihood):
     tensor(0.6931)
     """
 
+    @property
+    def classes(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def natural(self) -> bool:
+        """Yes: the logit."""
+        return True
+
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
     ) -> Float[Tensor, " batch"]:

@@ -45,6 +45,16 @@ class Categorical(Likelihood):
         super().__init__(validate=validate)
         self.inputs = one_of("categorical likelihood: inputs", inputs, ("logits", "probabilities"))
 
+    @property
+    def classes(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def natural(self) -> bool:
+        """Whether they are logits."""
+        return self.inputs == "logits"
+
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
     ) -> Float[Tensor, " batch"]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -31,6 +31,51 @@ class Likelihood(nn.Module, ABC):
     def __init__(self, *, validate: bool = True) -> None:
         super().__init__()
         self.validate = validate
+
+    @property
+    def classes(self) -> bool:
+        """Whether targets are classes (or yes and no), rather than quantities."""
+        return False
+
+    @property
+    def natural(self) -> bool:
+        """Whether the output is the natural parameter of an exponential family.
+
+        Then the Fisher information is the Hessian in the output (Martens 2020, section 9), and the
+        canonical link leads to the mean. A mean of normal noise counts, its variance being fixed.
+        """
+        return False
+
+    @property
+    def noise(self) -> Float[Tensor, "..."] | None:
+        """The variance of normal noise around the output, one an output or one for all, or none.
+
+        None where targets scatter otherwise: what is told here may be scaled by the evidence.
+        """
+        return None
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether outputs are of a choice, on the scale on which zeros say nothing."""
+        return self.classes and self.natural
+
+    def used(self, output: Float[Tensor, "batch ..."]) -> Bool[Tensor, "..."]:
+        """Which outputs of a row the likelihood knows anything of; or all.
+
+        Args:
+            output: of any rows; only its shape and type matter.
+
+        >>> from counterpoint.goals import Normal
+        >>> Normal().used(torch.zeros(2, 3))
+        tensor([True, True, True])
+        """
+        if self.classes and not self.natural:
+            # probabilities of zero have no finite information
+            return torch.ones_like(output[0], dtype=torch.bool)
+        with torch.no_grad():
+            # every class that competes has information at zeros; certainty would hide some
+            found = (self.root(torch.zeros_like(output[:1])) != 0).any(0)[0]
+        return found if bool(found.any()) else torch.ones_like(found)
 
     @abstractmethod
     def nll_each(

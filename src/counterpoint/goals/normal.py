@@ -74,6 +74,11 @@ class Normal(Likelihood):
             self.log_noise = _log_variance(torch.as_tensor(noise, dtype=torch.float64)).cpu()
 
     @property
+    def natural(self) -> bool:
+        """Yes: the mean, at a fixed variance."""
+        return True
+
+    @property
     def noise(self) -> Float[Tensor, "..."]:
         """The noise variance, one an output or one for all."""
         return self.log_noise.exp()

@@ -40,6 +40,11 @@ class Poisson(Likelihood):
     tensor(1.)
     """
 
+    @property
+    def natural(self) -> bool:
+        """Yes: the logarithm of the rate."""
+        return True
+
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
     ) -> Float[Tensor, " batch"]:

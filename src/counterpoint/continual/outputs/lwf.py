@@ -18,7 +18,6 @@ from counterpoint.continual.base import (
     checked_rows,
     refuse_unattached,
 )
-from counterpoint.continual.outputs.used import has_logits
 from counterpoint.continual.task_summary import rows_in
 from counterpoint.continual.trained import evaluating
 from counterpoint.data import Batch, read
@@ -136,7 +135,7 @@ class LwF(MemoryBase):
         # classes that came later have no earlier answer; softened over the old ones alone
         if now.shape != before.shape:
             now = now[:, : before.shape[1]]
-        warmth = self.temperature if has_logits(likelihood) else 1.0
+        warmth = self.temperature if likelihood.has_logits else 1.0
         old, new = (likelihood.distribution(output / warmth) for output in (before, now))
         # T²: gradients of softened logits shrink as 1/T² (Hinton, Vinyals & Dean 2015, section 2.1)
         return warmth**2 * kl_divergence(old, new).sum() / len(before)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from counterpoint.continual.outputs.used import used
 from counterpoint.continual.rows.der import differences, noted_outputs
 from counterpoint.continual.rows.rehearsal import RehearsalMemory, Replayed
 from counterpoint.data import Batch
@@ -76,7 +75,7 @@ class Functional(RehearsalMemory):
             counts = 1.0 if weight is None else weight[mine.to(weight.device)]
             for name, likelihood in self._held.heads[task].likelihoods.items():
                 moves = apart[name][mine.to(apart[name].device)]
-                moves = moves * used(likelihood, moves)
+                moves = moves * likelihood.used(moves)
                 if self.labels == "exact":
                     # outputs that did not exist then: a logit of -inf is a class of probability 0
                     stored = drawn.columns[f"output/{name}"][mine].nan_to_num(-torch.inf)

@@ -98,7 +98,7 @@ class Task:
                 f"model: the scenario needs outputs of shape (rows, {self.width}), found"
                 f" {tuple(output.shape)}"
             )
-        return self.asked.logits(output) if isinstance(self.asked, SubsetCategorical) else output
+        return output.masked_fill(~self.asked.used(output), -torch.inf)
 
     def accuracy(self, model: nn.Module, size: int = 1000) -> float:
         """The share of test rows whose output wins; the model's modes are put back.

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from counterpoint.continual.base import LearntTask
-from counterpoint.continual.outputs.used import Identity
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
 from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.warning import ForgettingWarning
+from counterpoint.continual.weights.identity import Identity
 from counterpoint.curvature import (
     STRUCTURES,
     Structure,

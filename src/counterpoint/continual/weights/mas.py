@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from counterpoint.continual.base import LearntTask
-from counterpoint.continual.outputs.used import used
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
 from counterpoint.continual.trained import evaluating, trained
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
@@ -93,7 +92,7 @@ class MAS(QuadraticMemory):
                 outputs, jacobian = linear.jacobian(part)
                 # ∂ ½|f|² = J'f: one combination of the outputs' Jacobians, so one column
                 parts = [
-                    (value * used(heads.likelihoods[name], value)).flatten(1)
+                    (value * heads.likelihoods[name].used(value)).flatten(1)
                     for name, value in outputs.items()
                 ]
                 flat = torch.cat(parts, 1)

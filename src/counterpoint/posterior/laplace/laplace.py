@@ -20,7 +20,7 @@ from counterpoint.curvature import (
 from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
-from counterpoint.goals import Categorical, Heads, Likelihood, Normal
+from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.laplace.links import closed, sampled
 from counterpoint.posterior.laplace.marginal import DataFit, best
@@ -277,7 +277,7 @@ class Laplace:
 
     def _refuse_given(self) -> None:
         for one in self.linearised.plan.heads.likelihoods.values():
-            if isinstance(one, Categorical) and one.inputs == "probabilities":
+            if one.classes and not one.natural:
                 raise InputError(
                     "link='outputs': normal draws of probabilities are none; let the model put out "
                     "logits, or use link='montecarlo'"
@@ -331,6 +331,7 @@ def laplace(
 
     A linear model's posterior is exact:
 
+    >>> from counterpoint.goals import Normal
     >>> x = torch.tensor([[1.0], [2.0]])
     >>> line = nn.Linear(1, 1, bias=False)
     >>> posterior = laplace(line, Normal(), [(x, x)], structure="dense", prior=1.0)
@@ -378,4 +379,4 @@ def laplace(
 
 def _all_gaussian(linearised: Linearised) -> bool:
     heads = linearised.plan.heads.likelihoods.values()
-    return all(isinstance(one, Normal) for one in heads)
+    return all(one.noise is not None for one in heads)

@@ -14,7 +14,7 @@ from torch import Tensor
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
-from counterpoint.goals import Likelihood, Normal
+from counterpoint.goals import Likelihood
 from counterpoint.posterior.laplace.prior import Each, groups
 from counterpoint.posterior.status import TuningEnding
 
@@ -64,9 +64,9 @@ class DataFit:
             likelihood, target = likelihoods[name], targets[name]
             each = likelihood.nll_each(output, target).detach().double().cpu()
             self.nll += float(weight @ each)
-            if isinstance(likelihood, Normal):
+            if (noise := likelihood.noise) is not None:
                 error = (target.reshape(output.shape).double() - output.double()).square()
-                scaled = (error / likelihood.noise.detach().double()).reshape(batch.rows, -1).cpu()
+                scaled = (error / noise.detach().double()).reshape(batch.rows, -1).cpu()
                 self.residual += float(weight @ scaled.sum(1))
                 self.numbers += float(weight.sum()) * scaled.shape[1]
 

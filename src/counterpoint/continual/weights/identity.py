@@ -1,31 +1,13 @@
-"""Which outputs a task's likelihood looks at: those of other tasks are none of its business."""
+"""Every output that a task's likelihood looks at counts alike: those of other tasks not at all."""
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.distributions import Distribution
 
-from counterpoint.goals import Categorical, Likelihood, Normal, Poisson
+from counterpoint.goals import Likelihood
 
-__all__ = ["Identity", "has_logits", "used"]
-
-
-def has_logits(likelihood: Likelihood) -> bool:
-    """Whether outputs are of a choice, on the scale on which zeros say nothing."""
-    if isinstance(likelihood, Categorical):
-        return likelihood.inputs == "logits"
-    return not isinstance(likelihood, Normal | Poisson)
-
-
-def used(likelihood: Likelihood, output: Float[Tensor, "batch ..."]) -> Bool[Tensor, "..."]:
-    """Which outputs of a row a likelihood knows anything of, at outputs of zero; or all."""
-    # probabilities of zero have no root; all of them are looked at anyway
-    if isinstance(likelihood, Categorical) and not has_logits(likelihood):
-        return torch.ones_like(output[0], dtype=torch.bool)
-    with torch.no_grad():
-        # at zeros every class that competes has information; certainty elsewhere would hide some
-        found = (likelihood.root(torch.zeros_like(output[:1])) != 0).any(0)[0]
-    return found if bool(found.any()) else torch.ones_like(found)
+__all__ = ["Identity"]
 
 
 class Identity(Likelihood):
@@ -37,6 +19,11 @@ class Identity(Likelihood):
     def __init__(self, inner: Likelihood) -> None:
         super().__init__(validate=inner.validate)
         self.inner = inner
+
+    @property
+    def classes(self) -> bool:
+        """The inner one's; it is natural in nothing, and has no noise of its own."""
+        return self.inner.classes
 
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
@@ -50,7 +37,7 @@ class Identity(Likelihood):
 
     def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch ..."]:
         """A unit vector for each output that is looked at."""
-        mask = used(self.inner, output)
+        mask = self.inner.used(output)
         # Σ_k s_k s_k' is the identity over the outputs that are looked at
         columns = torch.eye(mask.numel(), dtype=output.dtype, device=output.device)
         columns = columns[mask.flatten()].view(-1, 1, *mask.shape)
