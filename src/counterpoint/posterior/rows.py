@@ -40,6 +40,7 @@ def design(
     refuse_rows(~torch.isfinite(features), "features", "finite", features, start)
     device = torch.device("cpu") if features.device.type == "mps" else features.device
     rows, width = features.shape
+    # filled in place: a column of ones beside a copy would be two copies
     result = torch.ones(rows, width + 1, dtype=torch.float64, device=device)
     result[:, :width] = features
     return result

@@ -199,6 +199,7 @@ class Laplace:
         """
         if not 0 < temperature < float("inf"):
             raise InputError(f"temperature: must be positive and finite, found {temperature:g}")
+        # the covariance (H + A)⁻¹ times T: both terms over T
         prior = {name: value / temperature for name, value in self.prior.items()}
         return replace(self, curvature=self.curvature.scaled(1 / temperature), prior=prior)
 
@@ -246,6 +247,7 @@ class Laplace:
         found = dict[str, Tensor]()
         for name, (mean, covariance) in self._normals(batch).items():
             values, vectors = torch.linalg.eigh(covariance.double())
+            # a root by eigenvectors: a covariance of fewer weights than outputs is singular
             root = vectors * values.clamp_min(0).sqrt()[:, None, :]
             unit = torch.randn(
                 samples,

@@ -81,6 +81,7 @@ def sampled(
     draws = draws.double()
     if likelihood.noise is not None:
         noise = _expanded(likelihood.noise, draws[0], noise_scale)
+        # total variance: the noise is known, so only means differ from draw to draw
         return Predictive(draws.mean(0), noise, draws.var(0))
     with torch.no_grad():
         family = _single(likelihood.distribution(draws.flatten(0, 1)))
@@ -110,12 +111,14 @@ def _competing(likelihood: Likelihood, mean: Tensor, covariance: Tensor) -> Cate
 def _spread(probabilities: Float[Tensor, "draws rows columns"]) -> tuple[Tensor, Tensor]:
     """Mean and variance of probabilities; rounding makes no more of it than an indicator has."""
     mean, knowledge = probabilities.mean(0), probabilities.var(0, correction=0)
+    # a mean p of values in [0, 1] has a variance of at most p (1 - p)
     return mean, torch.minimum(knowledge, mean * (1 - mean))
 
 
 def _moments(rates: Float[Tensor, "draws rows outputs"]) -> PoissonPredictive:
     """The lognormal with the mean and variance of the rates drawn."""
     mean = rates.mean(0)
+    # log normal moments solved for: s² = log(1 + v / m²), μ = log m - s² / 2
     variance = torch.log1p(rates.var(0) / mean.square())
     return PoissonPredictive(mean.log() - variance / 2, variance)
 

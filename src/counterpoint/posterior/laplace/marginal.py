@@ -73,6 +73,7 @@ class DataFit:
     def log_likelihood(self, scale: float | Tensor = 1.0) -> Float64[Tensor, ""]:
         """``log p(y | θ*)`` with Gaussian noise variances multiplied by a scale."""
         scale = torch.as_tensor(scale, dtype=torch.float64)
+        # -½ Σ e²/σ² (1/s) - ½ n log s, less what is at s = 1
         change = self.residual * (1 - 1 / scale) - self.numbers * scale.log()
         return change / 2 - self.nll
 

@@ -61,6 +61,7 @@ def spread(precision: Tensor, weight: Tensor) -> Tensor:
 def log_density(mean: Mapping[str, Tensor], prior: Mapping[str, Tensor]) -> Float64[Tensor, ""]:
     """``Σ ½ log α − ½ α θ²`` over all weights: the log prior without ``log 2π``."""
     total = torch.zeros((), dtype=torch.float64)
+    # float64: a million logarithms are added, and evidences differ in the last digits
     for name, value in mean.items():
         alpha = prior[name].double().expand(value.shape)
         total = total + (alpha.log() - alpha * value.double().square()).sum().cpu() / 2

@@ -51,6 +51,7 @@ def laplace_from(
     for name in ("curvature", "scalable"):
         if name not in fields:
             raise InputError(f"laplace: {name!r} must be in the spec, found none")
+    # shapes are seen to be the model's before anything is computed with them
     curvature = precision_from(fields["curvature"], _under("curvature/", tensors))
     weights = named(model)
     for name, shape in curvature.shapes.items():

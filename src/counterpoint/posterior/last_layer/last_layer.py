@@ -87,6 +87,7 @@ class LastLayer:
         given_prior = _positive(prior, "prior", statistics.targets)
         given_noise = _positive(noise, "noise", statistics.targets)
         found = tune(spectrum, given_prior, given_noise)
+        # d/σ² + α = (d + α σ²)/σ²: the mean depends on the product alone
         ratio = found.prior * found.noise
         return cls(
             statistics=statistics,
@@ -132,6 +133,7 @@ class LastLayer:
         for rows in blocks(features.shape[0]):
             phi = design(features[rows], rows.start).cpu()
             mean[rows] = phi @ self.mean
+            # φ' U diag(v) U' φ as a sum of squares: never negative
             knowledge[rows] = (phi @ self.basis).square() @ self.variances
         covariance = self.covariance(features) if joint else None
         return Predictive(mean, self.noise.expand_as(mean), knowledge, covariance)
@@ -168,6 +170,7 @@ class LastLayer:
             draws: how many.
         """
         unit = torch.randn(draws, *self.mean.shape, generator=generator, dtype=torch.float64)
+        # U diag(√v) z has the covariance U diag(v) U'
         return self.mean + self.basis @ (unit * self.variances.sqrt())
 
     def update(self, rows: Statistics, *, tune: bool = False, keep: float = 1.0) -> "LastLayer":

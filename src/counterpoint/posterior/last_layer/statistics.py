@@ -105,6 +105,7 @@ class Statistics:
         weighted_phi, weighted_y = (phi, y) if w is None else (phi * w, y * w)
         gram = phi.T @ weighted_phi
         return cls(
+            # symmetric to the bit, which a product need not be: eigh reads one triangle
             gram=((gram + gram.T) / 2).cpu(),
             cross=(phi.T @ weighted_y).cpu(),
             square=(y * weighted_y).sum(0).cpu(),
@@ -155,6 +156,7 @@ class Statistics:
         reason = _impossible(rest, self)
         if reason:
             raise InputError(f"rows to remove: must all be among those added, found {reason}")
+        # no rows left: what remains of the sums is rounding
         return self.zeros(self.features, self.targets) if rest.count == 0 else rest
 
     def mean_square(self, weights: Float64[Tensor, "width targets"]) -> Float64[Tensor, " targets"]:
@@ -164,6 +166,7 @@ class Statistics:
             weights: bias last.
         """
         cross = (weights * self.cross).sum(0)
+        # Σ w (y - φ'v)² = y'Wy - 2 v'Φ'Wy + v'Φ'WΦ v
         bent = (weights * (self.gram @ weights)).sum(0)
         return ((self.square - 2 * cross + bent) / self.weight).clamp_min(0)
 
@@ -264,6 +267,7 @@ def _impossible(rest: Statistics, total: Statistics) -> str:
     rank = int((values > _RESOLUTION * len(scale)).sum())
     if rank > rest.count:
         return f"{rest.count} row(s) remaining for {rank} independent direction(s)"
+    # y'Wy - b'G⁻¹b with b = Φ'Wy: the Schur complement, which is at least 0 for real rows
     projected = vectors.T @ (rest.cross / torch.outer(scale, height))
     explained = (projected**2 / (values.clamp_min(0) + _RESOLUTION)[:, None]).sum(0)
     residual = rest.square / height**2 - explained

@@ -55,6 +55,7 @@ def climb(
         best = max(points, key=lambda point: known[point])
         place = points.index(best)
         if place in {0, len(points) - 1}:
+            # the best point is an end: the maximum lies beyond it, or on the bound
             outward = -1 if place == 0 and (len(points) > 1 or best > lower) else 1
             proposal = min(max(best + outward * step, lower), upper)
             if proposal in known:
@@ -76,11 +77,13 @@ def _inside(
     left, middle, right = points
     width = right - left
     top = _vertex(points, known)
+    # a top near an end would hardly shrink the bracket
     trusted = left + 0.1 * width < top < right - 0.1 * width
     if trusted and abs(top - middle) > tolerance:
         return top
     if (trusted and width < _PARABOLIC) or width < tolerance:
         return middle
+    # the wider half, so that the bracket shrinks whatever the function does
     return (middle + right) / 2 if right - middle > middle - left else (middle + left) / 2
 
 
