@@ -8,7 +8,7 @@ from balance_models import Heads, goals_of, jacobian, make, numbers
 from counterpoint.balance.balancer import Balancer
 from counterpoint.balance.ranks import Ranks
 from counterpoint.balance.sources import Sketch, StepContext
-from counterpoint.data import Batch, unpack
+from counterpoint.data import Batch, as_batch
 from counterpoint.errors import InputError
 
 
@@ -17,7 +17,7 @@ def grams(model, batch, steps, **told):
     sketch = Sketch(**told)
     found = []
     for _ in range(steps):
-        sketch.look(goals_of, model, unpack(batch), [*model.parameters()], Ranks())
+        sketch.look(goals_of, model, as_batch(batch), [*model.parameters()], Ranks())
         losses = goals_of(model, batch)
         scalars = [*losses.values()]
         context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())

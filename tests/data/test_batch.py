@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.data import Batch, read, unpack
+from counterpoint.data import Batch, as_batch, as_loader
 from counterpoint.errors import InputError
 
 NAMES = ["cls", "self", "shared", "weights", "target", "named", "inputs", "rows", "offset", "spelt"]
@@ -11,11 +11,11 @@ NAMES = ["cls", "self", "shared", "weights", "target", "named", "inputs", "rows"
 
 def test_the_spellings():
     x, y, w = torch.ones(3, 2), torch.arange(3), torch.tensor([1.0, 2.0, 0.0])
-    assert unpack(x).inputs == (x,)
-    assert unpack((x,)).target is None
-    assert unpack([x, y]).target is y
+    assert as_batch(x).inputs == (x,)
+    assert as_batch((x,)).target is None
+    assert as_batch([x, y]).target is y
     for spelt in ("y", "target", "labels"):
-        found = unpack({"x": x, spelt: y, "weight": w, "mask": x})
+        found = as_batch({"x": x, spelt: y, "weight": w, "mask": x})
         assert found.inputs == (x,)
         assert found.target is y
         assert torch.equal(found.weight, w)
@@ -24,18 +24,18 @@ def test_the_spellings():
         assert found["x"] is found["mask"] is x
         assert found["weight"] is found.weight
         assert all(name in found for name in ("x", spelt, "weight", "mask"))
-    assert unpack(found) is found
+    assert as_batch(found) is found
 
 
 def test_arrays_become_tensors_of_the_same_type_and_memory():
     x, y = np.ones((3, 2), dtype=np.float32), np.arange(3)
-    found = unpack({"x": x, "y": y})
+    found = as_batch({"x": x, "y": y})
     assert found["x"].dtype == torch.float32
     assert found["y"].dtype == torch.int64
     x[0, 0] = 5.0
     assert found["x"][0, 0] == 5.0
     x.flags.writeable = False
-    assert torch.equal(unpack((x, y))["x"], torch.from_numpy(x.copy()))
+    assert torch.equal(as_batch((x, y))["x"], torch.from_numpy(x.copy()))
 
 
 class Takes(nn.Module):
@@ -48,7 +48,7 @@ def test_no_name_of_the_users_is_taken_for_one_of_ours(name):
     x, extra = torch.ones(3, 2), torch.full((3, 2), 2.0)
     # three names are targets in a mapping: as keywords they are handed over by `named`
     mapped = name not in ("target", "y", "labels")
-    batch = unpack({"x": x, name: extra}) if mapped else Batch.of(x, named={name: extra})
+    batch = as_batch({"x": x, name: extra}) if mapped else Batch.of(x, named={name: extra})
     assert batch.named[name] is extra
     assert batch[name] is extra
     assert batch.target is None
@@ -60,7 +60,7 @@ def test_no_name_of_the_users_is_taken_for_one_of_ours(name):
 
 
 def test_what_is_not_there_is_named_with_the_nearest():
-    batch = unpack({"x": torch.ones(2), "price": torch.ones(2)})
+    batch = as_batch({"x": torch.ones(2), "price": torch.ones(2)})
     with pytest.raises(InputError, match="no 'pirce'; did you mean 'price'"):
         batch["pirce"]
     assert batch.get("pirce") is None
@@ -88,16 +88,16 @@ def test_what_is_not_there_is_named_with_the_nearest():
 )
 def test_refused_in_one_line(found, message):
     with pytest.raises(InputError, match=message) as caught:
-        unpack(found)
+        as_batch(found)
     assert "\n" not in str(caught.value)
 
 
 def test_a_reader_of_the_users_returns_a_batch():
     x, index = torch.ones(2), torch.arange(2)
-    batch = read((x, x, index), lambda found: Batch.of(found[0], target=found[1]))
+    batch = as_batch((x, x, index), lambda found: Batch.of(found[0], target=found[1]))
     assert batch.weight is None
     with pytest.raises(InputError, match=r"returns Batch.of\(...\), found a tuple"):
-        read((x, x, index), lambda found: found[:2])
+        as_batch((x, x, index), lambda found: found[:2])
 
 
 def test_parts_are_the_rows_and_what_all_share_goes_along_whole():
@@ -119,3 +119,25 @@ def test_moving_to_where_it_is_costs_nothing():
     assert batch.to(torch.device("cpu")) is batch
     moved = batch.to(torch.device("meta"))
     assert all(value.device.type == "meta" for value in moved.tensors())
+
+
+@pytest.mark.parametrize("length", [4, 2, 7])
+@pytest.mark.parametrize("seed", [None, 0])
+def test_a_loader_takes_rows_as_parts_do_and_what_all_share_goes_along_whole(length, seed):
+    x, mask = torch.arange(4.0), torch.arange(length)
+    whole = Batch.of(x, target=x, named={"mask": mask}, shared=["mask"])
+    parts = whole.parts(2)
+    batches = list(as_loader(whole).batches(2, seed=seed))
+    assert [batch.rows for batch in batches] == [2, 2]
+    for batch in [*parts, *batches]:
+        assert batch["mask"] is mask
+        assert batch.shared == {"mask"}
+        assert torch.equal(batch["x"], batch["y"])
+    if seed is None:
+        assert [batch["x"].tolist() for batch in batches] == [p["x"].tolist() for p in parts]
+
+
+def test_some_rows_by_a_mask_are_counted():
+    batch = Batch.of(torch.arange(4.0))
+    some = batch.take(torch.tensor([True, False, True, True]))
+    assert some.rows == len(some["x"]) == 3

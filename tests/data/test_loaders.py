@@ -15,9 +15,9 @@ from counterpoint.data import (
     Loader,
     ParquetStream,
     Tensors,
+    as_batch,
     as_loader,
     one_pass,
-    unpack,
 )
 from counterpoint.errors import InputError
 
@@ -168,7 +168,7 @@ class _Anew:
 
 class TestObject(Rows):
     def make(self, rows, folder):
-        return as_loader(_Anew(rows), lambda found: unpack((found["x"], found["labels"])))
+        return as_loader(_Anew(rows), lambda found: as_batch((found["x"], found["labels"])))
 
 
 class TestOwnLoader(Rows):

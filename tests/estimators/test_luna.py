@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from counterpoint.data import unpack
+from counterpoint.data import as_batch
 from counterpoint.derivatives import (
     BackwardDifference,
     CentralDifference,
@@ -57,7 +57,7 @@ def test_the_goals_are_those_of_the_docstring():
     draw = torch.Generator().manual_seed(0)
     x, y = (torch.randn(5, k, generator=draw, dtype=torch.float64) for k in (4, 2))
     weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 0.5], dtype=torch.float64)
-    found = plan.goals(net, unpack({"x": x, "y": y, "weight": weight}))
+    found = plan.goals(net, as_batch({"x": x, "y": y, "weight": weight}))
     by_target = net(x).unflatten(1, (2, 3))
     each = 0.5 * ((by_target - y[:, :, None]) ** 2 + np.log(2 * np.pi)).mean((1, 2))
     torch.testing.assert_close(found["fit"], (weight * each).sum() / 5)
@@ -129,8 +129,10 @@ def test_targets_twice_over_change_neither_goal():
         both.get_parameter(name).data = torch.cat([one, one]).detach()
     goals, twice = (luna()._plan(targets, 0).goals for targets in (1, 2))
     weight = torch.ones(6)
-    once = goals(nn.Sequential(trunk, nn.Tanh(), head), unpack({"x": x, "y": y, "weight": weight}))
-    batch = unpack({"x": x, "y": y.repeat(1, 2), "weight": weight})
+    once = goals(
+        nn.Sequential(trunk, nn.Tanh(), head), as_batch({"x": x, "y": y, "weight": weight})
+    )
+    batch = as_batch({"x": x, "y": y.repeat(1, 2), "weight": weight})
     again = twice(nn.Sequential(trunk, nn.Tanh(), both), batch)
     torch.testing.assert_close(again, once)
 

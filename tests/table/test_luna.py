@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.data import unpack
+from counterpoint.data import as_batch
 from counterpoint.derivatives import gradients
 from counterpoint.goals import diversity
 from counterpoint.recipe import Recipe
@@ -41,7 +41,7 @@ def scene(**data):
 def test_the_fit_is_the_mean_over_heads():
     network, prepared, fitted, batch = scene(target=("price", "kind"))
     network.eval()
-    batch = unpack({**batch.named, "weight.0": torch.rand(64), "weight.1": torch.rand(64)})
+    batch = as_batch({**batch.named, "weight.0": torch.rand(64), "weight.1": torch.rand(64)})
     found = make_luna_goals(prepared.targets, fitted, HEADS, 0.0)(network, batch)
     assert list(found) == ["price", "kind"]
     outputs = network(batch["categories"], batch["numbers"])
@@ -71,7 +71,7 @@ def test_slopes_along_directions_give_the_gram_matrix_of_gradients():
     """Many rows of one point: the squared cosines of slopes are those of the gradients there."""
     network, prepared, fitted, batch = scene()
     network.eval()
-    many = batch.map(lambda value: value[:1].expand(60_000, *value.shape[1:]), 60_000)
+    many = batch.select(lambda value: value[:1].expand(60_000, *value.shape[1:]), 60_000)
     with torch.no_grad():
         found = make_luna_goals(prepared.targets, fitted, HEADS, 1.0)(network, many)["diverse"]
 

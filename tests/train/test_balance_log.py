@@ -9,7 +9,7 @@ from torch import nn
 
 from counterpoint.balance import Alarm, BalancedStep, Balancer, Failure
 from counterpoint.balance.rules import RULES
-from counterpoint.data import Tensors, unpack
+from counterpoint.data import Tensors, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import derive, seeded
 from counterpoint.train import NonFiniteError, Training, find_rate, fit, groups
@@ -378,12 +378,12 @@ def test_a_scaled_loss_is_balanced_alike_and_an_overflow_skips_the_step(net, unl
         steps.append(EagerStep(model, unlike, optimiser, training, recorder))
     steps[1]._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
     for step in steps:
-        step(unpack(table), Phase(1.0, 0.9))
+        step(as_batch(table), Phase(1.0, 0.9))
     for ours, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
     before = [p.detach().clone() for p in models[1].parameters()]
-    steps[1](unpack({**table, "y": table["y"] * torch.inf}), Phase(1.0, 0.9))
+    steps[1](as_batch({**table, "y": table["y"] * torch.inf}), Phase(1.0, 0.9))
     assert all(torch.equal(a, b) for a, b in zip(before, models[1].parameters(), strict=True))
     assert steps[1].state()["scale"][0] == 2.0**9
-    steps[1](unpack(table), Phase(1.0, 0.9))
+    steps[1](as_batch(table), Phase(1.0, 0.9))
     assert not torch.equal(before[0], next(models[1].parameters()))

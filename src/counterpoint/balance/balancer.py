@@ -30,11 +30,11 @@ from counterpoint.balance.sources import (
 )
 from counterpoint.balance.state import RuleState
 from counterpoint.balance.step import Alarm, BalancedStep
-from counterpoint.data import read
+from counterpoint.data import as_batch
 from counterpoint.errors import one_of
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
-from counterpoint.storage import below, pack, refuse_other_settings, unpack
+from counterpoint.storage import below, pack_state, refuse_other_settings, unpack_state
 
 __all__ = ["Balancer"]
 
@@ -209,7 +209,7 @@ class Balancer:
         Args:
             goals: ``goals(model, batch) -> {name: scalar}``.
             model: the model.
-            batch: what the goals are evaluated on, as `counterpoint.data.unpack` reads it.
+            batch: what the goals are evaluated on, as `counterpoint.data.as_batch` reads it.
             scaler: see `backward`.
             refresh: see `backward`.
             share: see `backward`.
@@ -219,7 +219,7 @@ class Balancer:
             InputError: see `backward`.
         """
         check_model(model)
-        batch = read(batch, None)
+        batch = as_batch(batch, None)
         # before the step's own forward pass, whose graph the moved weights must not enter
         looked = self._engine.look(goals, model, batch, refresh=refresh)
         with self.watching(model):
@@ -258,7 +258,7 @@ class Balancer:
             groups["source"] = engine.source.state()
         if engine.monitor is not None:
             groups["watch"] = engine.monitor.state()
-        return pack(values, groups)
+        return pack_state(values, groups)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on where `state_dict` was called: the same steps, to the bit.
@@ -266,7 +266,7 @@ class Balancer:
         Raises:
             InputError: it is the state of a balancer with other settings; names the first.
         """
-        engine, values = self._engine, unpack(state, "balancer")
+        engine, values = self._engine, unpack_state(state, "balancer")
         refuse_other_settings("balancer", values["settings"], self.describe())
         engine.rule.restore(below(state, "weigher"))
         engine.last.restore(values["of"], below(state, "kept"))

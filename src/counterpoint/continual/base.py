@@ -15,10 +15,10 @@ from counterpoint.goals import Heads, Likelihood
 from counterpoint.plain import StrPath
 from counterpoint.storage import (
     below,
-    pack,
+    pack_state,
     read_folder,
     refuse_other_settings,
-    unpack,
+    unpack_state,
     write_folder,
 )
 
@@ -47,7 +47,7 @@ class LearntTask:
         heads: the likelihood of its outputs.
         data: batches of its rows, as they came.
         generator: source of randomness, for memories that draw.
-        unpack: reads a batch; none means `counterpoint.data.unpack`.
+        unpack: reads a batch; none means `counterpoint.data.as_batch`.
     """
 
     model: nn.Module
@@ -109,7 +109,7 @@ class MemoryBase(ABC):
             likelihood: of its outputs in this task.
             data: batches of the task's rows, as `counterpoint.curvature.fisher` takes them.
             generator: source of randomness, for memories that draw; none means their own.
-            unpack: reads a batch; none means `counterpoint.data.unpack`.
+            unpack: reads a batch; none means `counterpoint.data.as_batch`.
 
         Raises:
             InputError: a task without rows or of one class, weights that changed, what is to be
@@ -143,7 +143,7 @@ class MemoryBase(ABC):
         """All that the penalties to come depend on, as tensors on the CPU."""
         values, tensors = self._state()
         plain = {"settings": self.describe(), "tasks": self.tasks, "values": values}
-        return pack(plain, {_HELD: tensors})
+        return pack_state(plain, {_HELD: tensors})
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on where `state_dict` was called: the same penalties, to the bit.
@@ -151,7 +151,7 @@ class MemoryBase(ABC):
         Raises:
             InputError: it is the state of a memory with other settings; names the first.
         """
-        plain = unpack(state, "memory")
+        plain = unpack_state(state, "memory")
         # before anything changes: a state of other settings would give other penalties silently
         refuse_other_settings("memory", plain["settings"], self.describe())
         # states written before tensors had a group of their own hold them beside the plain values

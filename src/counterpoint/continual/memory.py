@@ -78,7 +78,7 @@ class Memory(Protocol):
             likelihood: of its outputs.
             data: batches of the task's rows, as `counterpoint.curvature.fisher` takes them.
             generator: source of randomness, for memories that draw.
-            unpack: reads a batch; none means `counterpoint.data.unpack`.
+            unpack: reads a batch; none means `counterpoint.data.as_batch`.
 
         Raises:
             InputError: the task cannot be used; what was held before is intact.

@@ -64,13 +64,13 @@ def fisher(
             torch wraps around it is taken off: names are the model's own, nothing is compiled, and
             under `DistributedDataParallel` the sum is this rank's own.
         likelihood: of the output, or one a head for a model that returns a mapping.
-        data: batches, iterated once (see `unpack`); one is held at a time.
+        data: batches, iterated once (see `counterpoint.data.as_batch`); one is held at a time.
         structure: ``"diagonal"``, ``"kronecker"``, ``"kronecker-reduce"``, ``"block"`` (dense
             within each module), ``"dense"``, or globs over names to these.
         labels: see above.
         parameters: which weights; none means all that are trained.
         generator: source of randomness for ``"sampled"``, on the CPU.
-        unpack: reads a batch; none means the spellings of `counterpoint.data.unpack`.
+        unpack: reads a batch; none means `counterpoint.data.as_batch`.
         check: look at the first rows three ways before starting: whether outputs repeat, whether
             rows depend on each other, whether kernels agree with plain differentiation.
 

@@ -13,7 +13,7 @@ from counterpoint.curvature.reading.forward import Forward
 from counterpoint.curvature.reading.modes import refuse_modes
 from counterpoint.curvature.reading.plan import PULLED, Plan
 from counterpoint.curvature.reading.probe import probe, weights_of
-from counterpoint.data import Batch, Unpack, read
+from counterpoint.data import Batch, Unpack, as_batch
 from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian import Jacobian, Precision
 from counterpoint.goals import Heads, Likelihood
@@ -59,7 +59,7 @@ class Linearised:
         outputs' deltas are multiplied into it.
 
         Args:
-            batch: inputs, spelt as `counterpoint.data.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.as_batch` says.
             precision: over the weights asked for.
         """
         _refuse_other(precision, self.plan)
@@ -82,7 +82,7 @@ class Linearised:
             InputError: the model was put into training mode since.
         """
         refuse_modes(self.plan.model)
-        found = self.plan.heads.read(read(batch, self.unpack))
+        found = self.plan.heads.read(as_batch(batch, self.unpack))
         # a later batch may be as long as a shared input by chance; the first one knew better
         found = replace(found, shared=found.shared | self.plan.shared).detached()
         return found.to(next(iter(self.plan.weights.values())).device)
@@ -91,7 +91,7 @@ class Linearised:
         """Outputs of a batch, and the Jacobian of all outputs side by side, factored.
 
         Args:
-            batch: inputs, spelt as `counterpoint.data.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.as_batch` says.
         """
         forward = Forward.of(self.plan, self.read(batch))
         with torch.no_grad():
@@ -145,5 +145,5 @@ def linearise(
     model, heads = unwrapped(model), Heads.of(likelihood)
     weights = weights_of(model, parameters)
     device = next(iter(weights.values())).device
-    few = heads.read(read(batch, unpack)).to(device)
+    few = heads.read(as_batch(batch, unpack)).to(device)
     return Linearised(probe(model, heads, weights, few, check=check), unpack)

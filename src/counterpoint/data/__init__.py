@@ -5,7 +5,7 @@ come `Batch`es, which everything that looks at data is given: the goals ``goals(
 balancer, curvature, posteriors and memories. A batch says what the model is called with, what was
 observed, and how much each row counts.
 
-- `unpack` says how batches may be spelt; ``unpack=`` is a function of your own wherever data are
+- `as_batch` says how batches may be spelt; ``unpack=`` is a function of your own wherever data are
   taken, and returns `Batch.of`. Row weights are named, never guessed from a position.
 - `as_loader` makes a `Loader` of whatever holds the rows: `Tensors` in memory, a `ParquetStream` of
   files that do not fit, `Batched` for what has batches and an order of its own. The order of a
@@ -16,7 +16,7 @@ What the user's batch calls by a name is found by that name, and no name of the 
 for one of ours:
 
 >>> import torch
->>> batch = unpack({"x": torch.tensor([[1.0], [2.0]]), "y": torch.tensor([3.0, 4.0])})
+>>> batch = as_batch({"x": torch.tensor([[1.0], [2.0]]), "y": torch.tensor([3.0, 4.0])})
 >>> batch.rows, batch["y"].tolist(), batch.target is batch["y"]
 (2, [3.0, 4.0], True)
 >>> [part["x"].tolist() for part in as_loader(batch).batches(1)]
@@ -29,7 +29,7 @@ from counterpoint.data.load import DataLike, as_loader, count_rows, one_pass
 from counterpoint.data.loader import Loader
 from counterpoint.data.parquet import ParquetStream
 from counterpoint.data.tensors import Tensors
-from counterpoint.data.unpack import Unpack, read, unpack
+from counterpoint.data.unpack import Unpack, as_batch
 
 __all__ = [
     "Batch",
@@ -39,9 +39,8 @@ __all__ = [
     "ParquetStream",
     "Tensors",
     "Unpack",
+    "as_batch",
     "as_loader",
     "count_rows",
     "one_pass",
-    "read",
-    "unpack",
 ]

@@ -20,7 +20,7 @@ _NONE: Mapping[str, Any] = {}
 class Batch:
     """One batch, read: what goals, losses and memories are given.
 
-    `unpack` makes one of what a loader yields, `Batch.of` of tensors at hand; the constructor
+    `as_batch` makes one of what a loader yields, `Batch.of` of tensors at hand; the constructor
     itself looks at nothing. ``batch["x"]`` is what the user's own batch called ``x``.
 
     Attributes:
@@ -126,25 +126,20 @@ class Batch:
         # a copy to the CPU may not be awaited by what reads it there; one to a device is, by its
         # stream
         away = device.type != "cpu"
-        return self.map(lambda value: value.to(device, non_blocking=away), self.rows)
+        return self.map(lambda value: value.to(device, non_blocking=away))
 
     def detached(self) -> "Batch":
         """Copies of inputs that were made in inference mode, which no graph may keep."""
-        return self.map(lambda value: value.clone() if value.is_inference() else value, self.rows)
+        return self.map(lambda value: value.clone() if value.is_inference() else value)
 
-    def map(self, each: Callable[[Tensor], Tensor], rows: int) -> "Batch":
-        """Another batch of the same form: a function of each tensor.
-
-        Args:
-            each: given every tensor, inputs, targets and weights alike.
-            rows: of the result.
-        """
+    def map(self, each: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same rows: a function of every tensor, which keeps their number."""
         return Batch(
             tuple([each(v) if isinstance(v, Tensor) else v for v in self.inputs]),
             {n: each(v) if isinstance(v, Tensor) else v for n, v in self.named.items()},
             _each(self.target, each),
             None if self.weight is None else each(self.weight),
-            rows,
+            self.rows,
             self.shared,
             self.offset,
             self.spelt,
@@ -152,17 +147,30 @@ class Batch:
 
     def take(self, rows: slice | Tensor) -> "Batch":
         """Some of the rows; what all rows share goes along whole."""
-        count = len(torch.arange(self.rows)[rows])
-        start = rows.indices(self.rows)[0] if isinstance(rows, slice) else 0
+        if isinstance(rows, slice):
+            # not counted in a tensor of all rows: a loader asks this for every batch
+            places = range(*rows.indices(self.rows))
+            return self.select(lambda v: v[rows], len(places), self.offset + places.start)
+        count = int(rows.sum()) if rows.dtype == torch.bool else len(rows)
+        return self.select(lambda v: v[rows], count, self.offset)
+
+    def select(self, each: Callable[[Tensor], Tensor], rows: int, offset: int = 0) -> "Batch":
+        """Rows by a function of each tensor that has them; what all rows share goes along whole.
+
+        Args:
+            each: given every tensor that has rows; returns some of them.
+            rows: how many it returns.
+            offset: place of the first in the batch that they are part of.
+        """
         mine = self.sharing()
         return Batch(
-            tuple(v if place in mine else v[rows] for place, v in enumerate(self.inputs)),
-            {name: v if name in mine else v[rows] for name, v in self.named.items()},
-            _each(self.target, lambda value: value[rows]),
-            None if self.weight is None else self.weight[rows],
-            count,
+            tuple([v if place in mine else each(v) for place, v in enumerate(self.inputs)]),
+            {name: v if name in mine else each(v) for name, v in self.named.items()},
+            _each(self.target, each),
+            None if self.weight is None else each(self.weight),
+            rows,
             mine,  # a part may be as long as something that all rows share
-            self.offset + start,
+            offset,
             self.spelt,
         )
 
@@ -191,14 +199,16 @@ class Batch:
 
     def is_rows(self, key: int | str) -> bool:
         """Whether an input has a row an example."""
-        value = self.items()[key]
-        return (
-            isinstance(value, Tensor) and value.shape[:1] == (self.rows,) and key not in self.shared
-        )
+        return key not in self.sharing()
 
     def sharing(self) -> frozenset[int | str]:
         """Inputs that all rows share, as far as sizes tell."""
-        return frozenset(key for key in self.items() if not self.is_rows(key))
+        rows = (self.rows,)
+        return frozenset(
+            key
+            for key, value in self.items().items()
+            if key in self.shared or not isinstance(value, Tensor) or value.shape[:1] != rows
+        )
 
     def _names(self) -> list[str]:
         names = [*self.named]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from counterpoint.data.batch import Batch
-from counterpoint.data.unpack import Unpack, read
+from counterpoint.data.unpack import Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 
@@ -30,7 +30,7 @@ class Batched:
 
     Args:
         data: gives batches anew each time it is iterated.
-        unpack: reads a batch; none means `counterpoint.data.unpack`.
+        unpack: reads a batch; none means `counterpoint.data.as_batch`.
 
     Raises:
         InputError: it can be iterated only once.
@@ -47,7 +47,7 @@ class Batched:
                 " its own; give a list of it, a DataLoader, or an object whose __iter__ begins anew"
             )
         # a list is in memory: its batches are read once, not every epoch
-        self._data = [read(found, unpack) for found in data] if isinstance(data, list) else data
+        self._data = [as_batch(found, unpack) for found in data] if isinstance(data, list) else data
         self._unpack = unpack
         if self._length == 0:
             raise InputError("data: expected at least one batch, found none")
@@ -67,7 +67,7 @@ class Batched:
         del size
         passed = iter(self._data) if seed is None else _apart(self._data, seed)
         for found in islice(passed, start, None):
-            yield read(found, self._unpack)
+            yield as_batch(found, self._unpack)
 
     @cached_property
     def _length(self) -> int | None:

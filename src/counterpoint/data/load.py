@@ -12,7 +12,7 @@ from counterpoint.data.batched import Batched
 from counterpoint.data.loader import Loader
 from counterpoint.data.parquet import ParquetStream
 from counterpoint.data.tensors import Tensors
-from counterpoint.data.unpack import Unpack, read
+from counterpoint.data.unpack import Unpack, as_batch
 from counterpoint.errors import InputError
 
 __all__ = ["DataLike", "as_loader", "count_rows", "one_pass"]
@@ -35,7 +35,7 @@ def as_loader(data: Any, unpack: Unpack | None = None) -> Loader:
     Args:
         data: see above.
         unpack: reads what is yielded (or, of rows in memory, all of them at once); none means
-            `counterpoint.data.unpack`. What is a `Batch` already is not read again.
+            `counterpoint.data.as_batch`. What is a `Batch` already is not read again.
 
     Raises:
         InputError: none of these, or something that can be gone through only once.
@@ -74,7 +74,7 @@ def one_pass(data: DataLike, unpack: Unpack | None = None, size: int = 1024) -> 
         InputError: see `as_loader`.
     """
     if isinstance(data, Iterator):
-        return (read(found, unpack) for found in data)
+        return (as_batch(found, unpack) for found in data)
     return as_loader(data, unpack).batches(size)
 
 
@@ -96,4 +96,4 @@ class _Read:
 
     def batches(self, size: int, *, seed: int | None = None, start: int = 0) -> Iterator[Batch]:
         for found in self._loader.batches(size, seed=seed, start=start):
-            yield read(found, self._unpack)
+            yield as_batch(found, self._unpack)

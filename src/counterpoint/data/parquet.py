@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
-from counterpoint.data.unpack import unpack
+from counterpoint.data.unpack import as_batch
 from counterpoint.errors import InputError, nearest
 from counterpoint.plain import StrPath
 from counterpoint.seeding import derive, generator
@@ -33,7 +33,7 @@ class ParquetStream:
 
     Args:
         path: a file, a folder (its ``*.parquet`` in the order of their names), or several files.
-        encode: makes named tensors from a record batch, one row for each row; `unpack` reads them.
+        encode: makes named tensors from a record batch, one row for each row; see `as_batch`.
         columns: the columns to read; None: all.
         buffer: least rows in a pool; a single row group that is larger is a pool of its own.
 
@@ -80,12 +80,12 @@ class ParquetStream:
             held = fresh if rest is None else _join([rest, fresh])
             whole = _rows_of(held) // size * size
             # read and checked once a pool; its batches are parts of it
-            pool_read = unpack(held)
+            pool_read = as_batch(held)
             for low in range(0, whole, size):
-                yield pool_read.map(lambda value, low=low: value[low : low + size], size)
+                yield pool_read.take(slice(low, low + size))
             rest = {name: value[whole:] for name, value in held.items()}
         if rest is not None and _rows_of(rest):
-            yield unpack(rest)
+            yield as_batch(rest)
 
     def _list(self, place: int) -> list[_Group]:
         with _open(self._files[place]) as file:

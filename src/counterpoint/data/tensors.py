@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.data.batch import Batch
-from counterpoint.data.unpack import Unpack, read
+from counterpoint.data.unpack import Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 
@@ -19,8 +19,8 @@ class Tensors:
 
     Args:
         data: all rows as one batch: a mapping of tensors or arrays, ``(x, y)``, or a `Batch`; the
-            first axis of all of them is the rows.
-        unpack: reads it; none means `counterpoint.data.unpack`.
+            first axis of all of them is the rows, but of what the `Batch` says that all rows share.
+        unpack: reads it; none means `counterpoint.data.as_batch`.
 
     Raises:
         InputError: no tensors, no rows, or first axes of unequal length (names the two).
@@ -34,10 +34,11 @@ class Tensors:
         if isinstance(data, Mapping) and not data:
             raise InputError("tensors: expected at least one named tensor, found none")
         # read and checked once: the batches of a pass are parts of it
-        self.whole = read(data, unpack)
+        self.whole = as_batch(data, unpack)
         self.rows = self.whole.rows
         for key, value in self.whole.items().items():
-            _check_rows(key, value, self.rows)
+            if key not in self.whole.shared:
+                _check_rows(key, value, self.rows)
 
     def steps(self, size: int) -> int:
         """How many batches one pass gives."""
@@ -51,14 +52,13 @@ class Tensors:
 
     def _slices(self, size: int, start: int) -> Iterator[Batch]:
         for low in range(start * size, self.rows, size):
-            high = min(low + size, self.rows)
-            yield self.whole.map(lambda value, low=low, high=high: value[low:high], high - low)
+            yield self.whole.take(slice(low, low + size))
 
     def _selections(self, order: Tensor, size: int, start: int) -> Iterator[Batch]:
         orders = {value.device: order.to(value.device) for value in self.whole.tensors()}
         for low in range(start * size, self.rows, size):
             places = {device: part[low : low + size] for device, part in orders.items()}
-            yield self.whole.map(
+            yield self.whole.select(
                 lambda value, places=places: value.index_select(0, places[value.device]),
                 min(size, self.rows - low),
             )
@@ -73,5 +73,5 @@ def _check_rows(key: int | str, value: Any, rows: int) -> None:
     if value.shape[0] != rows:
         raise InputError(
             f"tensors: all must have the same number of rows, found {rows} and {name!r} with"
-            f" {value.shape[0]}"
+            f" {value.shape[0]}; what all rows share is named by Batch.of(..., shared=[{name!r}])"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from counterpoint.data.batch import Batch
 from counterpoint.errors import InputError
 
-__all__ = ["Unpack", "as_tensor", "read", "unpack"]
+__all__ = ["Unpack", "as_batch", "as_tensor"]
 
 Unpack: TypeAlias = Callable[[Any], Batch]
 """Reads what a loader yields."""
@@ -18,8 +18,8 @@ Unpack: TypeAlias = Callable[[Any], Batch]
 _TARGETS = ("y", "target", "labels")
 
 
-def unpack(found: Any) -> Batch:
-    """Read the usual spellings of a batch.
+def as_batch(found: Any, unpack: Unpack | None = None) -> Batch:
+    """A batch of what a loader yields, in one of the usual spellings or one that is read.
 
     - a tensor: inputs alone;
     - a sequence ``(x,)`` or ``(x, y)``;
@@ -31,16 +31,40 @@ def unpack(found: Any) -> Batch:
     position: the third of three is as often a number of the row.
 
     Args:
-        found: what a loader yields.
+        found: what a loader yields; a `Batch` is returned as it is.
+        unpack: reads everything else instead.
 
     Raises:
-        InputError: none of these; pass ``unpack=`` a function that returns ``Batch.of(...)``.
+        InputError: none of these; pass ``unpack=`` a function that returns ``Batch.of(...)``. Or
+            the function returned something else.
 
-    >>> unpack((torch.zeros(3, 2), torch.zeros(3))).rows
+    >>> as_batch((torch.zeros(3, 2), torch.zeros(3))).rows
     3
     """
     if isinstance(found, Batch):
         return found
+    if unpack is None:
+        return _from_spelling(found)
+    batch: Any = unpack(found)
+    if not isinstance(batch, Batch):
+        raise InputError(
+            f"unpack: expected a function that returns Batch.of(...), found a"
+            f" {type(batch).__name__}"
+        )
+    return batch
+
+
+def as_tensor(value: Any) -> Any:
+    """Arrays and arrays of heads as tensors, everything else as it is."""
+    if isinstance(value, np.ndarray):
+        # a tensor over memory that must not be written to would be a trap
+        return torch.from_numpy(value if value.flags.writeable else value.copy())
+    if isinstance(value, Mapping):
+        return {name: as_tensor(each) for name, each in value.items()}
+    return value
+
+
+def _from_spelling(found: Any) -> Batch:
     if isinstance(found, Mapping):
         return _from_mapping(found)
     if isinstance(found, Tensor | np.ndarray):
@@ -58,35 +82,6 @@ def unpack(found: Any) -> Batch:
         f"batch: expected (x, y) or a mapping, found a {type(found).__name__}{size};"
         " pass unpack= a function that returns Batch.of(...)"
     )
-
-
-def read(found: Any, reader: Unpack | None) -> Batch:
-    """A batch by the user's reader, or by `unpack`; one that is read already as it is.
-
-    Raises:
-        InputError: the reader returned something else.
-    """
-    if isinstance(found, Batch):
-        return found
-    if reader is None:
-        return unpack(found)
-    batch: Any = reader(found)
-    if not isinstance(batch, Batch):
-        raise InputError(
-            f"unpack: expected a function that returns Batch.of(...), found a"
-            f" {type(batch).__name__}"
-        )
-    return batch
-
-
-def as_tensor(value: Any) -> Any:
-    """Arrays and arrays of heads as tensors, everything else as it is."""
-    if isinstance(value, np.ndarray):
-        # a tensor over memory that must not be written to would be a trap
-        return torch.from_numpy(value if value.flags.writeable else value.copy())
-    if isinstance(value, Mapping):
-        return {name: as_tensor(each) for name, each in value.items()}
-    return value
 
 
 def _from_mapping(found: Mapping[str, Any]) -> Batch:

@@ -60,7 +60,7 @@ class Heads:
         """The batch with a target a head, where these are among what it names.
 
         Args:
-            batch: as `counterpoint.data.unpack` makes it, which knows of no heads.
+            batch: as `counterpoint.data.as_batch` makes it, which knows of no heads.
         """
         if not self.names or isinstance(batch.target, Mapping):
             return batch

@@ -7,8 +7,8 @@ In come named tensors and JSON documents; out comes a folder that exists complet
 it is written under a temporary name, flushed file by file, and renamed; the manifest is written
 last. `read_folder` checks every byte before it returns any, never unpickles, and never follows a
 name out of the folder. `Lock` admits one writer; `sweep` clears what a killed writer left behind.
-`pack` makes one flat mapping of tensors out of a thing's state, `unpack` and `below` take it apart.
-Torch is imported when a tensor is read or written, and not for documents alone.
+`pack_state` makes one flat mapping of tensors out of a thing's state, `unpack_state` and `below`
+take it apart. Torch is imported when a tensor is read or written, and not for documents alone.
 
 >>> import tempfile, torch
 >>> from pathlib import Path
@@ -28,7 +28,7 @@ from counterpoint.storage.folder import (
 )
 from counterpoint.storage.lock import Lock
 from counterpoint.storage.manifest import JSONValue, written_files
-from counterpoint.storage.state import below, pack, refuse_other_settings, unpack
+from counterpoint.storage.state import below, pack_state, refuse_other_settings, unpack_state
 
 __all__ = [
     "DISK",
@@ -38,12 +38,12 @@ __all__ = [
     "Lock",
     "below",
     "digest_file",
-    "pack",
+    "pack_state",
     "read_folder",
     "refuse_existing",
     "refuse_other_settings",
     "sweep",
-    "unpack",
+    "unpack_state",
     "write_file",
     "write_folder",
     "written_files",

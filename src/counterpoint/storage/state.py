@@ -9,12 +9,12 @@ from counterpoint.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["below", "pack", "refuse_other_settings", "unpack"]
+__all__ = ["below", "pack_state", "refuse_other_settings", "unpack_state"]
 
 _PLAIN = "plain"
 
 
-def pack(
+def pack_state(
     values: Mapping[str, Any], tensors: "Mapping[str, Mapping[str, Tensor]] | None" = None
 ) -> "dict[str, Tensor]":
     """One flat mapping of tensors on the CPU.
@@ -24,10 +24,10 @@ def pack(
         tensors: groups of named tensors; each enters as ``group.name``.
 
     >>> import torch
-    >>> state = pack({"step": 3, "mean": torch.ones(2)}, {"rule": {"age": torch.zeros(1)}})
+    >>> state = pack_state({"step": 3, "mean": torch.ones(2)}, {"rule": {"age": torch.zeros(1)}})
     >>> sorted(state)
     ['mean', 'plain', 'rule.age']
-    >>> unpack(state)["step"], below(state, "rule")
+    >>> unpack_state(state)["step"], below(state, "rule")
     (3, {'age': tensor([0.])})
     """
     # inside: whoever reads documents alone imports this room without torch
@@ -43,15 +43,15 @@ def pack(
     return {_PLAIN: text, **{n: v.detach().to("cpu", copy=True) for n, v in top.items()}}
 
 
-def unpack(state: "Mapping[str, Tensor]", what: str = "state") -> dict[str, Any]:
-    """The plain values that `pack` was given, and every tensor under the name that it has.
+def unpack_state(state: "Mapping[str, Tensor]", what: str = "state") -> dict[str, Any]:
+    """The plain values that `pack_state` was given, and every tensor under the name that it has.
 
     Args:
-        state: what `pack` made.
+        state: what `pack_state` made.
         what: whose state, for the message.
 
     Raises:
-        InputError: it is nothing that `pack` made.
+        InputError: it is nothing that `pack_state` made.
     """
     if _PLAIN not in state:
         raise InputError(f"{what}: not a state of a {what}: no {_PLAIN!r} in it")

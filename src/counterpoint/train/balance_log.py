@@ -14,7 +14,7 @@ from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.recipe import PLAIN, Training
 from counterpoint.seeding import derive
-from counterpoint.storage import JSONValue, below, pack, unpack
+from counterpoint.storage import JSONValue, below, pack_state, unpack_state
 
 __all__ = ["BalanceLog", "BalanceRecorder", "choose_recorder"]
 
@@ -158,7 +158,7 @@ class BalanceRecorder:
             "rows": self._table(),
             "last": self._last.cpu(),
         }
-        record = {f"record.{name}": value for name, value in pack(values).items()}
+        record = {f"record.{name}": value for name, value in pack_state(values).items()}
         balancer = self.balancer.state_dict()
         return {**record, **{f"balancer.{name}": value for name, value in balancer.items()}}
 
@@ -168,7 +168,7 @@ class BalanceRecorder:
         if not record:  # of a run that ended before its first step
             return
         self.balancer.load_state_dict(balancer)
-        values = unpack(record, "balance log")
+        values = unpack_state(record, "balance log")
         self._names, self._count = tuple(values["names"]), values["count"]
         self._steps, self._logged = values["steps"], values["logged"]
         self._rows, self._last = list(values["rows"].unbind()), values["last"]

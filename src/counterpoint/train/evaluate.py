@@ -36,7 +36,7 @@ def evaluate(
         data: what `counterpoint.data.one_pass` takes, gone through in its stored order.
         batch_size: rows at a time; decides memory and speed, not the result.
         precision: as in `Training`.
-        unpack: reads a batch; none means `counterpoint.data.unpack`.
+        unpack: reads a batch; none means `counterpoint.data.as_batch`.
 
     Returns:
         "score" (the mean of the goals) and each goal by name.

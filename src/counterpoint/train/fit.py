@@ -92,7 +92,7 @@ def fit(
         progress: a bar on a terminal, plain lines elsewhere, both on standard error; a text says
             what is being trained.
         disk: the file system; tests pass one that fails.
-        unpack: reads a batch, of both; none means `counterpoint.data.unpack`.
+        unpack: reads a batch, of both; none means `counterpoint.data.as_batch`.
 
     Raises:
         InputError: bad settings, a folder with another recipe, a disk that is full.

@@ -14,7 +14,7 @@ from counterpoint.balance.ranks import Ranks, sharded
 from counterpoint.balance.step import Alarm, BalancedStep, Failure
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
-from counterpoint.storage import pack, unpack
+from counterpoint.storage import pack_state, unpack_state
 
 __all__ = ["Monitor", "MonitorState"]
 
@@ -155,8 +155,8 @@ class MonitorState:
 
     def state(self) -> dict[str, Tensor]:
         """All that the monitor remembers."""
-        return pack(self._monitor.state_dict())
+        return pack_state(self._monitor.state_dict())
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
-        self._monitor.load_state_dict(unpack(state, "monitor"))
+        self._monitor.load_state_dict(unpack_state(state, "monitor"))

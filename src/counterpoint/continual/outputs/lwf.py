@@ -20,7 +20,7 @@ from counterpoint.continual.base import (
 )
 from counterpoint.continual.task_summary import rows_in
 from counterpoint.continual.trained import evaluating
-from counterpoint.data import Batch, read
+from counterpoint.data import Batch, as_batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import unwrapped
@@ -84,7 +84,7 @@ class LwF(MemoryBase):
             raise InputError("memory: distillation compares outputs; pass penalty(model, batch)")
         refuse_unattached(teacher.heads, self.tasks)
         device = next(unwrapped(model).parameters()).device
-        inputs = teacher.heads[0].read(read(batch, None)).to(device)
+        inputs = teacher.heads[0].read(as_batch(batch, None)).to(device)
         before = self.answers(model, inputs)
         now = teacher.heads[0].outputs(inputs.call(model))
         parts = [

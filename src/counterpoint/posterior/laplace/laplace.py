@@ -99,7 +99,7 @@ class Laplace:
           linearised, so it can be poor where the Gaussian is wide (Immer et al. 2021).
 
         Args:
-            batch: inputs, spelt as `counterpoint.data.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.as_batch` says.
             link: which.
             samples: draws of the weights.
             generator: source of randomness, needed for draws.
@@ -130,7 +130,7 @@ class Laplace:
         """The network's outputs, and the joint covariance of all outputs of a row.
 
         Args:
-            batch: inputs, spelt as `counterpoint.data.unpack` says.
+            batch: inputs, spelt as `counterpoint.data.as_batch` says.
 
         Raises:
             InputError: weights that changed since the fit.

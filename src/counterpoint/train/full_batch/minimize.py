@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from counterpoint.data import Batch, Unpack, read
+from counterpoint.data import Batch, Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
@@ -82,7 +82,7 @@ def minimize(
         callback: told of every iteration (`Moment`: epoch and step are the iteration, the model
             holds its weights in float64); a true return stops.
         progress: as in `fit`.
-        unpack: reads the batch; none means `counterpoint.data.unpack`.
+        unpack: reads the batch; none means `counterpoint.data.as_batch`.
 
     Raises:
         InputError: an unknown method, bad settings, a noisy goal (named), no parameter to minimise
@@ -164,8 +164,8 @@ def _best_put(objective: Objective) -> Generator[None, None, None]:
 
 
 def _double(batch: Any, unpack: Unpack | None, device: torch.device) -> Batch:
-    found = Batch((), {}, None, None, 0) if batch is None else read(batch, unpack).to(device)
-    return found.map(lambda v: v.double() if v.is_floating_point() else v, found.rows)
+    found = Batch((), {}, None, None, 0) if batch is None else as_batch(batch, unpack).to(device)
+    return found.map(lambda v: v.double() if v.is_floating_point() else v)
 
 
 def _check_settings(iterations: int, tolerance: float, rate: float) -> None:
