@@ -4,11 +4,13 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch import nn
 
 from continual.tasks import ANCHORED, LIKELIHOOD, MEMORIES, batches, moved, net, task, taught
-from counterpoint.continual import LwF, Memory
+from counterpoint.continual import MAS, LwF, Memory
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
+from counterpoint.goals import Categorical
 
 every = pytest.mark.parametrize("name", MEMORIES)
 anchored = pytest.mark.parametrize("name", ANCHORED)
@@ -223,3 +225,22 @@ def test_damaged_folders_are_refused(tmp_path):
 def _attach(memory):
     if hasattr(memory, "attach"):
         memory.attach(LIKELIHOOD)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("importance", ["absolute", "square"])
+def test_mas_of_half_precision_is_near_that_of_single(dtype, importance):
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(60, 3, generator=draw).to(dtype), torch.randint(3, (60,), generator=draw)
+    penalties = []
+    for kind in (dtype, torch.float32):
+        model = nn.Linear(3, 3)
+        with torch.no_grad():
+            for weight, value in zip(model.parameters(), (0.25, -0.5), strict=True):
+                weight.fill_(value)
+        memory = MAS(importance=importance)
+        memory.consolidate(model.to(kind), Categorical(), [(x.to(kind), y)])
+        with torch.no_grad():
+            model.weight.add_(0.5)
+        penalties.append(memory.penalty(model, rows=60).item())
+    assert penalties[0] == pytest.approx(penalties[1], rel=0.02)

@@ -65,8 +65,10 @@ def test_what_is_not_there_is_named_with_the_nearest():
         batch["pirce"]
     assert batch.get("pirce") is None
     assert batch.get("price") is batch["price"]
-    with pytest.raises(TypeError, match="not iterable"):
-        list(batch)
+    with pytest.raises(InputError, match=r"no 0; it has names and no order: batch\['x'\]"):
+        batch[0]
+    with pytest.raises(InputError, match="by position; it has names and no order"):
+        _, _ = batch
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from itertools import islice
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -225,6 +226,7 @@ def test_one_pass_takes_generators_and_a_loader_does_not():
         ([(torch.ones(2), torch.ones(2), torch.arange(2))], "third part"),
         ({"x": torch.ones(3), "extra": torch.ones(2)}, "same number of rows, found 3 and 'extra'"),
         ({"x": torch.ones(3), "note": ["a"]}, "'note' must be a tensor, found a list"),
+        (pd.DataFrame({"x": [1.0]}), "a DataFrame is not taken; give a mapping"),
         (type("Map", (Dataset,), {})(), "found a Map; wrap it in a DataLoader"),
     ],
 )

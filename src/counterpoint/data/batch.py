@@ -13,6 +13,8 @@ from counterpoint.errors import InputError, nearest
 __all__ = ["Batch"]
 
 _NONE: Mapping[str, Any] = {}
+_RESERVED = "it is how much each row counts; call an input of another meaning by another name"
+_ORDERLESS = "it has names and no order: batch['x'] and batch['y'] of (x, y)"
 
 
 # Compared as an object: `==` of tensors has no truth value. Slots because one is made every step.
@@ -79,7 +81,7 @@ class Batch:
         checked = None if weight is None else _checked(weight, rows)
         return cls(inputs, named, target, checked, rows, frozenset(shared), 0, spelt)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
         """What the user's batch calls by this name.
 
         Names of the user's own come first, then ``"x"`` (the first input), the target as it was
@@ -100,14 +102,21 @@ class Batch:
             return target
         if name == "weight" and self.weight is not None:
             return self.weight
+        if isinstance(name, int):  # no name of the user's, so a place
+            raise InputError(f"batch: no {name!r}; {_ORDERLESS}")
         raise InputError(f"batch: no {name!r}{nearest(name, self._names())}")
 
     def __contains__(self, name: str) -> bool:
         """Whether ``batch[name]`` is there."""
         return name in self._names()
 
-    # Python would else go through batch[0], batch[1], ...: a batch has names, not an order
-    __iter__ = None
+    def __iter__(self) -> Iterator[Any]:
+        """Refused: Python would else go through ``batch[0]``, ``batch[1]``, ...
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"batch: cannot be taken apart by position; {_ORDERLESS}")
 
     def get(self, name: str, default: Any = None) -> Any:
         """What ``batch[name]`` is, or the default where there is none."""
@@ -252,8 +261,9 @@ def _checked(weight: Any, rows: int) -> Tensor:
     _check_rows("weight", weight, rows)
     if weight.ndim != 1 or weight.is_complex():
         raise InputError(
-            f"batch: 'weight' must be one real number a row, found shape {tuple(weight.shape)}"
+            f"batch: 'weight' must be one real number a row, found shape {tuple(weight.shape)};"
+            f" {_RESERVED}"
         )
     if not bool((torch.isfinite(weight) & (weight >= 0)).all()):
-        raise InputError("batch: 'weight' must be finite and at least 0")
+        raise InputError(f"batch: 'weight' must be finite and at least 0; {_RESERVED}")
     return weight.detach()

@@ -53,6 +53,12 @@ def as_loader(data: Any, unpack: Unpack | None = None) -> Loader:
         return Tensors(data.tensors, unpack)
     if isinstance(data, Tensor | np.ndarray | tuple | Mapping | Batch):
         return Tensors(data, unpack)
+    if hasattr(data, "to_numpy") and hasattr(data, "columns"):  # iterated, it would be its names
+        raise InputError(
+            f"data: a {type(data).__name__} is not taken; give a mapping from names to arrays, such"
+            " as {'x': frame[inputs].to_numpy('float32'), 'y': frame[target].to_numpy('float32')},"
+            " or counterpoint.table.fit_table the frame"
+        )
     if isinstance(data, str | bytes) or not isinstance(data, Iterable):
         hint = "wrap it in a DataLoader" if isinstance(data, Dataset) else "see as_loader"
         raise InputError(

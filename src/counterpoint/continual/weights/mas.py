@@ -65,7 +65,12 @@ class MAS(QuadraticMemory):
         before = self._before(task.model)
         chosen = trained(task.model, self.parameters)
         weights = {name: weight.detach().clone() for name, weight in chosen.items()}
-        total, seen = {n: torch.zeros_like(w) for n, w in weights.items()}, TaskSummary()
+        # sums over rows: half precision would stop counting after a few hundred
+        total = {
+            name: torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32))
+            for name, w in weights.items()
+        }
+        seen = TaskSummary()
         with evaluating(task.model):
             for batch, jacobian in self._jacobians(task):
                 seen.count(batch, task.heads)
@@ -124,7 +129,9 @@ def _along(entry: Any, direction: Tensor) -> Any:
     """An entry for all outputs as one for their combination: ``J'f`` of each row."""
     name = "values" if isinstance(entry, FullJacobian) else "deltas"
     found: Tensor = getattr(entry, name)
-    return replace(entry, **{name: torch.einsum("bk...,bk->b...", found, direction)[:, None]})
+    return replace(
+        entry, **{name: torch.einsum("bk...,bk->b...", found, direction.to(found))[:, None]}
+    )
 
 
 def _add_absolute(entry: LayerJacobian, total: Mapping[str, Tensor]) -> None:
