@@ -13,7 +13,6 @@ from counterpoint.findings import Findings
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table import CategoryPrediction, NumberPrediction, TableModel, fit_table, to_frame
-from counterpoint.table.columns import CategoryHead, NumberHead
 from counterpoint.table.evaluate.importance import measure_importance
 from counterpoint.table.evaluate.measures import (
     category_measures,
@@ -21,7 +20,8 @@ from counterpoint.table.evaluate.measures import (
     number_measures,
     reliable,
 )
-from counterpoint.table.model.predictions import combine
+from counterpoint.table.targets.category import CategoryHead
+from counterpoint.table.targets.number import NumberHead
 from counterpoint.table.uncertainty.rows import held_out_noise
 from tables import mixed, quick
 
@@ -141,7 +141,7 @@ def test_members_mix_by_the_law_of_total_variance():
     target = NumberHead(mean=10.0, scale=2.0)
     ones = torch.ones(1, 1, dtype=torch.float64)
     parts = [Predictive(mean * ones, 0.5 * ones, 0.1 * ones) for mean in (1.0, 3.0)]
-    found = combine(target, parts)
+    found = target.combine(parts)
     assert found.mean.item() == pytest.approx(2 * 2.0 + 10)
     assert found.knowledge.item() ** 2 == pytest.approx(4 * (0.1 + 1.0))
     assert found.noise.item() ** 2 == pytest.approx(4 * 0.5)
@@ -151,7 +151,7 @@ def test_members_mix_their_probabilities():
     target = CategoryHead(("a", "b"))
     p = [torch.tensor([[x, 1 - x]], dtype=torch.float64) for x in (0.9, 0.5)]
     zero = torch.zeros(1, 2, dtype=torch.float64)
-    found = combine(target, [CategoricalPredictive(part, zero) for part in p])
+    found = target.combine([CategoricalPredictive(part, zero) for part in p])
     assert found.probabilities[0].tolist() == pytest.approx([0.7, 0.3])
     assert found.knowledge[0] == pytest.approx(0.2)
 

@@ -26,12 +26,9 @@ from counterpoint.table.estimators import TableClassifier, TableRegressor
 from counterpoint.table.fit.fit import Context, Interrupted, fit_table
 from counterpoint.table.model import jobs
 from counterpoint.table.model.model import TableModel
-from counterpoint.table.model.predictions import (
-    CategoryPrediction,
-    NumberPrediction,
-    Prediction,
-    to_frame,
-)
+from counterpoint.table.targets.category import CategoryPrediction
+from counterpoint.table.targets.number import NumberPrediction
+from counterpoint.table.targets.prediction import Prediction, to_frame
 from counterpoint.table.update import update_table
 
 __all__ = [

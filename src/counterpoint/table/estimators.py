@@ -20,7 +20,8 @@ from counterpoint.estimators.checks import (
 )
 from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build
 from counterpoint.table.fit.fit import fit_table
-from counterpoint.table.model.predictions import CategoryPrediction, NumberPrediction
+from counterpoint.table.targets.category import CategoryPrediction
+from counterpoint.table.targets.number import NumberPrediction
 
 __all__ = ["TableClassifier", "TableRegressor"]
 

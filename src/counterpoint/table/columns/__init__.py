@@ -26,7 +26,6 @@ from counterpoint.table.columns.column import Column, Lesson, Moved, Role, Usabl
 from counterpoint.table.columns.counts import ColumnCounts, TableCounts
 from counterpoint.table.columns.date import Date
 from counterpoint.table.columns.encoded import EmbeddingSpec, Encoded
-from counterpoint.table.columns.heads import CategoryHead, Head, NumberHead
 from counterpoint.table.columns.kinds import KINDS, Inference, Kinds, find_kind, infer_kind
 from counterpoint.table.columns.left_out import Empty, Identifier
 from counterpoint.table.columns.levels import LevelColumn
@@ -41,7 +40,6 @@ __all__ = [
     "KINDS",
     "Boolean",
     "Category",
-    "CategoryHead",
     "Column",
     "ColumnCounts",
     "Date",
@@ -49,7 +47,6 @@ __all__ = [
     "Empty",
     "Encoded",
     "Feature",
-    "Head",
     "Identifier",
     "Inference",
     "Kinds",
@@ -57,7 +54,6 @@ __all__ = [
     "LevelColumn",
     "Moved",
     "Number",
-    "NumberHead",
     "NumericColumn",
     "ParsedColumn",
     "RawColumn",

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from counterpoint.table.columns.heads import CategoryHead
 from counterpoint.table.columns.levels import LevelColumn
 from counterpoint.table.columns.raw import RawColumn
+from counterpoint.table.targets.category import CategoryHead
 
 __all__ = ["Boolean", "Category"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from counterpoint.findings import Bins
 from counterpoint.table.columns.counts import ColumnCounts
 from counterpoint.table.columns.encoded import EmbeddingSpec, Encoded
-from counterpoint.table.columns.heads import CategoryHead, Head, NumberHead
 from counterpoint.table.columns.raw import ParsedColumn, RawColumn
+from counterpoint.table.targets.head import Head
 
 __all__ = ["Column", "Lesson", "Moved", "Role", "UsableColumn"]
 
@@ -70,7 +70,7 @@ class Column(ABC):
     kind: ClassVar[str]
     """The kind's name: in messages, in reports and at rest."""
 
-    head_type: ClassVar[type[NumberHead] | type[CategoryHead] | None] = None
+    head_type: ClassVar[type[Head] | None] = None
     """How a column of the kind is predicted; none: it cannot be."""
 
     left_out: ClassVar[str] = ""

@@ -12,8 +12,8 @@ from counterpoint.table.columns.column import Lesson, Moved, UsableColumn
 from counterpoint.table.columns.counts import ColumnCounts
 from counterpoint.table.columns.date import Date
 from counterpoint.table.columns.encoded import EmbeddingSpec, Encoded
-from counterpoint.table.columns.heads import CategoryHead
 from counterpoint.table.columns.raw import ParsedColumn, RawColumn
+from counterpoint.table.targets.category import CategoryHead
 
 __all__ = ["MISSING_LEVEL", "UNSEEN_LEVEL", "LevelColumn", "describe_levels"]
 

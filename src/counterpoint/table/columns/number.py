@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from counterpoint.table.columns.heads import NumberHead
 from counterpoint.table.columns.numeric import NumericColumn
 from counterpoint.table.columns.raw import ParsedColumn, RawColumn
+from counterpoint.table.targets.number import NumberHead
 
 __all__ = ["Number"]
 

@@ -11,8 +11,8 @@ from counterpoint.findings import Bins
 from counterpoint.table.columns.column import Lesson, Moved, UsableColumn
 from counterpoint.table.columns.counts import ColumnCounts
 from counterpoint.table.columns.encoded import EmbeddingSpec, Encoded
-from counterpoint.table.columns.heads import NumberHead
 from counterpoint.table.columns.raw import ParsedColumn
+from counterpoint.table.targets.number import NumberHead
 
 __all__ = ["Feature", "NumericColumn"]
 

@@ -9,6 +9,7 @@ from counterpoint.plain import from_plain, to_plain
 from counterpoint.table.columns.column import Column, UsableColumn
 from counterpoint.table.columns.encoded import EmbeddingSpec
 from counterpoint.table.columns.kinds import KINDS, Kinds, find_kind
+from counterpoint.table.targets.head import Head
 
 __all__ = ["Schema"]
 
@@ -74,6 +75,11 @@ class Schema:
                 indicator += 1
             slots.append((column.name, {part: held for part, held in places.items() if held}))
         return sorted(slots, key=lambda slot: "categories" not in slot[1])
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """What each target asks of the network, by its name."""
+        return {column.name: column.head for column in self.targets}
 
     @property
     def weight(self) -> Column | None:

@@ -1,6 +1,5 @@
 """What the table and the trained network look like: columns, embeddings, training curves."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from counterpoint.findings import (
 from counterpoint.nn import TableNet
 from counterpoint.table.columns import Schema, Table, UsableColumn
 from counterpoint.table.columns.levels import describe_levels
+from counterpoint.table.evaluate.measures import finite
 from counterpoint.train import BalanceLog, Row
 
 __all__ = [
@@ -26,21 +26,11 @@ __all__ = [
     "describe_columns",
     "describe_embeddings",
     "describe_history",
-    "finite",
 ]
 
 _POINTS = 200
 _MATRICES = 40
 _WIDE = 12
-
-
-def finite(value: float) -> float | None:
-    """The value, or None where it is no finite number.
-
-    >>> finite(1.5), finite(float("nan"))
-    (1.5, None)
-    """
-    return float(value) if math.isfinite(value) else None
 
 
 def describe_columns(table: Table) -> list[ColumnFindings]:

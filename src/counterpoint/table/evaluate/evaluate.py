@@ -2,43 +2,32 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from counterpoint.findings import Findings, HeldOut, Importance, KnownLeast, TargetFindings
-from counterpoint.posterior import Predictive
+from counterpoint.findings import Findings, Importance, KnownLeast, TargetFindings
 from counterpoint.posterior.calibration import nll
 from counterpoint.recipe import PLAIN
-from counterpoint.table.columns import NumberHead, Table, UsableColumn
+from counterpoint.table.columns import Table, UsableColumn
 from counterpoint.table.evaluate.describe import (
     TrainingSummary,
     describe_balance,
     describe_columns,
     describe_embeddings,
     describe_history,
-    finite,
 )
 from counterpoint.table.evaluate.ignorance import map_ignorance
 from counterpoint.table.evaluate.importance import measure_importance
-from counterpoint.table.evaluate.measures import (
-    category_measures,
-    covered,
-    number_measures,
-    reliable,
-)
 from counterpoint.table.fit.prepare import Prepared, Target
 from counterpoint.table.model.model import TableModel
-from counterpoint.table.model.predictions import CategoryPrediction, NumberPrediction, Prediction
+from counterpoint.table.targets.prediction import Prediction
 
 __all__ = ["evaluate_model"]
 
-_SHOWN = 400
 _SHUFFLED = 2_000
 _LEAST = 10
-_CLASSES = 30
 
 
 def evaluate_model(
@@ -113,79 +102,22 @@ def _target(
     if not known.any():
         kind = model.schema.column(target.name).kind
         return TargetFindings(target.name, kind, metrics={})
-    rows = test[known]
-    train = torch.from_numpy(prepared.rows.train)
-    prediction = predictions[target.name]
-    if isinstance(prediction, NumberPrediction):
-        level = model.recipe.posterior.interval
-        return _number(target, prediction.rows(known), rows, train, level)
-    return _category(target, cast("CategoryPrediction", prediction).rows(known), rows, train)
-
-
-def _number(
-    target: Target, prediction: NumberPrediction, test: Tensor, train: Tensor, level: float
-) -> TargetFindings:
-    low, high = (torch.from_numpy(bound) for bound in prediction.interval(level))
-    actual, weight = units(target, test), target.weight[test]
-    metrics = number_measures(prediction.distribution, actual, weight)
-    inside = ((actual >= low) & (actual <= high)).double()
-    share = weight / weight.sum()
-    metrics[f"coverage of {level:.0%} interval"] = finite(float(share @ inside))
-    metrics["mean interval width"] = finite(float(share @ (high - low)))
-    base = _constant(units(target, train), target.weight[train], len(actual))
-    shown = torch.linspace(0, len(actual) - 1, min(len(actual), _SHOWN)).long()
-    parts = (
-        test + 1,
-        actual,
-        torch.from_numpy(prediction.mean),
-        low,
-        high,
-        torch.from_numpy(prediction.noise),
-        torch.from_numpy(prediction.knowledge),
-    )
-    return TargetFindings(
+    rows, train = test[known], torch.from_numpy(prepared.rows.train)
+    prediction = predictions[target.name].rows(known)
+    actual, weight = units(target, rows), target.weight[rows]
+    base = target.head.constant(units(target, train), target.weight[train], len(rows))
+    found = TargetFindings(
         name=target.name,
         kind=target.head.kind,
-        metrics=metrics,
-        baseline=number_measures(base, actual, weight),
-        interval=level,
-        held_out=HeldOut(*(part[shown].tolist() for part in parts)),
-        coverage=covered(prediction.distribution, actual, weight),
+        metrics=prediction.measures(actual, weight),
+        baseline=base.measures(actual, weight),
     )
+    return prediction.findings(found, rows, actual, weight, model.recipe.posterior.interval)
 
 
 def units(target: Target, rows: Tensor) -> Tensor:
-    """A number's values in the units of the table, float64 (N,)."""
-    return cast("NumberHead", target.head).units(target.values[rows])
-
-
-def _constant(values: Tensor, weight: Tensor, rows: int) -> Predictive:
-    """What one would predict knowing the training rows' mean and variance alone."""
-    share = weight / weight.sum()
-    mean = share @ values
-    flat = torch.ones(rows, 1, dtype=torch.float64)
-    return Predictive(mean * flat, share @ (values - mean).square() * flat, 0.0 * flat)
-
-
-def _category(
-    target: Target, prediction: CategoryPrediction, test: Tensor, train: Tensor
-) -> TargetFindings:
-    actual, weight = target.values[test], target.weight[test]
-    probabilities = torch.from_numpy(prediction.probabilities)
-    classes = target.outputs
-    share = torch.bincount(target.values[train], weights=target.weight[train], minlength=classes)
-    flat = (share / share.sum()).expand(len(test), classes)
-    pairs = actual * classes + probabilities.argmax(1)
-    confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return TargetFindings(
-        name=target.name,
-        kind=target.head.kind,
-        metrics=category_measures(probabilities, actual, weight),
-        baseline=category_measures(flat, actual, weight),
-        classes=list(prediction.classes),
-        reliability=reliable(probabilities, actual, weight),
-        confusion=confusion.tolist() if classes <= _CLASSES else None,
-    )
+    """The values of some rows as predictions are about them, (N,)."""
+    return target.head.units(target.values[rows])
 
 
 def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Importance]:
@@ -206,13 +138,7 @@ def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Imp
 
 def _loss(prediction: Prediction, target: Target, rows: Tensor) -> float:
     """Mean negative log likelihood, in nats a row."""
-    values, weight = target.values[rows], target.weight[rows]
-    if isinstance(prediction, NumberPrediction):
-        actual = units(target, rows)
-        return float(nll(prediction.distribution.log_prob(actual)[:, 0], weight))
-    probabilities = torch.from_numpy(cast("CategoryPrediction", prediction).probabilities)
-    chosen = probabilities.gather(1, values[:, None])[:, 0]
-    return float(nll(chosen.clamp_min(1e-300).log(), weight))
+    return float(nll(prediction.log_prob(units(target, rows)), target.weight[rows]))
 
 
 def _known_least(
@@ -221,7 +147,7 @@ def _known_least(
     order = np.argsort(-prediction.knowledge, kind="stable")[:_LEAST]
     places = prepared.rows.test[order].tolist()
     (column,) = (c for c in table.schema.targets if c.name == target.name)
-    guess = _guess(prediction)
+    guess = prediction.guess
     return KnownLeast(
         target=target.name,
         row=[place + 1 for place in places],
@@ -230,12 +156,6 @@ def _known_least(
         actual=[_cell(table, column, place) for place in places],
         values=[{c.name: _cell(table, c, place) for c in table.schema.inputs} for place in places],
     )
-
-
-def _guess(prediction: Prediction) -> np.ndarray:
-    if isinstance(prediction, NumberPrediction):
-        return prediction.mean
-    return cast("CategoryPrediction", prediction).best
 
 
 def _cell(table: Table, column: UsableColumn, row: int) -> str:

@@ -13,12 +13,12 @@ from counterpoint.estimators import neighbour_distance
 from counterpoint.findings import IgnoranceMap, Importance
 from counterpoint.nn import TableNet
 from counterpoint.seeding import generator
-from counterpoint.table.columns import NumberHead, ParsedColumn, Table, UsableColumn
-from counterpoint.table.evaluate.describe import finite
+from counterpoint.table.columns import ParsedColumn, Table, UsableColumn
+from counterpoint.table.evaluate.measures import finite
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.model import TableModel
 from counterpoint.table.model.network import compute_encoded
-from counterpoint.table.model.predictions import Prediction
+from counterpoint.table.targets.prediction import Prediction
 
 __all__ = ["map_ignorance"]
 
@@ -74,7 +74,7 @@ def _axes(model: TableModel, importance: Sequence[Importance], target: str) -> l
     numbers = [
         column
         for column in model.schema.inputs
-        if column.head_type is NumberHead and len(column.edges[0]) > 1
+        if column.head_type is not None and column.ordered and len(column.edges[0]) > 1
     ]
     rises = {item.column: item.mean for item in importance if item.target == target}
     return sorted(numbers, key=lambda column: -rises.get(column.name, 0.0))[:2]

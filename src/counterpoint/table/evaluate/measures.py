@@ -1,5 +1,7 @@
 """Numbers that say how good predictions are; every one honours row weights."""
 
+import math
+
 import torch
 from sklearn.metrics import (
     accuracy_score,
@@ -14,12 +16,20 @@ from torch import Tensor
 from counterpoint.findings import Coverage, ReliabilityCurve
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import brier, coverage, nll, pit, reliability, top_label
-from counterpoint.table.evaluate.describe import finite
 
-__all__ = ["category_measures", "covered", "number_measures", "reliable"]
+__all__ = ["category_measures", "covered", "finite", "number_measures", "reliable"]
 
 _LEVELS = (0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.99)
 _BINS = 10
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is no finite number.
+
+    >>> finite(1.5), finite(float("nan"))
+    (1.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
 
 
 def number_measures(

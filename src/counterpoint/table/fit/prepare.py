@@ -9,15 +9,15 @@ from torch import Tensor
 from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe
 from counterpoint.table.columns import (
-    CategoryHead,
     Feature,
-    Head,
     Number,
     Schema,
     Table,
     UsableColumn,
 )
 from counterpoint.table.fit.split import RowSplit, split_rows
+from counterpoint.table.targets.category import CategoryHead
+from counterpoint.table.targets.head import Head
 
 __all__ = ["Announce", "Prepared", "Target", "prepare"]
 

@@ -20,11 +20,11 @@ from counterpoint.table.model.exemplars import Exemplars
 from counterpoint.table.model.history import HistoryEntry
 from counterpoint.table.model.memory import read_memory
 from counterpoint.table.model.network import build_network
-from counterpoint.table.model.predictions import Prediction, combine
+from counterpoint.table.targets.head import MemberPrediction
+from counterpoint.table.targets.prediction import Prediction
 from counterpoint.table.uncertainty import (
     UNCERTAINTIES,
     MemberPosterior,
-    MemberPrediction,
     PosteriorFiles,
 )
 
@@ -105,7 +105,7 @@ class TableModel:
         """Predict from tensors that `Table.encode` made."""
         found = [member.predict(inputs) for member in self.members]
         return {
-            column.name: combine(column.head, [part[column.name] for part in found])
+            column.name: column.head.combine([part[column.name] for part in found])
             for column in self.schema.targets
         }
 

@@ -17,7 +17,6 @@ number, a factor on the prior precision of a category.
 
 from counterpoint.table.uncertainty.belief import (
     MemberPosterior,
-    MemberPrediction,
     PosteriorFiles,
     UncertaintyKind,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "UNCERTAINTIES",
     "LastLayers",
     "MemberPosterior",
-    "MemberPrediction",
     "PosteriorFiles",
     "UncertaintyKind",
 ]

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from counterpoint.nn import TableNet
-from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table.columns import Schema
 from counterpoint.table.fit.prepare import Prepared
+from counterpoint.table.targets.head import MemberPrediction
 
-__all__ = ["MemberPosterior", "MemberPrediction", "PosteriorFiles", "UncertaintyKind"]
-
-MemberPrediction: TypeAlias = Predictive | CategoricalPredictive
-"""What one member predicts of one target, numbers standardised."""
+__all__ = ["MemberPosterior", "PosteriorFiles", "UncertaintyKind"]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
-from counterpoint.posterior import CategoricalPredictive, Predictive
-from counterpoint.table.columns import CategoryHead, Schema
+from counterpoint.table.columns import Schema
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.network import compute_outputs
-from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
+from counterpoint.table.targets.head import Head, MemberPrediction
+from counterpoint.table.uncertainty.belief import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, residual_noise
 
 __all__ = ["ENSEMBLE", "PointPredictions"]
@@ -28,9 +28,11 @@ class PointPredictions:
     """A member's own outputs, without a doubt.
 
     Attributes:
-        noise: target -> noise variance of a number, standardised; None of a category.
+        heads: of each target.
+        noise: target -> its noise variance, standardised; None where its head has none.
     """
 
+    heads: Mapping[str, Head]
     noise: Mapping[str, float | None]
 
     def predict(
@@ -38,7 +40,10 @@ class PointPredictions:
     ) -> dict[str, MemberPrediction]:
         """See `MemberPosterior`; knowledge is zero."""
         outputs = compute_outputs(network, inputs)
-        return {name: _part(outputs[name], noise) for name, noise in self.noise.items()}
+        return {
+            name: head.sure(outputs[name].double(), self.noise[name])
+            for name, head in self.heads.items()
+        }
 
     def settle(self, network: TableNet) -> None:
         """See `MemberPosterior`: the heads are what was trained."""
@@ -53,20 +58,14 @@ class PointPredictions:
         noise: Mapping[str, float],
     ) -> "PointPredictions":
         """See `MemberPosterior`: the noise alone."""
-        del network, prepared, rows, keep
-        return PointPredictions({name: noise.get(name, old) for name, old in self.noise.items()})
+        del network, rows, keep
+        later = {name: noise.get(name, old) for name, old in self.noise.items()}
+        return PointPredictions(prepared.schema.heads, later)
 
     def files(self) -> PosteriorFiles:
-        """The noise of the numbers, in the order of the schema."""
+        """The noise of heads that have it, in the order of the schema."""
         values = [noise for noise in self.noise.values() if noise is not None]
         return PosteriorFiles({"noise": {"noise": torch.tensor(values, dtype=torch.float64)}})
-
-
-def _part(output: Tensor, noise: float | None) -> MemberPrediction:
-    output = output.double()
-    if noise is None:
-        return CategoricalPredictive(output.softmax(1), torch.zeros_like(output))
-    return Predictive(output, torch.full_like(output, noise), torch.zeros_like(output))
 
 
 def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> PointPredictions:
@@ -74,9 +73,9 @@ def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> PointPred
     if set(files.tensors) != {"noise"}:
         raise InputError("posterior: its parts do not fit together: not those of an ensemble")
     values = iter(files.tensors["noise"]["noise"].tolist())
-    return PointPredictions(
-        {c.name: None if c.head_type is CategoryHead else next(values) for c in schema.targets}
-    )
+    heads = schema.heads
+    noise = {name: next(values) if head.noisy else None for name, head in heads.items()}
+    return PointPredictions(heads, noise)
 
 
 def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredictions]:
@@ -87,8 +86,8 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredicti
     for target in prepared.targets:
         means = {place: output[target.name].double() for place, output in enumerate(outputs)}
         known = TargetRows.of(target, prepared)
-        noise[target.name] = None if target.categorical else residual_noise(known, means)
-    return [PointPredictions(noise) for _ in networks]
+        noise[target.name] = residual_noise(known, means) if target.head.noisy else None
+    return [PointPredictions(prepared.schema.heads, noise) for _ in networks]
 
 
 ENSEMBLE = UncertaintyKind(_fit, _read, updates=frozenset(("network",)))

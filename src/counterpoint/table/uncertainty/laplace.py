@@ -11,8 +11,9 @@ are likeliest then.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -21,18 +22,16 @@ from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.posterior import (
-    CategoricalPredictive,
-    Distribution,
     Laplace,
-    Predictive,
     laplace,
     laplace_from,
 )
-from counterpoint.table.columns import CategoryHead, Schema
+from counterpoint.table.columns import Schema
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.network import compute_outputs
 from counterpoint.table.model.observed import ObservedTargets, batches, likelihoods
-from counterpoint.table.uncertainty.belief import MemberPrediction, PosteriorFiles, UncertaintyKind
+from counterpoint.table.targets.head import Head, MemberPrediction
+from counterpoint.table.uncertainty.belief import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise, residual_noise
 
 __all__ = ["LAPLACE", "AllWeights"]
@@ -52,10 +51,12 @@ class AllWeights:
 
     Attributes:
         posterior: over the weights; its heads are the places of the targets.
-        noise: target -> noise variance of a number, standardised; None of a category.
+        heads: of each target.
+        noise: target -> its noise variance, standardised; None where its head has none.
     """
 
     posterior: Laplace
+    heads: Mapping[str, Head]
     noise: Mapping[str, float | None]
 
     def predict(
@@ -71,8 +72,8 @@ class AllWeights:
             for low in range(0, rows, step)
         ]
         return {
-            name: _joined([part[str(place)] for part in parts], noise)
-            for place, (name, noise) in enumerate(self.noise.items())
+            name: head.renoised(head.joined([part[name] for part in parts]), self.noise[name])
+            for name, head in self.heads.items()
         }
 
     def settle(self, network: TableNet) -> None:
@@ -104,42 +105,35 @@ class AllWeights:
         }
         return PosteriorFiles(tensors, self.posterior.spec())
 
-    def _part(self, inputs: Mapping[str, Tensor]) -> dict[str, Distribution]:
+    def _part(self, inputs: Mapping[str, Tensor]) -> dict[str, MemberPrediction]:
         known = inputs["numbers"].new_ones(len(inputs["numbers"]), len(self.noise))
         batch = Batch.of(inputs["categories"], inputs["numbers"], known)
         found = self.posterior.predict(batch)
-        return found if isinstance(found, dict) else {"0": found}
-
-
-def _joined(parts: Sequence[Distribution], noise: float | None) -> MemberPrediction:
-    mean = torch.cat([part.mean for part in parts])
-    knowledge = torch.cat([part.knowledge for part in parts])
-    if noise is None:
-        return CategoricalPredictive(mean, knowledge)
-    return Predictive(mean, torch.full_like(mean, noise), knowledge)
+        every = found.values() if isinstance(found, dict) else [found]
+        # the heads of the network are heads of a table, none of which has counts to predict
+        return dict(zip(self.heads, cast("Iterable[MemberPrediction]", every), strict=True))
 
 
 def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeights:
     if set(files.tensors) != {"weights", "noise"}:
         raise InputError("posterior: its parts do not fit together: not those of laplace")
     values = files.tensors["noise"]["noise"].tolist()
-    noise = {
-        column.name: None if column.head_type is CategoryHead else value
-        for column, value in zip(schema.targets, values, strict=True)
-    }
+    heads = schema.heads
+    pairs = zip(heads.items(), values, strict=True)
+    noise = {name: value if head.noisy else None for (name, head), value in pairs}
     rows = torch.zeros(2, len(schema.edges))
     codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
     batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
     model = ObservedTargets(network.eval())
     found = laplace_from(files.document, files.tensors["weights"], model, likelihoods(noise), batch)
-    return AllWeights(found, noise)
+    return AllWeights(found, heads, noise)
 
 
 def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     table = _Table.of(networks, prepared)
     places = range(len(networks))
     sure = [
-        None if rows.target.categorical else residual_noise(rows, table.means(rows))
+        residual_noise(rows, table.means(rows)) if rows.target.head.noisy else None
         for rows in table.rows
     ]
     inside = [table.fit(place, table.kept(place), sure) for place in places]
@@ -148,6 +142,7 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     return [
         AllWeights(
             table.fit(place, table.weight > 0, sure).tempered(temperature),
+            prepared.schema.heads,
             dict(zip(names, noise, strict=True)),
         )
         for place in places
@@ -231,13 +226,14 @@ class _Table:
     ) -> tuple[float, list[float | None]]:
         """The log likelihood of held-out values in nats, at the noise that suits them best."""
         names = [rows.target.name for rows in self.rows]
-        beliefs = [AllWeights(m, dict(zip(names, sure, strict=True))) for m in members]
+        heads, noises = self.prepared.schema.heads, dict(zip(names, sure, strict=True))
+        beliefs = [AllWeights(member, heads, noises) for member in members]
         total, noise = 0.0, list(sure)
         for target, rows in enumerate(self.rows):
             parts = rows.parts
             found = {at: self._predict(beliefs[at], at, out) for at, (_, out) in parts.items()}
             own = {at: part[rows.target.name] for at, part in found.items()}
-            if not rows.target.categorical:
+            if rows.target.head.noisy:
                 knowledge = {at: part.knowledge for at, part in own.items()}
                 noise[target] = pooled_noise(rows, self.means(rows), knowledge) or sure[target]
             for at, (_, out) in parts.items():
@@ -248,13 +244,11 @@ class _Table:
 
     def _mixed(
         self, rows: TargetRows, part: MemberPrediction, out: Tensor, noise: float | None
-    ) -> Distribution:
+    ) -> MemberPrediction:
         """A member's prediction with the noise, and what the members disagree about."""
-        if noise is None:
-            return part
         means = self.means(rows)
         between = torch.stack([means[at][out] for at in rows.parts]).var(0, correction=0)
-        return Predictive(part.mean, torch.full_like(part.mean, noise), part.knowledge + between)
+        return rows.target.head.renoised(part, noise, between)
 
     def _predict(
         self, member: AllWeights, place: int, chosen: Tensor

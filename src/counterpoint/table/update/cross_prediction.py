@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from counterpoint.nn import TableNet
-from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table.columns import Schema
-from counterpoint.table.model.predictions import Prediction, combine
-from counterpoint.table.uncertainty import MemberPrediction
+from counterpoint.table.targets.head import MemberPrediction
+from counterpoint.table.targets.prediction import Prediction
 from counterpoint.table.update.updater import Updater
 
 __all__ = ["CrossPrediction"]
@@ -49,9 +48,12 @@ class CrossPrediction:
             found.append([member.predict(inputs) for member in members])
         if not found:
             return cls(rows, [], networks)
-        return cls(
-            torch.cat(list(folds)), [_joined(turns) for turns in zip(*found, strict=True)], networks
-        )
+        heads = {target.name: target.head for target in updater.prepared.targets}
+        parts = [
+            {name: head.joined([turn[name] for turn in turns]) for name, head in heads.items()}
+            for turns in zip(*found, strict=True)
+        ]
+        return cls(torch.cat(list(folds)), parts, networks)
 
     def predictions(self, schema: Schema, noise: Mapping[str, float]) -> dict[str, Prediction]:
         """The members' mixture, target by target.
@@ -63,29 +65,6 @@ class CrossPrediction:
         if not self.parts:
             return {}
         return {
-            column.name: combine(
-                column.head,
-                [_with_noise(part[column.name], noise.get(column.name)) for part in self.parts],
-            )
-            for column in schema.targets
+            name: head.combine([head.renoised(part[name], noise.get(name)) for part in self.parts])
+            for name, head in schema.heads.items()
         }
-
-
-def _with_noise(part: MemberPrediction, noise: float | None) -> MemberPrediction:
-    if noise is None or not isinstance(part, Predictive):
-        return part
-    return Predictive(part.mean, torch.full_like(part.mean, noise), part.knowledge)
-
-
-def _joined(turns: Sequence[dict[str, MemberPrediction]]) -> dict[str, MemberPrediction]:
-    """One member's predictions of several folds, in their order."""
-    return {name: _together([turn[name] for turn in turns]) for name in turns[0]}
-
-
-def _together(parts: Sequence[MemberPrediction]) -> MemberPrediction:
-    mean = torch.cat([part.mean for part in parts])
-    knowledge = torch.cat([part.knowledge for part in parts])
-    noise = [part.noise for part in parts if isinstance(part, Predictive)]
-    if not noise:
-        return CategoricalPredictive(mean, knowledge)
-    return Predictive(mean, torch.cat(noise), knowledge)

@@ -1,33 +1,27 @@
 """What an update forgot of earlier rows, and what it learnt of its own."""
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from counterpoint.posterior import LastLayer, Softmax
-from counterpoint.table.columns import NumberHead, UsableColumn
-from counterpoint.table.evaluate.describe import finite
+from counterpoint.table.columns import UsableColumn
 from counterpoint.table.evaluate.evaluate import units
-from counterpoint.table.evaluate.measures import category_measures, number_measures
+from counterpoint.table.evaluate.measures import finite
 from counterpoint.table.fit.prepare import Target
 from counterpoint.table.model.exemplars import Exemplars
 from counterpoint.table.model.model import Member, TableModel
 from counterpoint.table.model.observed import ObservedTargets
-from counterpoint.table.model.predictions import CategoryPrediction, NumberPrediction, Prediction
+from counterpoint.table.targets.prediction import Prediction
 from counterpoint.table.uncertainty import LastLayers
+from counterpoint.table.uncertainty.layers import LAYERS, Pairs
 
-__all__ = ["Pairs", "forgotten", "measure", "paired", "recognised", "same_trunk"]
-
-Pairs = dict[str, tuple[float | None, float | None]]
-"""Measure -> before and after."""
+__all__ = ["forgotten", "measure", "paired", "recognised", "same_trunk"]
 
 
 def measure(
-    target: Target, rows: Tensor, prediction: Prediction, classes: int
+    target: Target, rows: Tensor, prediction: Prediction, outputs: int
 ) -> dict[str, float | None]:
     """How good predictions of some rows are; rows without a value, or of later classes, aside.
 
@@ -35,21 +29,13 @@ def measure(
         target: what is predicted, in whose units it is said.
         rows: places that were predicted, in the order of the prediction.
         prediction: of them.
-        classes: number of classes before the update.
+        outputs: of the network before the update.
     """
-    values, weight = target.values[rows], target.weight[rows]
-    known = weight > 0
-    if isinstance(prediction, NumberPrediction):
-        if not known.any():
-            return {}
-        actual = units(target, rows[known])
-        return number_measures(prediction.rows(known).distribution, actual, weight[known])
-    found = cast("CategoryPrediction", prediction)
-    known &= values < classes
+    known = target.head.expressible(target.values[rows], outputs) & (target.weight[rows] > 0)
     if not known.any():
         return {}
-    probabilities = torch.from_numpy(found.rows(known).probabilities)
-    return category_measures(probabilities, values[known], weight[known])
+    actual = units(target, rows[known])
+    return prediction.rows(known).measures(actual, target.weight[rows[known]])
 
 
 def paired(before: Mapping[str, float | None], after: Mapping[str, float | None] | None) -> Pairs:
@@ -67,12 +53,12 @@ def recognised(target: Target, rows: Tensor, prediction: Prediction, known: int)
         prediction: of them.
         known: number of classes before.
     """
-    probabilities = cast("CategoryPrediction", prediction).probabilities
-    values = target.values[rows].numpy()
-    fresh = (values >= known) & (target.weight[rows].numpy() > 0)
+    values = target.values[rows]
+    fresh = ~target.head.expressible(values, known) & (target.weight[rows] > 0)
     if not fresh.any():
         return None
-    return float((probabilities[fresh].argmax(1) == values[fresh]).mean())
+    even = torch.ones(int(fresh.sum()), dtype=torch.float64)
+    return prediction.rows(fresh).measures(values[fresh], even)["accuracy"]
 
 
 def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, int, Pairs]:
@@ -104,14 +90,10 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
         for old, new in beliefs
         if isinstance(old, LastLayers) and isinstance(new, LastLayers)
     ]
-    numbers = [pair for pair in layers if isinstance(pair[0], LastLayer)]
-    if same and numbers and isinstance(column.head, NumberHead):
-        return "sufficient statistics", rows, _squares(column.head.scale, numbers)
     if same and layers:
-        lost = [_cost(*pair) for pair in layers]
-    else:
-        pairs = zip(before.members, members, strict=True)
-        lost = [_energy(old, new) for old, new in pairs]
+        source, pairs = LAYERS[column.head.kind].forgot(column.head, layers, rows)
+        return source, rows, pairs
+    lost = [_energy(old, new) for old, new in zip(before.members, members, strict=True)]
     added = float(np.mean(lost)) / max(rows, 1)
     whose = "" if same or len(before.schema.targets) == 1 else " by all targets together"
     return "Gaussian", rows, {f"loss added{whose}, nats a row": (0.0, finite(added))}
@@ -139,26 +121,6 @@ def same_trunk(old: Member, new: Member) -> bool:
     """Whether an update left a network's trunk as it was."""
     weights = new.network.trunk.state_dict()
     return all(torch.equal(v, weights[n]) for n, v in old.network.trunk.state_dict().items())
-
-
-def _squares(scale: float, layers: Sequence[tuple[object, object]]) -> Pairs:
-    pairs = cast("Sequence[tuple[LastLayer, LastLayer]]", layers)
-    found = [[_residual(old, layer, scale) for layer in (old, new)] for old, new in pairs]
-    means = np.mean(np.asarray(found), axis=0)
-    names = ("RMSE", "log likelihood")
-    return {name: (finite(means[0, at]), finite(means[1, at])) for at, name in enumerate(names)}
-
-
-def _residual(rows: LastLayer, layer: LastLayer, scale: float) -> tuple[float, float]:
-    """RMSE and log likelihood in nats a row of the rows of one layer by the weights of another."""
-    mean = float(rows.statistics.mean_square(layer.mean)[0])
-    noise = float(layer.noise[0])
-    log = -0.5 * (math.log(2 * math.pi * noise) + mean / noise) - math.log(scale)
-    return math.sqrt(mean) * scale, log
-
-
-def _cost(old: object, new: object) -> float:
-    return cast("Softmax", old).cost(cast("Softmax", new))
 
 
 def _energy(old: Member, new: Member) -> float:

@@ -117,9 +117,7 @@ def _weights(table: Table) -> np.ndarray:
 
 
 def _refuse_far(column: UsableColumn, target: Target, table: Table) -> None:
-    if target.categorical:
-        return
-    far = (target.values.abs() > _FAR)[:, 0].numpy()
+    far = target.head.far(target.values, _FAR).numpy()
     if far.any():
         row = int(np.flatnonzero(far)[0])
         shown = column.show(table.values[column.name].data[row])

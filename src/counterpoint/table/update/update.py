@@ -13,14 +13,14 @@ from counterpoint.errors import InputError
 from counterpoint.findings import UpdatedTarget, UpdateFindings
 from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
-from counterpoint.table.columns import CategoryHead, NumberHead, Table, TableCounts
+from counterpoint.table.columns import Table, TableCounts
 from counterpoint.table.fit.fit import Context, now
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.fit.split import group_labels
 from counterpoint.table.model.exemplars import Exemplars
 from counterpoint.table.model.history import HistoryEntry
 from counterpoint.table.model.model import Member, TableModel
-from counterpoint.table.model.predictions import Prediction
+from counterpoint.table.targets.prediction import Prediction
 from counterpoint.table.uncertainty import UNCERTAINTIES
 from counterpoint.table.uncertainty.rows import fresh_noise
 from counterpoint.table.update.cross_prediction import CrossPrediction
@@ -284,26 +284,26 @@ class UpdateRun:
         notes = list[str]()
         for target in self.prepared.targets:
             name = target.name
-            if name not in noise or not isinstance(target.head, NumberHead):
+            if name not in noise:
                 continue
             after = noise[name]
             before = self.model.members[0].belief.noise[name] or after
             if not 1 / _NOISIER < after / before < _NOISIER:
-                scale = target.head.scale
+                was, became = (target.head.deviation(variance) for variance in (before, after))
                 notes.append(
                     f"target {name!r}: the standard deviation of its noise was"
-                    f" {before**0.5 * scale:.4g} and is {after**0.5 * scale:.4g}: these rows are"
+                    f" {was:.4g} and is {became:.4g}: these rows are"
                     " scattered otherwise than earlier ones; look for outliers"
                 )
         return notes
 
     def _classes(self, place: int) -> dict[str, int]:
         """Classes of a target that are new, with their rows."""
-        target, known = self.prepared.targets[place], self.model.schema.targets[place].head.outputs
-        if not isinstance(target.head, CategoryHead):
+        column, before = self.prepared.schema.targets[place], self.model.counts
+        if before is None:
             return {}
-        counts, classes = self.counts.columns[target.name].counts[2:], target.head.classes
-        return {classes[at]: int(counts[at]) for at in range(known, len(classes))}
+        now = self.counts.columns[column.name]
+        return dict(column.moved(before.columns[column.name], now).new)
 
     def _notes(self, after: TableModel) -> list[str]:
         notes = [
