@@ -97,7 +97,8 @@ def test_the_penalty_is_a_term_of_the_loss(make):
         epochs = [torch.randperm(40, generator=draw).split(8) for _ in range(2)]
         other.begin(theirs)
         for places in (epochs[0] + epochs[1])[:6]:
-            x, y = task.batch(places)
+            batch = task.batch(places)
+            x, y = batch["x"], batch["y"]
             optimiser.zero_grad()
             loss = nn.functional.cross_entropy(theirs(x), y)
             if other.tasks:
@@ -160,7 +161,8 @@ def test_jointly_every_task_is_under_what_competes_when_asked(kind, masked):
     optimiser = torch.optim.Adam(theirs.parameters(), 1e-3)
     losses = []
     for task in found.tasks:
-        x, y = task.batch(torch.randperm(40, generator=draw)[:4])
+        batch = task.batch(torch.randperm(40, generator=draw)[:4])
+        x, y = batch["x"], batch["y"]
         losses.append(SubsetCategorical(task.answering).nll_each(theirs(x), y))
     torch.cat(losses).mean().backward()
     optimiser.step()

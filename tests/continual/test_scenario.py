@@ -94,19 +94,20 @@ def test_permuted_inputs_are_the_same_numbers():
     assert scenario.outputs == 4
     for task in scenario.tasks:
         assert task.train[0] is TRAIN[0]  # stored once
-        x, y = task.batch(torch.arange(24))
+        batch = task.batch(torch.arange(24))
+        x, y = batch["x"], batch["y"]
         torch.testing.assert_close(x.sort(1).values, TRAIN[0].sort(1).values)
         assert torch.equal(y, TRAIN[1])
-    assert torch.equal(scenario.tasks[0].batch(torch.arange(24))[0], TRAIN[0])
+    assert torch.equal(scenario.tasks[0].batch(torch.arange(24))["x"], TRAIN[0])
     order = scenario.tasks[2].view.order
     assert order.tolist() != [0, 1, 2]
-    assert torch.equal(scenario.tasks[2].batch(torch.arange(24))[0], TRAIN[0][:, order])
+    assert torch.equal(scenario.tasks[2].batch(torch.arange(24))["x"], TRAIN[0][:, order])
     for task, inputs in zip(scenario.tasks[::2], (TEST[0], TEST[0][:, order]), strict=True):
         best = Largest(task.width)
         wanted = (inputs.argmax(1) == TEST[1]).float().mean()
         assert task.accuracy(best) == pytest.approx(float(wanted))
         (found,) = task.batches(24)
-        assert torch.equal(found[0], task.batch(torch.arange(24))[0])
+        assert torch.equal(found["x"], task.batch(torch.arange(24))["x"])
     order = torch.tensor([2, 0, 1])
     assert torch.equal(Permuted(order)(TRAIN[0]), TRAIN[0][:, order])
     multi = Scenario.by_permutation(TRAIN, TEST, 3, kind="task")
@@ -134,7 +135,7 @@ def test_rotations_are_tasks():
     train = pictures()
     scenario = Scenario.by_rotation(train, train, (0, 45))
     assert scenario.names == ("0°", "45°")
-    assert scenario.tasks[1].batch(torch.tensor([0]))[0].shape == (1, 4, 4)
+    assert scenario.tasks[1].batch(torch.tensor([0]))["x"].shape == (1, 4, 4)
 
 
 def test_a_column_cuts_by_value_or_by_quantile():
@@ -157,7 +158,7 @@ def test_batches_are_read_twice_and_feed_a_memory():
     scenario = Scenario.by_permutation(TRAIN, TEST, 2)
     task, model = scenario.tasks[1], nn.Linear(3, 4)
     found = task.batches(10)
-    assert [len(y) for _, y in found] == [len(y) for _, y in found] == [10, 10, 4]
+    assert [b.rows for b in found] == [b.rows for b in found] == [10, 10, 4]
     assert len(found) == 3
     memory = EWC()
     memory.consolidate(model, task.likelihood, found)

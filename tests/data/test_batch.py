@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.data import Batch, as_batch, as_loader
+from counterpoint.data import Batch, Tensors, as_batch, as_loader
 from counterpoint.errors import InputError
 
 NAMES = ["cls", "self", "shared", "weights", "target", "named", "inputs", "rows", "offset", "spelt"]
@@ -143,3 +143,20 @@ def test_some_rows_by_a_mask_are_counted():
     batch = Batch.of(torch.arange(4.0))
     some = batch.take(torch.tensor([True, False, True, True]))
     assert some.rows == len(some["x"]) == 3
+
+
+def test_values_of_weights_are_looked_at_once_and_never_where_a_device_would_wait(monkeypatch):
+    # a tensor without values refuses to be looked at, as one on a device would wait
+    unknown = torch.ones(2, device="meta")
+    assert Batch.of(torch.ones(2), weight=unknown).weight is not None
+    with pytest.raises(InputError, match="one real number a row"):
+        Batch.of(torch.ones(2), weight=unknown[:, None])
+    wrong = Batch((torch.ones(2),), {}, None, torch.tensor([1.0, -1.0]), 2)
+    with pytest.raises(InputError, match="finite and at least 0"):
+        Tensors(wrong)
+    seen = []
+    monkeypatch.setattr("counterpoint.data.batch.check_weight_values", seen.append)
+    loader = Tensors(Batch.of(torch.ones(6), weight=torch.ones(6)))
+    looks = len(seen)
+    assert len(list(loader.batches(2, seed=0))) == 3
+    assert len(seen) == looks

@@ -6,7 +6,9 @@ balancer, curvature, posteriors and memories. A batch says what the model is cal
 observed, and how much each row counts.
 
 - `as_batch` says how batches may be spelt; ``unpack=`` is a function of your own wherever data are
-  taken, and returns `Batch.of`. Row weights are named, never guessed from a position.
+  taken, and returns `Batch.of`. Row weights are named, never guessed from a position. They are
+  finite and at least 0: `Tensors` looks once at all of them, wherever they are; a batch that is
+  read is looked at on the CPU alone, since elsewhere every step would wait for the device.
 - `as_loader` makes a `Loader` of whatever holds the rows: `Tensors` in memory, a `ParquetStream` of
   files that do not fit, `Batched` for what has batches and an order of its own. The order of a
   loader is a pure function of a seed, so that a killed run goes on with the batch that was next.

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError, nearest
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "check_weight_values"]
 
 _NONE: Mapping[str, Any] = {}
 _RESERVED = "it is how much each row counts; call an input of another meaning by another name"
 _ORDERLESS = "it has names and no order: batch['x'] and batch['y'] of (x, y)"
+_ABSENT = object()
 
 
 # Compared as an object: `==` of tensors has no truth value. Slots because one is made every step.
@@ -60,7 +61,8 @@ class Batch:
         Args:
             inputs: positional arguments.
             target: what was observed.
-            weight: of each row.
+            weight: of each row, finite and at least 0; values are looked at where that does not
+                make a device wait.
             named: keyword arguments, by whatever names.
             shared: places or names of arguments that all rows share (a mask of positions), even
                 where their first dimension happens to be as long as the batch.
@@ -90,25 +92,16 @@ class Batch:
         Raises:
             InputError: there is none (names the nearest).
         """
-        if name in self.named:
-            return self.named[name]
-        if name == "x" and self.inputs:
-            return self.inputs[0]
-        target = self.target
-        if isinstance(target, Mapping):
-            if name in target:
-                return target[name]
-        elif target is not None and name == self.spelt:
-            return target
-        if name == "weight" and self.weight is not None:
-            return self.weight
-        if isinstance(name, int):  # no name of the user's, so a place
+        found = self._find(name)
+        if found is _ABSENT and isinstance(name, int):  # no name of the user's, so a place
             raise InputError(f"batch: no {name!r}; {_ORDERLESS}")
-        raise InputError(f"batch: no {name!r}{nearest(name, self._names())}")
+        if found is _ABSENT:
+            raise InputError(f"batch: no {name!r}{nearest(name, self._names())}")
+        return found
 
     def __contains__(self, name: str) -> bool:
         """Whether ``batch[name]`` is there."""
-        return name in self._names()
+        return self._find(name) is not _ABSENT
 
     def __iter__(self) -> Iterator[Any]:
         """Refused: Python would else go through ``batch[0]``, ``batch[1]``, ...
@@ -120,9 +113,8 @@ class Batch:
 
     def get(self, name: str, default: Any = None) -> Any:
         """What ``batch[name]`` is, or the default where there is none."""
-        if name not in self:
-            return default
-        return self[name]
+        found = self._find(name)
+        return default if found is _ABSENT else found
 
     def call(self, model: nn.Module) -> Any:
         """The model's output."""
@@ -130,7 +122,10 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; the same object when it is there already."""
-        if all(value.device == device for value in self.tensors()):
+        for value in self.tensors():
+            if value.device != device:
+                break
+        else:
             return self
         # a copy to the CPU may not be awaited by what reads it there; one to a device is, by its
         # stream
@@ -219,6 +214,22 @@ class Batch:
             if key in self.shared or not isinstance(value, Tensor) or value.shape[:1] != rows
         )
 
+    # asked several times a step, so nothing is built: a name table cost more than the look-up
+    def _find(self, name: Any) -> Any:
+        if name in self.named:
+            return self.named[name]
+        if name == "x" and self.inputs:
+            return self.inputs[0]
+        target = self.target
+        if isinstance(target, Tensor):
+            if name == self.spelt:
+                return target
+        elif target is not None and name in target:
+            return target[name]
+        if name == "weight" and self.weight is not None:
+            return self.weight
+        return _ABSENT
+
     def _names(self) -> list[str]:
         names = [*self.named]
         if self.inputs:
@@ -231,9 +242,10 @@ class Batch:
 
 
 def _each(target: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(target, Mapping):
-        return {name: function(value) for name, value in target.items()}
-    return None if target is None else function(target)
+    # the usual case first: to ask whether something is a Mapping is slow where it is not
+    if target is None or isinstance(target, Tensor):
+        return None if target is None else function(target)
+    return {name: function(value) for name, value in target.items()}
 
 
 def _rows(values: Sequence[Any]) -> int:
@@ -264,6 +276,13 @@ def _checked(weight: Any, rows: int) -> Tensor:
             f"batch: 'weight' must be one real number a row, found shape {tuple(weight.shape)};"
             f" {_RESERVED}"
         )
+    # elsewhere a look would wait for the device at every step
+    if weight.device.type == "cpu":
+        check_weight_values(weight)
+    return weight.detach()
+
+
+def check_weight_values(weight: Tensor) -> None:
+    """Refuse row weights that are negative or not finite; waits for their device."""
     if not bool((torch.isfinite(weight) & (weight >= 0)).all()):
         raise InputError(f"batch: 'weight' must be finite and at least 0; {_RESERVED}")
-    return weight.detach()

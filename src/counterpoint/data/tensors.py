@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from counterpoint.data.batch import Batch
+from counterpoint.data.batch import Batch, check_weight_values
 from counterpoint.data.unpack import Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
@@ -39,6 +39,9 @@ class Tensors:
         for key, value in self.whole.items().items():
             if key not in self.whole.shared:
                 _check_rows(key, value, self.rows)
+        # the one look at weights that lie on a device: parts of a pass are not looked at
+        if self.whole.weight is not None:
+            check_weight_values(self.whole.weight)
 
     def steps(self, size: int) -> int:
         """How many batches one pass gives."""

@@ -101,8 +101,7 @@ class TaskSequence:
             self._memory.begin(self._model)
         task, draw = self.task, generator(self._training.seed, len(self.learning), 0)
         for rows in islice(_drawn(len(task), size, draw), start, self._training.iterations):
-            x, y = task.batch(rows)
-            yield Batch.of(x, target=y)
+            yield task.batch(rows)
 
     def goals(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The task's loss, and what leaving the memory costs."""
@@ -163,7 +162,8 @@ class TaskMixture:
         for rows in islice(zip(*drawn, strict=True), start, self._training.iterations):
             parts = [task.batch(some) for task, some in zip(tasks, rows, strict=True)]
             yield Batch.of(
-                torch.cat([x for x, _ in parts]), target=torch.cat([y for _, y in parts])
+                torch.cat([part["x"] for part in parts]),
+                target=torch.cat([part["y"] for part in parts]),
             )
 
     def goals(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from counterpoint.continual.scenarios.inputs import InputTransform
 from counterpoint.continual.trained import evaluating
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical, SubsetCategorical
 
@@ -32,9 +33,10 @@ class Batches:
     def __len__(self) -> int:
         return ceil(len(self.rows[1]) / self.size)
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Iterator[Batch]:
         for x, y in zip(*(part.split(self.size) for part in self.rows), strict=True):
-            yield x if self.view is None else self.view(x), y
+            # seen by the task batch by batch: the whole data set changed would be a second copy
+            yield _batch(x, y, self.view)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +77,10 @@ class Task:
         """Of the outputs that compete when it is asked."""
         return _over(self.answering, self.width)
 
-    def batch(self, places: Int64[Tensor, " some"]) -> Rows:
+    def batch(self, places: Int64[Tensor, " some"]) -> Batch:
         """Some of the training rows, as the task sees them."""
         x, y = (part[places.to(part.device)] for part in self.train)
-        return x if self.view is None else self.view(x), y
+        return _batch(x, y, self.view)
 
     def batches(self, size: int = 1000) -> Batches:
         """All training rows in batches: what `consolidate` takes."""
@@ -111,10 +113,14 @@ class Task:
         # added up on the device: one wait for it a task, not one a batch
         right = torch.zeros((), dtype=torch.long, device=device)
         with evaluating(model), torch.no_grad():
-            for x, y in Batches(self.test, size, self.view):
-                found = self.logits(model(x.to(device))).argmax(1)
-                right += (found == y.to(device)).sum()
+            for stored in Batches(self.test, size, self.view):
+                batch = stored.to(device)
+                right += (self.logits(batch.call(model)).argmax(1) == batch["y"]).sum()
         return int(right) / len(self.test[1])
+
+
+def _batch(x: Tensor, y: Tensor, view: InputTransform | None) -> Batch:
+    return Batch.of(x if view is None else view(x), target=y)
 
 
 def _over(outputs: tuple[int, ...], width: int) -> Categorical:
