@@ -1,5 +1,7 @@
-"""Arguments of an estimator, checked as scikit-learn checks them, with types that say so."""
+"""Arguments and settings of an estimator, checked in fit, with types that say so."""
 
+from collections.abc import Callable
+from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
@@ -14,9 +16,11 @@ __all__ = [
     "Floats",
     "checked_inputs",
     "checked_targets",
+    "number",
     "refuse_flat",
     "seed_of",
     "unit_weight",
+    "whole",
 ]
 
 Floats = NDArray[np.float64]
@@ -29,36 +33,21 @@ _check_array: Any = validation.check_array
 def checked_inputs(
     estimator: Any, X: Any, *, reset: bool, missing: bool = False, rows: int = 1
 ) -> Floats:
-    """Inputs as a float64 matrix; sets or compares the estimator's column names and number.
-
-    Args:
-        estimator: the estimator.
-        X: (rows, columns), numbers.
-        reset: True in fit.
-        missing: whether NaN is allowed.
-        rows: fewest rows.
-
-    Raises:
-        ValueError: X is no matrix of finite numbers, or has other columns than in fit.
-    """
-    finite = "allow-nan" if missing else True
+    """Inputs as a float64 matrix; sets or compares the estimator's column names and number."""
     return _validate_data(
         estimator,
         X,
         reset=reset,
         dtype=np.float64,
-        ensure_all_finite=finite,
+        ensure_all_finite="allow-nan" if missing else True,
         ensure_min_samples=rows,
     )
 
 
 def checked_targets(y: Any, rows: int) -> Floats:
-    """Targets as float64, (rows,) or (rows, targets).
-
-    Raises:
-        ValueError: y is not numeric, not finite, or has another number of rows than X.
-    """
+    """Targets as float64, (rows,) or (rows, targets)."""
     if y is None:
+        # scikit-learn's own estimator checks look for these words
         raise InputError("requires y to be passed, but the target y is None")
     targets = cast("Floats", _check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"))
     if len(targets) != rows:
@@ -69,15 +58,7 @@ def checked_targets(y: Any, rows: int) -> Floats:
 
 
 def refuse_flat(targets: Floats, weight: Floats) -> None:
-    """Refuse targets from which nothing can be learned.
-
-    Args:
-        targets: (rows, targets).
-        weight: (rows,); rows of weight 0 do not count.
-
-    Raises:
-        InputError: a target has the same value in all rows, or there are more targets than rows.
-    """
+    """Refuse a target with one value in all rows that count, or more targets than rows."""
     rows, columns = targets.shape
     if rows < columns:
         raise InputError(f"y: {columns} targets need at least {columns} rows, found {rows}")
@@ -92,11 +73,7 @@ def refuse_flat(targets: Floats, weight: Floats) -> None:
 
 
 def unit_weight(sample_weight: ArrayLike | None, rows: int) -> Floats:
-    """Row weights, (rows,), with mean one.
-
-    Raises:
-        ValueError: not one finite number a row, one below zero, or all of them zero.
-    """
+    """Row weights, (rows,), with mean one."""
     if sample_weight is None:
         return np.ones(rows)
     weight = cast(
@@ -116,3 +93,18 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
         return int(random_state)
     source = np.random.RandomState() if random_state is None else random_state
     return int(source.randint(2**31 - 1))
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """A setting that is a whole number, of at least so many."""
+    # True is an int to Python, and a slip in an argument here
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise InputError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+    return int(value)
+
+
+def number(name: str, value: object, rule: str, fits: Callable[[float], bool]) -> float:
+    """A setting that is a number within a range, which `rule` says in words."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise InputError(f"{name}: expected {rule}, found {value!r}")
+    return float(value)

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from counterpoint.errors import InputError, nearest
-from counterpoint.estimators.checks import Floats, checked_targets
+from counterpoint.estimators.checks import Floats, checked_targets, number, whole
 from counterpoint.estimators.distance import neighbour_distance
-from counterpoint.estimators.options import whole
 from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import auroc, coverage, pit
 
@@ -104,7 +103,7 @@ class GapSplit:
         if self.features is None:
             wanted = [at for at in range(table.shape[1]) if np.ptp(table[:, at]) > 0]
         else:
-            wanted = [_place(each, names, table.shape[1]) for each in self.features]
+            wanted = [_column_number(each, names, table.shape[1]) for each in self.features]
         for at in wanted:
             if np.ptp(table[:, at]) == 0:
                 raise InputError(f"gap split: column {at} has one value and cannot be cut along")
@@ -113,7 +112,7 @@ class GapSplit:
         return [table[:, at] for at in wanted]
 
 
-def _place(feature: int | str, names: list[str], columns: int) -> int:
+def _column_number(feature: int | str, names: list[str], columns: int) -> int:
     if isinstance(feature, str):
         if feature not in names:
             raise InputError(f"gap split: no column {feature!r}{nearest(feature, names)}")
@@ -125,16 +124,10 @@ def _place(feature: int | str, names: list[str], columns: int) -> int:
 
 @dataclass(frozen=True)
 class Side:
-    """Rows inside or outside of the data.
-
-    Attributes:
-        features: of the trunk.
-        found: what is predicted for them.
-        y: their targets; None where they are not known.
-    """
+    """Rows inside or outside of the data: features, predictions and, where known, targets."""
 
     features: Float[Tensor, "rows width"]
-    found: Predictive
+    predictive: Predictive
     y: ArrayLike | None
 
 
@@ -203,31 +196,20 @@ def gap_report(
     neighbours: int,
     level: float,
 ) -> GapReport:
-    """The report from features and predictions; see `NeuralLinearRegressor.gap_report`.
-
-    Args:
-        rows_of_fit: features of the rows of fit.
-        sides: inside and outside.
-        scale: unit of each target, its standard deviation in fit.
-        neighbours: whose mean distance is the distance score; at most the rows of fit are taken.
-        level: of the interval.
-
-    Raises:
-        InputError: a setting that cannot be used, or targets of another shape.
-    """
+    """The report from features and predictions; see `NeuralLinearRegressor.gap_report`."""
     count = min(whole("neighbours", neighbours, 1), len(rows_of_fit))
-    if not 0 < level < 1:
-        raise InputError(f"level: expected a number between 0 and 1, found {level!r}")
-    known = [(side.found.knowledge / scale.square()).sum(1) for side in sides]
+    level = number("level", level, "a number between 0 and 1", lambda part: 0 < part < 1)
+    # targets in units of their own spread, or the one with the largest numbers would decide alone
+    variances = [(side.predictive.knowledge / scale.square()).sum(1) for side in sides]
     apart = [_distance(rows_of_fit, side.features, count) for side in sides]
-    deviations = [side.found.knowledge.sqrt().mean(0).numpy() for side in sides]
+    deviations = [side.predictive.knowledge.sqrt().mean(0).numpy() for side in sides]
     tested = [_tested(side, level) for side in sides]
     return GapReport(
         knowledge_inside=deviations[0],
         knowledge_outside=deviations[1],
-        auroc=auroc(*known),
+        auroc=auroc(*variances),
         distance_auroc=auroc(*apart),
-        knowledge_scores=(known[0].numpy(), known[1].numpy()),
+        knowledge_scores=(variances[0].numpy(), variances[1].numpy()),
         distance_scores=(apart[0].numpy(), apart[1].numpy()),
         coverage=(tested[0][0], tested[1][0]),
         log_prob=(tested[0][1], tested[1][1]),
@@ -238,15 +220,16 @@ def gap_report(
 def _distance(
     known: Float[Tensor, "known width"], features: Float[Tensor, "rows width"], count: int
 ) -> Float64[Tensor, " rows"]:
-    found = neighbour_distance(known.numpy(), features.numpy(), neighbours=count, standardise=True)
-    return torch.from_numpy(found)
+    return torch.from_numpy(
+        neighbour_distance(known.numpy(), features.numpy(), neighbours=count, standardise=True)
+    )
 
 
 def _tested(side: Side, level: float) -> tuple[float, float]:
     """Coverage and mean log density; NaN where there are no targets."""
     if side.y is None:
         return float("nan"), float("nan")
-    targets = torch.from_numpy(checked_targets(side.y, len(side.found.mean)))
+    targets = torch.from_numpy(checked_targets(side.y, len(side.predictive.mean)))
     levels = torch.tensor([level], dtype=torch.float64)
-    covered = coverage(pit(side.found, targets), levels).mean()
-    return covered.item(), side.found.log_prob(targets).sum(1).mean().item()
+    covered = coverage(pit(side.predictive, targets), levels).mean()
+    return covered.item(), side.predictive.log_prob(targets).sum(1).mean().item()

@@ -1,9 +1,9 @@
 """LUNA: a trunk trained under many heads that disagree, and an exact last layer on it."""
 
+import math
 import warnings
 from copy import deepcopy
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ from counterpoint.derivatives import (
     values_and_gradients,
 )
 from counterpoint.errors import InputError, one_of
-from counterpoint.estimators.options import activation_of, at_least, share, whole
-from counterpoint.estimators.trunk import TrunkPlan, TrunkRegressor
+from counterpoint.estimators.checks import number, whole
+from counterpoint.estimators.trunk import RandomState, TrunkPlan, TrunkRegressor, activation_of
 from counterpoint.goals import Goals, Normal, diversity
 from counterpoint.seeding import generator
 
@@ -74,8 +74,6 @@ class LunaRegressor(TrunkRegressor):
     Multi-Headed Auxiliary Networks" (arXiv 2006.11695), whose first version calls it LUNA.
 
     Args:
-        width: units of each hidden layer; also the number of features.
-        depth: hidden layers.
         activation: "silu", "tanh", "softplus", "gelu" or "relu".
         heads: M, of each target.
         diversity: lambda, at least 0; 0 trains the heads on the fit alone.
@@ -86,24 +84,12 @@ class LunaRegressor(TrunkRegressor):
         balance: "sum": the goals "fit" and "diverse" are added up; or another rule of
             `counterpoint.balance.rules`, for which lambda only scales "diverse" (a rule that looks
             at directions alone does not see it).
-        epochs: passes over the rows.
-        batch_size: rows a step; as many as there are or more: every step sees all.
-        rate: highest learning rate of the one-cycle schedule.
-        weight_decay: decoupled decay of all weights in training (AdamW), in place of the paper's
-            penalty.
-        dropout: share of units silenced in training.
-        prior: precision of the last layer's weights, for standardised targets; None: where the
-            evidence is greatest.
-        noise: noise variance of standardised targets (divide a known one by the variance of the
-            target); None: where the evidence is greatest. The trunk's training does not know it.
-        random_state: seed, `numpy.random.RandomState`, or None for a fresh one.
+        width, depth, epochs, batch_size, rate, weight_decay, dropout, prior, noise, random_state:
+            see `NeuralLinearRegressor`.
 
     Attributes:
-        posterior_: the Gaussian over the last layer's weights, for standardised targets.
-        network_: the trained trunk.
-        features_: what it makes of the rows of fit.
+        posterior_, network_, features_, n_features_in_: see `NeuralLinearRegressor`.
         history_: how training went, one `counterpoint.train.Row` an epoch, with both goals.
-        n_features_in_: number of columns seen in fit.
 
     Warns:
         KinkWarning: in fit, of diversity on ReLU by exact derivatives or a step below 0.01.
@@ -128,25 +114,27 @@ class LunaRegressor(TrunkRegressor):
         dropout: float = 0.0,
         prior: float | None = None,
         noise: float | None = None,
-        random_state: int | np.random.RandomState | None = None,
+        random_state: RandomState = None,
     ) -> None:
-        self.width = width
-        self.depth = depth
-        self.activation = activation
+        super().__init__(
+            width=width,
+            depth=depth,
+            activation=activation,
+            epochs=epochs,
+            batch_size=batch_size,
+            rate=rate,
+            weight_decay=weight_decay,
+            dropout=dropout,
+            prior=prior,
+            noise=noise,
+            random_state=random_state,
+        )
         self.heads = heads
         self.diversity = diversity
         self.scheme = scheme
         self.share = share
         self.over = over
         self.balance = balance
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.rate = rate
-        self.weight_decay = weight_decay
-        self.dropout = dropout
-        self.prior = prior
-        self.noise = noise
-        self.random_state = random_state
 
     def similarity(self, X: ArrayLike) -> float:
         """How alike the heads are at rows: the goal that diversity lowers, without its factor.
@@ -160,18 +148,23 @@ class LunaRegressor(TrunkRegressor):
             InputError: there is one head.
         """
         x = self._standardised(X)
-        heads, over, chosen = self._told  # as in fit, whatever was set since
+        heads, over, chosen = self._comparison  # as in fit, whatever was set since
         net = nn.Sequential(self.network_, self._head)
         with torch.no_grad():
             return _alike(gradients(net, x, deepcopy(chosen)), None, heads, over).item()
 
     def _plan(self, targets: int, seed: int) -> TrunkPlan:
         heads = whole("heads", self.heads, 1)
-        factor = at_least("diversity", self.diversity, 0.0)
+        factor = number(
+            "diversity",
+            self.diversity,
+            "a finite number of at least 0",
+            lambda size: 0 <= size < math.inf,
+        )
         balance = one_of("balance", self.balance, sorted(RULES))
         over = one_of("over", self.over, ("stacked", "points"))
-        share("share", self.share)
-        self._told = heads, over, deepcopy(self.scheme)
+        number("share", self.share, "a number above 0 and at most 1", lambda part: 0 < part <= 1)
+        self._comparison = heads, over, deepcopy(self.scheme)
         if factor == 0.0:
             return TrunkPlan(targets * heads, self._fit_alone())
         if heads == 1:
@@ -190,6 +183,8 @@ class LunaRegressor(TrunkRegressor):
         return goals
 
     def _both(self, factor: float, chosen: Scheme, subset: Subset | None) -> Goals:
+        heads, over, _ = self._comparison
+
         def goals(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
             x, weight = batch["x"], batch["weight"]
             if subset is None:
@@ -198,7 +193,7 @@ class LunaRegressor(TrunkRegressor):
                 rows = subset.rows(len(x))
                 outputs, slopes = net(x), gradients(net, x[rows], chosen)
                 weight = weight[rows]
-            alike = _alike(slopes, weight, int(self.heads), self.over)
+            alike = _alike(slopes, weight, heads, over)
             return {"fit": self._misfit(outputs, batch), "diverse": factor * alike}
 
         return goals
@@ -206,6 +201,7 @@ class LunaRegressor(TrunkRegressor):
     def _misfit(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The mean over targets and heads of the negative log likelihood."""
         wanted = batch["y"].repeat_interleave(int(self.heads), dim=1)
+        # unit noise: how much there is, the evidence says afterwards; fit has checked the targets
         likelihood = Normal(1.0, validate=False)
         return likelihood.nll(outputs, wanted, batch["weight"]) / outputs.shape[1]
 
@@ -261,4 +257,4 @@ def _length(step: object) -> float:
         case Relative(factor=length):
             return length or 0.0
         case _:
-            return float("inf")
+            return math.inf

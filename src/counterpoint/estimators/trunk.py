@@ -1,6 +1,7 @@
 """What the estimators with a trained trunk and an exact last layer share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,18 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from counterpoint.data import Tensors
+from counterpoint.errors import one_of
 from counterpoint.estimators.checks import (
     Floats,
     checked_inputs,
     checked_targets,
+    number,
     refuse_flat,
     seed_of,
     unit_weight,
+    whole,
 )
 from counterpoint.estimators.gaps import GapReport, Side, gap_report
-from counterpoint.estimators.options import activation_of, below_one, whole
 from counterpoint.goals import Goals
 from counterpoint.nn import plain_trunk
 from counterpoint.posterior import LastLayer, Predictive, Statistics
@@ -31,9 +34,23 @@ from counterpoint.posterior.rows import design
 from counterpoint.seeding import derive, generator, seeded, threads
 from counterpoint.train import Training, fit
 
-__all__ = ["TrunkPlan", "TrunkRegressor"]
+__all__ = ["RandomState", "TrunkPlan", "TrunkRegressor", "activation_of"]
 
 RandomState = int | np.random.RandomState | None
+
+# all but the first have slopes that change smoothly
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "gelu": nn.GELU,
+}
+
+
+def activation_of(name: str) -> Callable[[], nn.Module]:
+    """What makes the activation of that name."""
+    return _ACTIVATIONS[one_of("activation", name, _ACTIVATIONS)]
 
 
 @dataclass(frozen=True)
@@ -55,22 +72,37 @@ class TrunkPlan:
 class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
     """Regression with a network whose last layer is an exact Gaussian: all but what trains it.
 
-    A leaf has the settings of `NeuralLinearRegressor` and says by `_plan` what its trunk is trained
-    for. Inputs and targets are standardised here, so whatever a plan sees has mean 0 and variance
-    1, and all that comes out is in the units of the targets.
+    The settings are described at `NeuralLinearRegressor`; a leaf says by `_plan` what its trunk is
+    trained for. Inputs and targets are standardised here, so whatever a plan sees has mean 0 and
+    variance 1, and all that comes out is in the units of the targets.
     """
 
-    width: int
-    depth: int
-    activation: str
-    epochs: int
-    batch_size: int
-    rate: float
-    weight_decay: float
-    dropout: float
-    prior: float | None
-    noise: float | None
-    random_state: RandomState
+    def __init__(
+        self,
+        *,
+        width: int = 50,
+        depth: int = 2,
+        activation: str = "relu",
+        epochs: int = 100,
+        batch_size: int = 32,
+        rate: float = 0.01,
+        weight_decay: float = 0.01,
+        dropout: float = 0.0,
+        prior: float | None = None,
+        noise: float | None = None,
+        random_state: RandomState = None,
+    ) -> None:
+        self.width = width
+        self.depth = depth
+        self.activation = activation
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.rate = rate
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.prior = prior
+        self.noise = noise
+        self.random_state = random_state
 
     @abstractmethod
     def _plan(self, targets: int, seed: int) -> TrunkPlan:
@@ -106,7 +138,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         self._targets: Any = StandardScaler().fit(targets, sample_weight=weight)
         x, t = self._scaled(inputs), torch.from_numpy(self._targets.transform(targets)).float()
         w = torch.from_numpy(weight)
-        with threads(1):
+        with threads(1):  # the bits of a sum depend on their number; layers so narrow gain nothing
             self._train(x, t, w.float(), seed)
             with torch.no_grad():
                 self.features_: Tensor = self.network_(x)
@@ -121,7 +153,9 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
                 x.shape[1],
                 whole("width", self.width, 1),
                 whole("depth", self.depth, 1),
-                dropout=below_one("dropout", self.dropout),
+                dropout=number(
+                    "dropout", self.dropout, "a number from 0 to below 1", lambda p: 0 <= p < 1
+                ),
                 activation=activation_of(self.activation),
             )
             head = nn.Linear(self.width, plan.outputs)
@@ -161,8 +195,8 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         Returns:
             (rows,) or (rows, targets) as `y` was in fit; a pair of them with `return_std`.
         """
-        found = self.predictive(X)
-        mean, std = self._shaped(found.mean), self._shaped(found.std)
+        predictive = self.predictive(X)
+        mean, std = self._shaped(predictive.mean), self._shaped(predictive.std)
         return (mean, std) if return_std else mean
 
     def sample_prior(
@@ -218,9 +252,9 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         Raises:
             InputError: another number of rows or targets.
         """
-        found = self.predictive(X)
-        targets = torch.from_numpy(checked_targets(y, len(found.mean)))
-        return found.log_prob(targets).sum(1).numpy()
+        predictive = self.predictive(X)
+        targets = torch.from_numpy(checked_targets(y, len(predictive.mean)))
+        return predictive.log_prob(targets).sum(1).numpy()
 
     def gap_report(
         self,

@@ -118,9 +118,9 @@ def _mean_log_prob(estimator: TrunkRegressor, X: ArrayLike, y: ArrayLike) -> flo
 
 def _table(search: Any) -> pd.DataFrame:
     """The grid with its scores, best first."""
-    found: Mapping[str, Any] = search.cv_results_
-    each = np.stack([found[f"split{at}_test_score"] for at in range(search.n_splits_)])
-    table = pd.DataFrame(list(found["params"]))
+    results: Mapping[str, Any] = search.cv_results_
+    each = np.stack([results[f"split{at}_test_score"] for at in range(search.n_splits_)])
+    table = pd.DataFrame(list(results["params"]))
     table["log_prob"] = each.mean(0)
     table["error"] = each.std(0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.nan
     table["worst"] = each.min(0)
