@@ -180,6 +180,10 @@ class Conformance:
         again = precision.widened(precision.shapes)
         close(again.dense(), precision.dense())
 
+    def test_in_float64_it_is_the_same_matrix(self, precision, dense):
+        close(precision.double().dense().double(), dense.double())
+        assert precision.double().shapes == precision.shapes
+
     def test_fewer_examples_say_as_much_less(self, precision, dense):
         close(precision.fewer(0.25).dense(), 0.25 * dense)
         # what is pooled with it is weighed by the examples that are left

@@ -93,6 +93,9 @@ class RowWise(Precision):
     def fewer(self, share):
         return self.scaled(share)
 
+    def double(self):
+        return RowWise({n: value.double() for n, value in self.values.items()}, self.shapes)
+
     def tensors(self):
         return dict(self.values)
 

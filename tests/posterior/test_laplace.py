@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from counterpoint.errors import InputError
+from counterpoint.gaussian import Diagonal
 from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson, SubsetCategorical
 from counterpoint.posterior import LastLayer, Statistics, laplace, laplace_from
 from curvature_models import jacobians
+from gaussian.rowwise import RowWise
 
 STRUCTURES = ["diagonal", "kronecker", "block", "dense"]
 
@@ -303,6 +306,16 @@ def test_classes_that_do_not_compete_have_no_probability(link):
     assert found.probabilities[:, 1].eq(0).all()
     assert found.knowledge[:, 1].eq(0).all()
     close(found.probabilities.sum(1), torch.ones(len(x)).double())
+
+
+def test_the_evidence_of_a_structure_of_ones_own_is_in_float64():
+    (x, y), model = classes(), net().float()
+    one = laplace(model, Categorical(), [(x.float(), y)], structure="diagonal", prior=1e-3)
+    rows = RowWise.of(one.curvature.diagonal())
+    found = replace(one, curvature=rows).log_evidence().item()
+    wide = Diagonal({name: value.double() for name, value in rows.diagonal().items()})
+    # the determinant of sums rounded to float32 is right to seven digits, this one to all
+    assert found == pytest.approx(replace(one, curvature=wide).log_evidence().item(), rel=1e-13)
 
 
 def test_refusals():

@@ -26,7 +26,7 @@ by ``J = 2`` has the variance ``2² / 4``:
 0.0
 """
 
-from counterpoint.gaussian.algebra import add, in_float64, pool, subtract
+from counterpoint.gaussian.algebra import add, pool, subtract
 from counterpoint.gaussian.block import Block
 from counterpoint.gaussian.dense import Dense
 from counterpoint.gaussian.diagonal import Diagonal, Isotropic
@@ -73,7 +73,6 @@ __all__ = [
     "chunks",
     "explicit",
     "grams",
-    "in_float64",
     "matrices",
     "pool",
     "precision_from",

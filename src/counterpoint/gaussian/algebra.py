@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
@@ -15,7 +14,7 @@ from counterpoint.gaussian.precision import Precision
 from counterpoint.gaussian.sum import Sum, aligned
 from counterpoint.gaussian.vectors import number
 
-__all__ = ["add", "agree", "in_float64", "pool", "subtract"]
+__all__ = ["add", "agree", "pool", "subtract"]
 
 
 def add(a: Precision, b: Precision) -> Precision:
@@ -171,22 +170,3 @@ def _together(a: Precision, b: Precision) -> Precision:
         else:
             heavy.append(lightest)
     return heavy[0] if len(heavy) == 1 else Sum(tuple(heavy))
-
-
-def in_float64(precision: Precision) -> Precision:
-    """The same curvature for determinants: diagonals and matrices in float64, none below zero.
-
-    A sum of squares that was rounded to float32 can have eigenvalues just below zero, where the
-    logarithm of a small prior is not to be trusted; they are set to zero. Kronecker factors are
-    decomposed in float64 anyway.
-    """
-    if isinstance(precision, Block):
-        return Block(tuple(in_float64(part) for part in precision.parts))
-    if isinstance(precision, Diagonal):
-        return Diagonal({name: value.double() for name, value in precision.values.items()})
-    if isinstance(precision, Dense) and precision.matrix.dtype != torch.float64:
-        # the nearest positive semidefinite matrix (Higham 1988)
-        values, vectors = torch.linalg.eigh(precision.dense().double())
-        matrix = (vectors * values.clamp_min(0)) @ vectors.T
-        return Dense((matrix + matrix.T) / 2, precision.shapes)
-    return precision

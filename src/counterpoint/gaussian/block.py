@@ -139,6 +139,10 @@ class Block(Precision):
             result |= values
         return result
 
+    def double(self) -> "Block":
+        """Part by part."""
+        return Block(tuple(part.double() for part in self.parts))
+
     def tensors(self) -> dict[str, Tensor]:
         """Of part i under ``i/``."""
         return {

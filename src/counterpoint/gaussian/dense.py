@@ -195,6 +195,15 @@ class Dense(Precision):
         """``share P``."""
         return self.scaled(share)
 
+    def double(self) -> "Dense":
+        """Itself in float64, else the nearest positive semidefinite matrix there."""
+        if self.matrix.dtype == torch.float64:
+            return self
+        # negative eigenvalues are set to zero (Higham 1988)
+        values, vectors = torch.linalg.eigh(self.dense().double())
+        matrix = (vectors * values.clamp_min(0)) @ vectors.T
+        return Dense((matrix + matrix.T) / 2, self.shapes)
+
     def tensors(self) -> dict[str, Tensor]:
         """The matrix."""
         return {"matrix": self.matrix}

@@ -123,6 +123,10 @@ class Diagonal(Precision):
         """The values."""
         return self.values
 
+    def double(self) -> "Diagonal":
+        """The values in float64."""
+        return Diagonal({name: value.double() for name, value in self.values.items()})
+
     def tensors(self) -> dict[str, Tensor]:
         """The values, by name."""
         return dict(self.values)
@@ -243,6 +247,10 @@ class Isotropic(Precision):
     def independent(self) -> dict[str, Tensor]:
         """The value everywhere."""
         return self.diagonal()
+
+    def double(self) -> "Isotropic":
+        """The value in float64."""
+        return Isotropic(self.like.double(), self.shapes)
 
     def tensors(self) -> dict[str, Tensor]:
         """The value."""

@@ -318,6 +318,10 @@ class Kronecker(Precision):
             )
         return Kronecker(self.factors + other.factors, self.scale, self.delta + other.delta)
 
+    def double(self) -> "Kronecker":
+        """Itself: its factors are decomposed in float64 whatever their type."""
+        return self
+
     def tensors(self) -> dict[str, Tensor]:
         """The factors' sums."""
         return {name: getattr(self.factors, name) for name in ("left", "right", "count")}

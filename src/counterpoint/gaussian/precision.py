@@ -122,6 +122,14 @@ class Precision(ABC):
         """
 
     @abstractmethod
+    def double(self) -> "Precision":
+        """The same for determinants: eigenvalues in float64, none below zero by rounding.
+
+        Beside a sum that was rounded to float32 the logarithm of a small prior is not to be
+        trusted.
+        """
+
+    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """What it holds; with `spec`, `precision_from` makes it again."""
 

@@ -188,6 +188,10 @@ class Sum(Precision):
         """``share P``: a sum is of several sets of examples, and none of them is added to."""
         return self.scaled(share)
 
+    def double(self) -> "Sum":
+        """Member by member."""
+        return Sum(tuple(member.double() for member in self.members))
+
     def tensors(self) -> dict[str, Tensor]:
         """Of member i under ``i/``."""
         return {

@@ -19,7 +19,7 @@ from counterpoint.curvature import (
 )
 from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, one_of
-from counterpoint.gaussian import Diagonal, Gaussian, Precision, in_float64
+from counterpoint.gaussian import Diagonal, Gaussian, Precision
 from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern
 from counterpoint.posterior.laplace.links import closed, sampled
@@ -220,7 +220,7 @@ class Laplace:
 
     @cached_property
     def _wide(self) -> Precision:
-        return in_float64(self.curvature)
+        return self.curvature.double()
 
     @staticmethod
     def _shifted(
