@@ -30,6 +30,7 @@ from counterpoint.posterior.last_layer.last_layer import LastLayer
 from counterpoint.posterior.last_layer.statistics import Statistics
 from counterpoint.posterior.predictive.categorical import CategoricalPredictive
 from counterpoint.posterior.predictive.counts import BernoulliPredictive, PoissonPredictive
+from counterpoint.posterior.predictive.mixture import MixturePredictive
 from counterpoint.posterior.predictive.predictive import Predictive
 from counterpoint.posterior.protocol import Distribution, Posterior
 from counterpoint.posterior.softmax.softmax import Softmax
@@ -41,6 +42,7 @@ __all__ = [
     "Distribution",
     "Laplace",
     "LastLayer",
+    "MixturePredictive",
     "PoissonPredictive",
     "Posterior",
     "Predictive",

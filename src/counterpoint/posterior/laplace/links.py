@@ -21,7 +21,7 @@ from counterpoint.posterior.predictive.counts import (
     log_normal,
     logistic,
 )
-from counterpoint.posterior.predictive.mixture import Mixture
+from counterpoint.posterior.predictive.mixture import MixturePredictive
 from counterpoint.posterior.predictive.predictive import Predictive
 from counterpoint.posterior.protocol import Distribution
 
@@ -91,7 +91,7 @@ def sampled(
         return CategoricalPredictive(*_spread(family.probs.view_as(draws)))
     if isinstance(family, BernoulliDistribution):
         return BernoulliPredictive(*_spread(family.probs.view_as(draws)))
-    return Mixture(likelihood, draws)
+    return MixturePredictive(likelihood, draws)
 
 
 def _single(distribution: TorchDistribution) -> TorchDistribution:

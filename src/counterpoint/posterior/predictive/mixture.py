@@ -9,11 +9,11 @@ from torch import Tensor
 
 from counterpoint.goals import Likelihood
 
-__all__ = ["Mixture"]
+__all__ = ["MixturePredictive"]
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MixturePredictive:
     """The average over draws of the outputs of what a likelihood says at each.
 
     Attributes:
@@ -22,7 +22,7 @@ class Mixture:
 
     >>> from counterpoint.goals import Poisson
     >>> rates = torch.tensor([[[1.0]], [[3.0]]]).double()
-    >>> two = Mixture(Poisson(), rates.log())
+    >>> two = MixturePredictive(Poisson(), rates.log())
     >>> torch.stack([two.mean, two.noise, two.knowledge]).flatten()
     tensor([2.0000, 2.0000, 1.0000], dtype=torch.float64)
     """
