@@ -53,7 +53,7 @@ def test_it_predicts_with_noise_and_knowledge_apart(models, kind):
     assert (price.knowledge > 0).all()
     assert chances.probabilities.sum(1) == pytest.approx(1.0)
     assert (chances.knowledge >= 0).all()
-    assert all(isinstance(member.belief, MemberPosterior) for member in models[kind].members)
+    assert all(isinstance(member.posterior, MemberPosterior) for member in models[kind].members)
 
 
 @pytest.mark.parametrize("kind", UNCERTAINTY)

@@ -53,10 +53,10 @@ def test_the_head_of_a_number_is_that_of_a_fit_to_all_rows(fitted, updated):
         for found in features(fitted, part, rows)
     ]
     together = Statistics.of(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
-    noise = updated.members[0].belief.noise["price"]
+    noise = updated.members[0].posterior.noise["price"]
     wanted = LastLayer.fit(together, noise=noise)
     grid = torch.cat([part[0] for part in parts])
-    found = updated.members[0].belief.posteriors["price"].predict(grid)
+    found = updated.members[0].posterior.posteriors["price"].predict(grid)
     expected = wanted.predict(grid)
     torch.testing.assert_close(found.mean, expected.mean, rtol=1e-8, atol=1e-8)
     torch.testing.assert_close(found.knowledge, expected.knowledge, rtol=1e-8, atol=1e-10)
@@ -84,9 +84,9 @@ def test_everything_forgotten_is_a_fit_to_the_new_rows(fitted):
     target = new.targets[0]
     wanted = LastLayer.fit(
         Statistics.of(found, target.values[rows], target.weight[rows]),
-        noise=after.members[0].belief.noise["price"],
+        noise=after.members[0].posterior.noise["price"],
     )
-    layer = after.members[0].belief.posteriors["price"]
+    layer = after.members[0].posterior.posteriors["price"]
     torch.testing.assert_close(layer.mean, wanted.mean, rtol=1e-8, atol=1e-10)
 
 
@@ -100,9 +100,11 @@ def noisy(rows=120):
 def test_the_noise_is_a_mean_by_rows(fitted, deep):
     """By weights; of a deep update it is estimated from one part, and counts for all."""
     table = noisy()
-    old = fitted.members[0].belief.noise["price"]
+    old = fitted.members[0].posterior.noise["price"]
     found = {
-        f: update_table(fitted, table, Update(forget=f, deep=deep)).members[0].belief.noise["price"]
+        f: update_table(fitted, table, Update(forget=f, deep=deep))
+        .members[0]
+        .posterior.noise["price"]
         for f in ((0.0,) if deep else (0.0, 1.0))
     }
     earlier = fitted.counts.columns["price"].weight
@@ -124,7 +126,7 @@ def test_a_row_of_weight_two_is_two_rows(fitted):
     twice = pd.concat([table, table]).reset_index(drop=True)
     heavy = table.assign(weight=2 * table.weight)
     found = [
-        update_table(fitted, frame).members[0].belief.posteriors["price"].statistics
+        update_table(fitted, frame).members[0].posterior.posteriors["price"].statistics
         for frame in (twice, heavy)
     ]
     torch.testing.assert_close(found[0].gram, found[1].gram, rtol=1e-9, atol=1e-9)
@@ -139,7 +141,7 @@ def test_what_was_forgotten_is_measured_without_the_old_rows(fitted, updated):
     target, (found,) = old.targets[0], features(fitted, old, rows)
     scale = fitted.schema.column("price").features[0].scale
     for model, value in zip((fitted, updated), told.earlier["RMSE"], strict=True):
-        mean = model.members[0].belief.posteriors["price"].predict(found).mean[:, 0]
+        mean = model.members[0].posterior.posteriors["price"].predict(found).mean[:, 0]
         error = (target.values[rows][:, 0].double() - mean).square()
         weight = target.weight[rows]
         assert value == pytest.approx(float((weight @ error / weight.sum()).sqrt()) * scale)

@@ -95,8 +95,8 @@ def test_weights_are_counts_in_what_a_deep_update_minimises(model):
         moved.heads[0].bias += 0.1
 
     def objective(prepared, rows):
-        lessons = DeepUpdateData(prepared, rows, prepared, rows[:0], kept=False)
-        goals = _goals(lessons, member.belief.noise, member.memory, 1.0)
+        lessons = DeepUpdateData(prepared, rows, prepared, rows[:0], with_exemplars=False)
+        goals = _goals(lessons, member.posterior.noise, member.memory, 1.0)
         found = goals(moved.eval(), make_source(prepared, rows).whole)
         return {name: len(rows) * value.item() for name, value in found.items()}
 

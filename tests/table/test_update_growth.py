@@ -177,7 +177,7 @@ def test_a_level_is_learnt_wherever_its_rows_are(fitted):
 
 def test_a_new_class_leaves_the_numbers_as_they_were_with_kept_rows_too(keeping):
     after = update_table(keeping, huge())
-    counts = [m.members[0].belief.posteriors["price"].statistics.count for m in (keeping, after)]
+    counts = [m.members[0].posterior.posteriors["price"].statistics.count for m in (keeping, after)]
     assert counts[1] - counts[0] == 150
 
 

@@ -98,14 +98,16 @@ def fit_table(
 
 def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(table, recipe, context.announce)
-    told, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
+    unresolved, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
     trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
     networks = [network for network, _ in trained]
-    beliefs = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)
-    for network, belief in zip(networks, beliefs, strict=True):
-        belief.settle(network)
-    members = tuple(Member(*pair) for pair in zip(networks, beliefs, strict=True))
-    model = TableModel(prepared.schema, recipe, members, log=_log(context, len(members)), told=told)
+    posteriors = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)
+    for network, posterior in zip(networks, posteriors, strict=True):
+        posterior.settle(network)
+    members = tuple(Member(*pair) for pair in zip(networks, posteriors, strict=True))
+    model = TableModel(
+        prepared.schema, recipe, members, log=_log(context, len(members)), unresolved=unresolved
+    )
     if not evaluate:
         return model
     table = replace(table, schema=prepared.schema)
@@ -124,7 +126,7 @@ def _remembering(
     """The model with what an update needs of the rows."""
     train, test = (torch.from_numpy(part) for part in (prepared.rows.train, prepared.rows.test))
     members = tuple(
-        replace(m, memory=remember(m.network, prepared, train, m.belief.noise))
+        replace(m, memory=remember(m.network, prepared, train, m.posterior.noise))
         for m in model.members
     )
     most, seed = model.recipe.data.keep_sample, model.recipe.training.seed

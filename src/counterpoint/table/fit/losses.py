@@ -76,10 +76,7 @@ def make_losses(
         noise: as in `make_goals`.
         copies: outputs of a target are ``(rows, copies * its outputs)``.
     """
-    known = noise or {}
-    heads = Heads(
-        likelihoods({t.name: None if t.categorical else known.get(t.name) or 1.0 for t in targets})
-    )
+    heads = Heads(likelihoods({target.name: target.head for target in targets}, noise or {}))
     means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]
     mean_weights = dict(zip(heads.likelihoods, means, strict=True))
 

@@ -122,7 +122,7 @@ def _directions(model: TableNet, numbers: Tensor, encoded: Tensor) -> Tensor:
 
 def _alike(target: Target, slopes: Tensor, weight: Tensor | None) -> Tensor:
     """The mean squared cosine of a target's heads, ``(rows, heads, outputs)``."""
-    if target.categorical:
+    if target.head.likelihood().classes:
         # what is added to all logits moves no probability
         slopes = slopes - slopes.mean(-1, keepdim=True)
     return diversity(slopes, weight)

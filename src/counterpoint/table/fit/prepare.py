@@ -16,7 +16,6 @@ from counterpoint.table.columns import (
     UsableColumn,
 )
 from counterpoint.table.fit.split import RowSplit, split_rows
-from counterpoint.table.targets.category import CategoryHead
 from counterpoint.table.targets.head import Head
 
 __all__ = ["Announce", "Prepared", "Target", "prepare"]
@@ -57,11 +56,6 @@ class Target:
     def outputs(self) -> int:
         """How many numbers the network puts out for it."""
         return self.head.outputs
-
-    @property
-    def categorical(self) -> bool:
-        """Whether the values are classes."""
-        return isinstance(self.head, CategoryHead)
 
 
 @dataclass(frozen=True)

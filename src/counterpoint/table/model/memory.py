@@ -35,7 +35,7 @@ def remember(
         network: as trained on the rows; its heads the means of what is believed of them.
         prepared: the table.
         rows: places in it.
-        noise: target -> noise variance of a number, standardised; None of a category.
+        noise: target -> its noise variance, standardised; None where its head has none.
         before: of the earlier rows, left as it is; weights may have grown since, what is new being
             free.
         keep: share of what was known before that stays.
@@ -49,7 +49,9 @@ def remember(
     data = [replace(batch, target=None) for batch in batches(prepared, rows)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ForgettingWarning)
-        memory.consolidate(ObservedTargets(network), likelihoods(noise), data)
+        memory.consolidate(
+            ObservedTargets(network), likelihoods(prepared.schema.heads, noise), data
+        )
     return memory
 
 

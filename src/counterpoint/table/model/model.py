@@ -37,17 +37,17 @@ class Member:
 
     Attributes:
         network: the trained network, in evaluation mode.
-        belief: what is known of its weights.
+        posterior: what is known of its weights.
         memory: what all rows so far say of all its weights, under which a deep update trains.
     """
 
     network: TableNet
-    belief: MemberPosterior
+    posterior: MemberPosterior
     memory: OnlineEWC | None = None
 
     def predict(self, inputs: Mapping[str, Tensor]) -> dict[str, MemberPrediction]:
         """The distribution of each target in each row, numbers standardised."""
-        return self.belief.predict(self.network, inputs)
+        return self.posterior.predict(self.network, inputs)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class TableModel:
         counts: the values of the rows learnt from, by which later tables are compared.
         exemplars: rows kept to see what an update forgets.
         history: the tables learnt, the fit's first.
-        told: the recipe before its defaults were resolved by the number of rows.
+        unresolved: the recipe before its defaults were resolved by the number of rows.
     """
 
     schema: Schema
@@ -74,7 +74,7 @@ class TableModel:
     counts: TableCounts | None = None
     exemplars: Exemplars | None = None
     history: tuple[HistoryEntry, ...] = ()
-    told: Recipe | None = None
+    unresolved: Recipe | None = None
 
     def read(self, frame: pd.DataFrame, where: str = "table") -> Table:
         """The cells of a table to predict, parsed.
@@ -152,7 +152,7 @@ class TableModel:
         }
         for place, member in enumerate(self.members):
             tensors[f"network-{place}"] = member.network.state_dict()
-            files = member.belief.files()
+            files = member.posterior.files()
             for name, group in files.tensors.items():
                 tensors[f"{_posterior(place)}-{name}"] = group
             if files.document is not None:
@@ -163,8 +163,8 @@ class TableModel:
             documents["tallies"] = to_plain(self.counts.columns)
         if self.exemplars is not None:
             tensors["kept"] = self.exemplars.tensors()
-        if self.told is not None:
-            documents["told"] = asdict(self.told)
+        if self.unresolved is not None:
+            documents["told"] = asdict(self.unresolved)
         documents["history"] = to_plain(self.history)
         if self.findings is not None:
             documents["evaluation"] = to_plain(self.findings)
@@ -224,7 +224,7 @@ class TableModel:
             history=tuple(
                 from_plain(HistoryEntry, entry, "history") for entry in folder.document("history")
             ),
-            told=build(folder.document("told")) if folder.has("told.json") else None,
+            unresolved=build(folder.document("told")) if folder.has("told.json") else None,
         )
         if folder.has("evaluation.json"):
             where = f"{folder.path}: evaluation"
@@ -250,11 +250,11 @@ def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Membe
         {name.removeprefix(lead): folder.tensors(name) for name in groups},
         folder.document(_posterior(place)) if folder.has(document) else None,
     )
-    belief = UNCERTAINTIES[recipe.posterior.uncertainty].read(schema, network.eval(), files)
+    posterior = UNCERTAINTIES[recipe.posterior.uncertainty].read(schema, network.eval(), files)
     memory = None
     if folder.has(f"memory-{place}.safetensors"):
         memory = read_memory(folder.tensors(f"memory-{place}"))
-    return Member(network, belief, memory)
+    return Member(network, posterior, memory)
 
 
 def _counts(folder: Folder) -> TableCounts | None:

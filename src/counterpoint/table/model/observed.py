@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.data import Batch
-from counterpoint.goals import Categorical, Likelihood, Normal
+from counterpoint.goals import Likelihood
 from counterpoint.nn import TableNet
 from counterpoint.table.fit.prepare import Prepared, Target
+from counterpoint.table.targets.head import Head
 
 __all__ = ["ObservedTargets", "batches", "likelihoods"]
 
@@ -42,17 +43,17 @@ class ObservedTargets(nn.Module):
         }
 
 
-def likelihoods(noise: Mapping[str, float | None]) -> dict[str, Likelihood]:
+def likelihoods(
+    heads: Mapping[str, Head], noise: Mapping[str, float | None]
+) -> dict[str, Likelihood]:
     """The likelihood of each target, by its place.
 
     Args:
-        noise: target -> noise variance of a number, standardised; None of a category.
+        heads: of each target.
+        noise: target -> its noise variance, standardised, where its head has one.
     """
-    made = [
-        Categorical(validate=False) if value is None else Normal(value, validate=False)
-        for value in noise.values()
-    ]
-    return {str(place): likelihood for place, likelihood in enumerate(made)}
+    pairs = enumerate(heads.items())
+    return {str(place): head.likelihood(noise.get(name)) for place, (name, head) in pairs}
 
 
 def batches(prepared: Prepared, rows: Tensor) -> list[Batch]:
@@ -85,5 +86,5 @@ def _targets(targets: Sequence[Target], rows: Tensor) -> dict[str, Tensor]:
     found = dict[str, Tensor]()
     for place, target in enumerate(targets):
         values, used = target.values[rows], target.weight[rows] > 0
-        found[str(place)] = values * (used if target.categorical else used[:, None])
+        found[str(place)] = values * used.view(-1, *(1 for _ in values.shape[1:]))
     return found

@@ -15,14 +15,14 @@ number, a factor on the prior precision of a category.
 ['ensemble', 'laplace', 'last-layer', 'luna']
 """
 
-from counterpoint.table.uncertainty.belief import (
+from counterpoint.table.uncertainty.ensemble import ENSEMBLE
+from counterpoint.table.uncertainty.laplace import LAPLACE
+from counterpoint.table.uncertainty.last_layer import LAST_LAYER, LastLayers
+from counterpoint.table.uncertainty.member_posterior import (
     MemberPosterior,
     PosteriorFiles,
     UncertaintyKind,
 )
-from counterpoint.table.uncertainty.ensemble import ENSEMBLE
-from counterpoint.table.uncertainty.laplace import LAPLACE
-from counterpoint.table.uncertainty.last_layer import LAST_LAYER, LastLayers
 
 __all__ = [
     "UNCERTAINTIES",

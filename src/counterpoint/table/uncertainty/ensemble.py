@@ -17,7 +17,7 @@ from counterpoint.table.columns import Schema
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.network import compute_outputs
 from counterpoint.table.targets.head import Head, MemberPrediction
-from counterpoint.table.uncertainty.belief import PosteriorFiles, UncertaintyKind
+from counterpoint.table.uncertainty.member_posterior import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, residual_noise
 
 __all__ = ["ENSEMBLE", "PointPredictions"]

@@ -31,7 +31,7 @@ from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.network import compute_outputs
 from counterpoint.table.model.observed import ObservedTargets, batches, likelihoods
 from counterpoint.table.targets.head import Head, MemberPrediction
-from counterpoint.table.uncertainty.belief import PosteriorFiles, UncertaintyKind
+from counterpoint.table.uncertainty.member_posterior import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows, pooled_noise, residual_noise
 
 __all__ = ["LAPLACE", "AllWeights"]
@@ -125,7 +125,9 @@ def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeight
     codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
     batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
     model = ObservedTargets(network.eval())
-    found = laplace_from(files.document, files.tensors["weights"], model, likelihoods(noise), batch)
+    found = laplace_from(
+        files.document, files.tensors["weights"], model, likelihoods(heads, noise), batch
+    )
     return AllWeights(found, heads, noise)
 
 
@@ -198,7 +200,7 @@ class _Table:
         names = [rows.target.name for rows in self.rows]
         return laplace(
             ObservedTargets(self.networks[place].eval()),
-            likelihoods(dict(zip(names, noise, strict=True))),
+            likelihoods(self.prepared.schema.heads, dict(zip(names, noise, strict=True))),
             batches(self.prepared, self.places[chosen]),
             prior=1.0,
         ).tuned(noise=False)
@@ -227,11 +229,11 @@ class _Table:
         """The log likelihood of held-out values in nats, at the noise that suits them best."""
         names = [rows.target.name for rows in self.rows]
         heads, noises = self.prepared.schema.heads, dict(zip(names, sure, strict=True))
-        beliefs = [AllWeights(member, heads, noises) for member in members]
+        posteriors = [AllWeights(member, heads, noises) for member in members]
         total, noise = 0.0, list(sure)
         for target, rows in enumerate(self.rows):
             parts = rows.parts
-            found = {at: self._predict(beliefs[at], at, out) for at, (_, out) in parts.items()}
+            found = {at: self._predict(posteriors[at], at, out) for at, (_, out) in parts.items()}
             own = {at: part[rows.target.name] for at, part in found.items()}
             if rows.target.head.noisy:
                 knowledge = {at: part.knowledge for at, part in own.items()}

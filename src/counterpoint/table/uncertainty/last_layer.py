@@ -16,8 +16,8 @@ from counterpoint.table.columns import Schema
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.network import compute_features
 from counterpoint.table.targets.head import Head, MemberPrediction
-from counterpoint.table.uncertainty.belief import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.layers import LAYERS
+from counterpoint.table.uncertainty.member_posterior import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty.rows import TargetRows
 
 __all__ = ["LAST_LAYER", "LastLayers"]

@@ -32,15 +32,16 @@ class DeepUpdateData:
         prepared: the table, its weights those of learning.
         inside: places of the rows to learn from.
         judged: the same rows, their weights those of judging.
-        held: places of those that decide when to stop.
-        kept: whether earlier rows are among these, so that nothing has to guess what they lose.
+        validation: places of those that decide when to stop.
+        with_exemplars: whether earlier rows are among these, so that nothing has to guess
+            what they lose.
     """
 
     prepared: Prepared
     inside: Tensor
     judged: Prepared
-    held: Tensor
-    kept: bool
+    validation: Tensor
+    with_exemplars: bool
 
 
 def train_deep(
@@ -69,7 +70,7 @@ def train_deep(
         network: as grown; left as it is.
         memory: what earlier rows say of its weights.
         data: the rows.
-        noise: target -> noise variance of a number, standardised; None of a category.
+        noise: target -> its noise variance, standardised; None where its head has none.
         recipe: how the network is trained.
         keep: share of what earlier rows say that stays.
         context: where it happens.
@@ -80,7 +81,7 @@ def train_deep(
     """
     trained = deepcopy(network).train()
     goals = _goals(data, noise, memory, keep)
-    validation = make_source(data.judged, data.held)
+    validation = make_source(data.judged, data.validation)
     told = recipe.training
     # no decay: the Gaussian holds the weights; not compiled: torch cannot trace its penalty
     settings = replace(
@@ -120,7 +121,7 @@ def _goals(
         if not isinstance(model, TableNet):
             raise TypeError(f"expected a TableNet, found {type(model).__name__}")
         found = fitted(model, batch)
-        if keep > 0 and (model.training or not data.kept):
+        if keep > 0 and (model.training or not data.with_exemplars):
             found[name] = memory.penalty(ObservedTargets(model), rows=rows / keep)
         elif keep > 0:
             found[name] = next(iter(found.values())).new_zeros(())

@@ -70,7 +70,7 @@ def learn_levels(
         first: place of a category -> first code that is new.
         prepared: the table.
         rows: places of the rows to learn from.
-        noise: target -> noise variance of a number, standardised; None of a category.
+        noise: target -> its noise variance, standardised; None where its head has none.
     """
     codes = prepared.inputs["categories"]
     chosen = torch.zeros(len(codes), dtype=torch.bool)

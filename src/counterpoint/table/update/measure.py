@@ -84,10 +84,12 @@ def forgotten(before: TableModel, after: TableModel, place: int) -> tuple[str, i
         same_trunk(old, new) for old, new in zip(before.members, members, strict=True)
     )
     rows = _rows(before, column)
-    beliefs = [(old.belief, new.belief) for old, new in zip(before.members, members, strict=True)]
+    posteriors = [
+        (old.posterior, new.posterior) for old, new in zip(before.members, members, strict=True)
+    ]
     layers = [
         (list(old.posteriors.values())[place], list(new.posteriors.values())[place])
-        for old, new in beliefs
+        for old, new in posteriors
         if isinstance(old, LastLayers) and isinstance(new, LastLayers)
     ]
     if same and layers:

@@ -105,7 +105,7 @@ class UpdateRun:
     Attributes:
         model: before.
         table: the new one, its columns grown.
-        told: how.
+        settings: how.
         context: where.
         prepared: the table's rows, the columns grown.
         updater: how they are learnt.
@@ -116,7 +116,7 @@ class UpdateRun:
 
     model: TableModel
     table: Table
-    told: Update
+    settings: Update
     context: Context
     prepared: Prepared
     updater: Updater
@@ -153,22 +153,22 @@ class UpdateRun:
     def done(self) -> TableModel:
         """The model after."""
         folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4), self.groups)
-        if self.told.deep:
+        if self.settings.deep:
             folds = folds[:1]
         crossed = CrossPrediction.of(self.updater, self.rows, folds)
         # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
-        once = self.told.deep and crossed.networks
+        once = self.settings.deep and crossed.networks
         networks = once or self.updater.networks(self.rows, self.rows[:0])
         noise = self._noise(crossed)
         members = self.updater.members(networks, self.rows, noise, final=True)
-        return self._told(self._model(members), crossed, noise)
+        return self._with_findings(self._model(members), crossed, noise)
 
     def _noise(self, crossed: CrossPrediction) -> dict[str, float]:
         """Of each number: what it was and what the new rows reveal, by rows.
 
         Ten rows' worth of what it was stays, whatever is forgotten: few rows fit themselves well.
         """
-        before = self.model.members[0].belief.noise
+        before = self.model.members[0].posterior.noise
         found = dict[str, float]()
         for target in self.prepared.targets:
             old, tried = before[target.name], crossed.rows
@@ -196,7 +196,7 @@ class UpdateRun:
     def _model(self, members: tuple[Member, ...]) -> TableModel:
         """The model after, but for its findings."""
         model, keep, context = self.model, self.updater.keep, self.context
-        how = "deep update" if self.told.deep else "update"
+        how = "deep update" if self.settings.deep else "update"
         learnt = HistoryEntry(context.name, context.fingerprint, len(self.rows), now(), how)
         counts = self.counts
         if model.counts is not None:
@@ -221,12 +221,12 @@ class UpdateRun:
 
     def _recipe(self) -> Recipe:
         """The recipe, with the number of rows to keep from now on."""
-        recipe, most = self.model.recipe, self.told.keep_sample
+        recipe, most = self.model.recipe, self.settings.keep_sample
         if most is None:
             return recipe
         return replace(recipe, data=replace(recipe.data, keep_sample=most))
 
-    def _told(
+    def _with_findings(
         self, after: TableModel, crossed: CrossPrediction, noise: Mapping[str, float]
     ) -> TableModel:
         """The model after, with what the update found out."""
@@ -240,8 +240,8 @@ class UpdateRun:
             created=after.history[-1].created,
             rows=len(self.rows),
             earlier_rows=sum(learnt.rows for learnt in self.model.history),
-            forget=self.told.forget,
-            deep=self.told.deep,
+            forget=self.settings.forget,
+            deep=self.settings.deep,
             seconds=time.perf_counter() - self.began,
             shifts=measure_shifts(schema, self.model.counts, self.counts),
             targets=[
@@ -287,7 +287,7 @@ class UpdateRun:
             if name not in noise:
                 continue
             after = noise[name]
-            before = self.model.members[0].belief.noise[name] or after
+            before = self.model.members[0].posterior.noise[name] or after
             if not 1 / _NOISIER < after / before < _NOISIER:
                 was, became = (target.head.deviation(variance) for variance in (before, after))
                 notes.append(
@@ -313,7 +313,7 @@ class UpdateRun:
             if column.edges and (missing := self.table.missing[column.name]) and not column.gaps
         ]
         same = sum(map(same_trunk, self.model.members, after.members))
-        if self.told.deep and same:
+        if self.settings.deep and same:
             notes.append(
                 f"{same} of {len(after.members)} networks are as they were: no epoch was better on"
                 " the rows held out than none"
@@ -324,7 +324,7 @@ class UpdateRun:
                 f"{marked:,} of {self.table.rows:,} rows were not learnt: they have no target, no"
                 " weight, or are marked as test"
             )
-        if self.told.deep and self.model.exemplars is None:
+        if self.settings.deep and self.model.exemplars is None:
             notes.append(
                 "the loss added to earlier rows is a guess from the curvature where the weights"
                 " were: of new rows far from the earlier ones it can be far too low; rows kept with"

@@ -32,7 +32,7 @@ class Updater:
         keep: share of what earlier rows say that stays.
         deep: whether the trunk is trained, too.
         context: where it happens.
-        kept: places of kept rows in the table, after its own.
+        exemplars: places of kept rows in the table, after its own.
         grown: targets that have new classes, of which no earlier row but kept ones says anything:
             these learn kept rows along, once more.
     """
@@ -42,7 +42,7 @@ class Updater:
     keep: float
     deep: bool
     context: Context
-    kept: Tensor
+    exemplars: Tensor
     grown: frozenset[str]
 
     @classmethod
@@ -71,9 +71,9 @@ class Updater:
             prepared = _extended(prepared, model.exemplars)
         for classes, name in grown:
             _refuse_lonely(prepared.targets, classes, name, context.name)
-        kept = torch.arange(before, len(prepared.inputs["numbers"]))
+        exemplars = torch.arange(before, len(prepared.inputs["numbers"]))
         names = frozenset(name for _, name in grown)
-        return cls(model, prepared, keep, deep, context, kept, names)
+        return cls(model, prepared, keep, deep, context, exemplars, names)
 
     @property
     def first(self) -> dict[int, int]:
@@ -130,29 +130,31 @@ class Updater:
         targets = list[Target]()
         for target in self.prepared.targets:
             weight = target.weight.clone()
-            weight[self.kept] *= scale[target.name]
+            weight[self.exemplars] *= scale[target.name]
             targets.append(replace(target, weight=weight))
         return replace(self.prepared, targets=tuple(targets))
 
     def _learning(self, rows: Tensor) -> Tensor:
         """Rows, and kept ones where they are learnt along."""
-        return torch.cat([rows, self.kept]) if self.grown else rows
+        return torch.cat([rows, self.exemplars]) if self.grown else rows
 
     def _network(self, place: int, inside: Tensor, held: Tensor) -> TableNet:
         member = self.model.members[place]
         old, new = self.model.schema, self.prepared.schema
         network = grow_network(member.network, old, new, self.model.recipe)
-        noise, inside = member.belief.noise, self._learning(inside)
+        noise, inside = member.posterior.noise, self._learning(inside)
         learn_levels(network, self.first, self.lessons, inside, noise)
         if not self.deep or member.memory is None:
             return network
-        rows = torch.cat([held, self.kept])
+        rows = torch.cat([held, self.exemplars])
         return train_deep(
             network,
             member.memory,
-            DeepUpdateData(self.lessons, inside, self._judged(), rows, kept=len(self.kept) > 0),
+            DeepUpdateData(
+                self.lessons, inside, self._judged(), rows, with_exemplars=len(self.exemplars) > 0
+            ),
             noise,
-            recipe=(self.model.told or self.model.recipe).resolved(len(inside)),
+            recipe=(self.model.unresolved or self.model.recipe).resolved(len(inside)),
             keep=self.keep,
             context=self.context,
             place=place,
@@ -167,20 +169,22 @@ class Updater:
         final: bool,
     ) -> Member:
         learnt = self._learning(rows)
-        belief = member.belief.updated(network, self.lessons, learnt, keep=self.keep, noise=noise)
+        posterior = member.posterior.updated(
+            network, self.lessons, learnt, keep=self.keep, noise=noise
+        )
         memory = None
         if final:
-            belief.settle(network)
+            posterior.settle(network)
         if final and member.memory is not None:
             memory = remember(
                 network,
                 self.prepared,
                 rows,
-                belief.noise,
+                posterior.noise,
                 before=member.memory,
                 keep=self.keep,
             )
-        return Member(network, belief, memory)
+        return Member(network, posterior, memory)
 
 
 def _extended(prepared: Prepared, kept: Exemplars) -> Prepared:

@@ -16,7 +16,7 @@ __all__ = ["MemberPosterior", "PosteriorFiles", "UncertaintyKind"]
 
 @dataclass(frozen=True)
 class PosteriorFiles:
-    """What is kept of a belief.
+    """What is stored of a posterior.
 
     Attributes:
         tensors: the end of a file's name -> named tensors.
@@ -44,7 +44,7 @@ class MemberPosterior(Protocol):
 
     @property
     def noise(self) -> Mapping[str, float | None]:
-        """Target -> noise variance of a number, standardised; None of a category."""
+        """Target -> its noise variance, standardised; None where its head has none."""
         ...
 
     def settle(self, network: TableNet) -> None:
@@ -85,8 +85,8 @@ class UncertaintyKind:
     """How a kind of uncertainty is made.
 
     Attributes:
-        fit: from all members' networks and the table to a belief each.
-        read: from the columns, a network and what was kept to its belief; raises `InputError`,
+        fit: from all members' networks and the table to a posterior each.
+        read: from the columns, a network and what was stored to its posterior; raises `InputError`,
             `LookupError` or `ValueError` where they do not fit together.
         updates: what an update may train: "heads" (the trunk stays), "network".
     """
