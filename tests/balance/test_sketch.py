@@ -162,3 +162,11 @@ def test_coarse_weights_are_refused():
     model.bfloat16()
     with pytest.raises(InputError, match="weights of torch.bfloat16 cannot be moved by so little"):
         Balancer(gram="sketch").step(goals_of, model, {"x": x.bfloat16()})
+
+
+def test_a_step_reads_its_batch_by_the_users_function():
+    model, goals = nn.Linear(2, 1), lambda model, batch: {"a": model(batch["x"]).mean()}
+    step = Balancer("sum").step(
+        goals, model, (torch.ones(3, 2), "note", 1), unpack=lambda found: Batch.of(found[0])
+    )
+    assert step.names == ("a",)

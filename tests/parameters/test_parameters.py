@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from counterpoint.errors import InputError
-from counterpoint.parameters import flatten, modules, named, select, unflatten, unwrapped
+from counterpoint.parameters import (
+    evaluating,
+    flatten,
+    modules,
+    named,
+    select,
+    unflatten,
+    unwrapped,
+)
 from wrapped import WRAPPERS
 
 
@@ -110,3 +118,12 @@ def test_an_empty_selection_is_an_empty_vector():
 def test_a_vector_of_another_length_is_refused(net):
     with pytest.raises(InputError, match="21 entries is expected, found 20"):
         unflatten(torch.zeros(20), named(net))
+
+
+def test_every_module_gets_its_own_mode_back_whatever_happens():
+    net = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2).eval())
+    with evaluating(net):
+        assert not any(module.training for module in net.modules())
+    with pytest.raises(InputError, match="no parameter"), evaluating(net):
+        select(net, "head")
+    assert [module.training for module in net.modules()] == [True, True, False]

@@ -30,7 +30,7 @@ from counterpoint.balance.sources import (
 )
 from counterpoint.balance.state import RuleState
 from counterpoint.balance.step import Alarm, BalancedStep
-from counterpoint.data import as_batch
+from counterpoint.data import Unpack, as_batch
 from counterpoint.errors import one_of
 from counterpoint.goals import Goals
 from counterpoint.parameters import Pattern
@@ -201,6 +201,7 @@ class Balancer:
         refresh: bool = True,
         share: float = 1.0,
         backward: Callable[[Tensor], object] | None = None,
+        unpack: Unpack | None = None,
     ) -> BalancedStep:
         """Evaluate the goals and add the balanced gradient to `.grad`.
 
@@ -209,17 +210,18 @@ class Balancer:
         Args:
             goals: ``goals(model, batch) -> {name: scalar}``.
             model: the model.
-            batch: what the goals are evaluated on, as `counterpoint.data.as_batch` reads it.
+            batch: what the goals are evaluated on.
             scaler: see `backward`.
             refresh: see `backward`.
             share: see `backward`.
             backward: see `backward`.
+            unpack: reads the batch; none means `counterpoint.data.as_batch`.
 
         Raises:
             InputError: see `backward`.
         """
         check_model(model)
-        batch = as_batch(batch, None)
+        batch = as_batch(batch, unpack)
         # before the step's own forward pass, whose graph the moved weights must not enter
         looked = self._engine.look(goals, model, batch, refresh=refresh)
         with self.watching(model):

@@ -1,7 +1,6 @@
 """Which weights of a model a memory is about, and whether they are those that it was made of."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,22 +8,9 @@ from torch import Tensor, nn
 from counterpoint.errors import InputError, nearest
 from counterpoint.parameters import Pattern, named, select
 
-__all__ = ["corners", "evaluating", "held", "trained"]
+__all__ = ["corners", "held", "trained"]
 
 _LISTED = 3
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Generator[None]:
-    """The model in evaluation mode, every module's own mode put back afterwards."""
-    # each module's own: a frozen batch norm in a model that trains stays as it was
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def trained(model: nn.Module, parameters: Pattern | None) -> dict[str, nn.Parameter]:

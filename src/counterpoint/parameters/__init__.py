@@ -5,7 +5,8 @@ In comes a module and a pattern: the dotted name of one of its modules (``"trunk
 Out comes `dict[str, Tensor]`, the form in which every room above speaks of weights; a tied weight
 appears once, under its first name. `modules` reads the same patterns where modules are meant.
 `flatten` and `unflatten` go between named tensors and one vector; `unwrapped` finds the module
-inside what torch wraps around one, under whose names everything is known.
+inside what torch wraps around one, under whose names everything is known. `evaluating` and
+`modes_kept` put every module's mode back, and `device_of` says where a model is.
 
 >>> import torch
 >>> net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
@@ -16,7 +17,19 @@ torch.Size([8])
 """
 
 from counterpoint.parameters.flat import flatten, unflatten
+from counterpoint.parameters.modes import device_of, evaluating, modes_kept
 from counterpoint.parameters.select import Pattern, modules, named, select
 from counterpoint.parameters.unwrapped import unwrapped
 
-__all__ = ["Pattern", "flatten", "modules", "named", "select", "unflatten", "unwrapped"]
+__all__ = [
+    "Pattern",
+    "device_of",
+    "evaluating",
+    "flatten",
+    "modes_kept",
+    "modules",
+    "named",
+    "select",
+    "unflatten",
+    "unwrapped",
+]

@@ -11,9 +11,8 @@ from torch.func import functional_call, grad_and_value
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals, ModelWithGoals
-from counterpoint.parameters import unwrapped
+from counterpoint.parameters import modes_kept, unwrapped
 from counterpoint.recipe import Training
-from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.moments import Knobs, Moments, UpdateRule, moments_of, update_rule
 from counterpoint.train.optimiser import Optimiser
 from counterpoint.train.schedule import Phase

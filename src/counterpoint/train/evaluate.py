@@ -1,19 +1,17 @@
 """The goals on held-out rows."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
 from counterpoint.data import DataLike, Unpack, one_pass
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.parameters import device_of, evaluating
 from counterpoint.seeding import seeded
 from counterpoint.train.meter import averages
 from counterpoint.train.step import autocast, names_of, precision_of
 
-__all__ = ["device_of", "evaluate", "modes_kept"]
+__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -55,8 +53,7 @@ def evaluate(
     total: Tensor | None = None
     rows = 0
     # seeded: a goal that draws is the same every epoch, and the run draws what it would have
-    with modes_kept(model), seeded(0), torch.no_grad(), autocast(kind, device):
-        model.eval()
+    with evaluating(model), seeded(0), torch.no_grad(), autocast(kind, device):
         for batch in one_pass(data, unpack, batch_size):
             found = goals(model, batch.to(device))
             here = names_of(found, graph=False)
@@ -69,23 +66,3 @@ def evaluate(
     if total is None:
         raise InputError("evaluate: the data have no rows")
     return averages(names, total.tolist(), rows)
-
-
-@contextmanager
-def modes_kept(model: nn.Module) -> Generator[None, None, None]:
-    """Give every submodule its training or evaluation mode back at the end."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Where the model's first parameter or buffer is; the CPU when it has none."""
-    for tensor in model.parameters():
-        return tensor.device
-    for tensor in model.buffers():
-        return tensor.device
-    return torch.device("cpu")

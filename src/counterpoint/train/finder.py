@@ -11,12 +11,12 @@ from torch import nn
 from counterpoint.data import Batch, DataLike, Loader, Unpack, as_loader
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
+from counterpoint.parameters import device_of, modes_kept
 from counterpoint.plain import StrPath
 from counterpoint.recipe import Training
 from counterpoint.seeding import derive, seeded
 from counterpoint.storage import write_file
 from counterpoint.train.balance_log import choose_recorder
-from counterpoint.train.evaluate import device_of, modes_kept
 from counterpoint.train.fit import resolved
 from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups

@@ -19,6 +19,7 @@ from counterpoint.data import (
     count_rows,
 )
 from counterpoint.goals import Goals
+from counterpoint.parameters import modes_kept
 from counterpoint.plain import StrPath
 from counterpoint.recipe import Training
 from counterpoint.seeding import seeded, threads
@@ -26,7 +27,6 @@ from counterpoint.storage import DISK, FileSystem, JSONValue
 from counterpoint.train.balance_log import choose_recorder
 from counterpoint.train.callbacks import Callback
 from counterpoint.train.compiled import CompiledStep
-from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.folder import RunFolder
 from counterpoint.train.groups import Groups
 from counterpoint.train.groups import groups as make_groups

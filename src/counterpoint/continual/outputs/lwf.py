@@ -19,11 +19,10 @@ from counterpoint.continual.base import (
     refuse_unattached,
 )
 from counterpoint.continual.task_summary import rows_in
-from counterpoint.continual.trained import evaluating
 from counterpoint.data import Batch, as_batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Heads, Likelihood
-from counterpoint.parameters import unwrapped
+from counterpoint.parameters import device_of, evaluating, unwrapped
 
 __all__ = ["LwF"]
 
@@ -70,7 +69,8 @@ class LwF(MemoryBase):
 
         Args:
             model: as it is now; the old one is called in evaluation mode.
-            batch: the step's, whose targets are not looked at.
+            batch: the step's, whose targets are not looked at: a `Batch`, or spelt as
+                `counterpoint.data.as_batch` reads it without a function.
             rows: of the current task.
 
         Raises:
@@ -83,8 +83,8 @@ class LwF(MemoryBase):
         if batch is None:
             raise InputError("memory: distillation compares outputs; pass penalty(model, batch)")
         refuse_unattached(teacher.heads, self.tasks)
-        device = next(unwrapped(model).parameters()).device
-        inputs = teacher.heads[0].read(as_batch(batch, None)).to(device)
+        device = device_of(model)
+        inputs = teacher.heads[0].read(as_batch(batch)).to(device)
         before = self.answers(model, inputs)
         now = teacher.heads[0].outputs(inputs.call(model))
         parts = [
@@ -102,7 +102,7 @@ class LwF(MemoryBase):
             batch: on the model's device.
         """
         bare, teacher = unwrapped(model), self._teacher
-        device = next(bare.parameters()).device
+        device = device_of(bare)
         tensors = {name: value.to(device) for name, value in teacher.tensors.items()}
         with torch.no_grad(), evaluating(bare):
             found = functional_call(bare, tensors, batch.inputs, dict(batch.named))

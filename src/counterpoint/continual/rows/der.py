@@ -10,6 +10,7 @@ from counterpoint.continual.rows.rehearsal import RehearsalMemory, Replayed
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Heads
+from counterpoint.parameters import device_of
 
 __all__ = ["DER"]
 
@@ -61,7 +62,7 @@ class DER(RehearsalMemory):
 def noted_outputs(model: nn.Module, heads: Heads, batch: Batch) -> dict[str, Tensor]:
     """The outputs of a batch, as columns to store."""
     # consolidation runs where the model is, whatever device the rows are on
-    device = next(model.parameters()).device
+    device = device_of(model)
     outputs = heads.outputs(batch.to(device).call(model))
     return {f"output/{name}": value for name, value in outputs.items()}
 

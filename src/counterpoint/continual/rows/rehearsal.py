@@ -18,11 +18,10 @@ from counterpoint.continual.base import (
 )
 from counterpoint.continual.rows.store import Store, batch_of, columns_of
 from counterpoint.continual.task_summary import TaskSummary
-from counterpoint.continual.trained import evaluating
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Heads, Likelihood
-from counterpoint.parameters import unwrapped
+from counterpoint.parameters import device_of, evaluating
 from counterpoint.seeding import generator as seeded_generator
 
 __all__ = ["RehearsalMemory", "Replayed"]
@@ -116,7 +115,7 @@ class RehearsalMemory(MemoryBase):
         checked_rows(rows)
         drawn = self.rows()
         refuse_unattached(self._held.heads, self.tasks)
-        device = next(unwrapped(model).parameters()).device
+        device = device_of(model)
         moved = drawn.batch.to(device)
         outputs = self._held.heads[0].outputs(moved.call(model))
         return self.strength * self._against(outputs, drawn, moved, rows)

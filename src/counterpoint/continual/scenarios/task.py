@@ -11,10 +11,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from counterpoint.continual.scenarios.inputs import InputTransform
-from counterpoint.continual.trained import evaluating
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical, SubsetCategorical
+from counterpoint.parameters import device_of, evaluating
 
 __all__ = ["Batches", "Rows", "Task"]
 
@@ -109,7 +109,7 @@ class Task:
             model: called in evaluation mode, on its own device.
             size: rows a call.
         """
-        device = next(model.parameters()).device
+        device = device_of(model)
         # added up on the device: one wait for it a task, not one a batch
         right = torch.zeros((), dtype=torch.long, device=device)
         with evaluating(model), torch.no_grad():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.continual.base import LearntTask
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
-from counterpoint.continual.trained import evaluating, trained
+from counterpoint.continual.trained import trained
 from counterpoint.continual.warning import ForgettingWarning
 from counterpoint.continual.weights.identity import Identity
 from counterpoint.curvature import (
@@ -21,7 +21,7 @@ from counterpoint.curvature import (
 from counterpoint.data import DataLike, Unpack, one_pass
 from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Diagonal, Gaussian, Precision
-from counterpoint.parameters import Pattern
+from counterpoint.parameters import Pattern, evaluating
 
 __all__ = [
     "IMPORTANCE",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.continual.base import LearntTask
 from counterpoint.continual.task_summary import TaskSummary, over_ranks
-from counterpoint.continual.trained import evaluating, trained
+from counterpoint.continual.trained import trained
 from counterpoint.continual.weights.quadratic_memory import QuadraticMemory
 from counterpoint.curvature import linearise
 from counterpoint.data import Batch
@@ -26,6 +26,7 @@ from counterpoint.gaussian import (
     chunks,
     explicit,
 )
+from counterpoint.parameters import evaluating
 
 __all__ = ["MAS"]
 

@@ -11,7 +11,7 @@ from counterpoint.goals import Goals, Heads
 from counterpoint.table.fit.prepare import Prepared, Target
 from counterpoint.table.model.observed import likelihoods
 
-__all__ = ["TargetLosses", "make_goals", "make_losses", "make_source"]
+__all__ = ["TargetLosses", "make_goals", "make_losses", "make_source", "unused_name"]
 
 TargetLosses: TypeAlias = Callable[[Sequence[Tensor], Batch], dict[str, Tensor]]
 """Of the outputs for each target, in order, and a batch of `make_source`: target -> its loss."""
@@ -94,6 +94,14 @@ def make_losses(
         return {target.name: found[place] for place, target in zip(found, targets, strict=True)}
 
     return losses
+
+
+def unused_name(name: str, targets: Sequence[Target]) -> str:
+    """The name of a goal of ours, primed until no target is called so."""
+    taken = {target.name for target in targets}
+    while name in taken:
+        name += "'"
+    return name
 
 
 def _repeated(rows: Tensor, copies: int) -> Tensor:

@@ -28,7 +28,7 @@ from counterpoint.data import Batch
 from counterpoint.derivatives import values_and_directional
 from counterpoint.goals import Goals, diversity
 from counterpoint.nn import TableNet
-from counterpoint.table.fit.losses import make_losses
+from counterpoint.table.fit.losses import make_losses, unused_name
 from counterpoint.table.fit.prepare import Target
 
 __all__ = ["DIVERSE", "drop_heads", "make_luna_goals"]
@@ -51,7 +51,7 @@ def make_luna_goals(targets: Sequence[Target], train: Tensor, heads: int, weight
             the goal out.
     """
     losses = make_losses(targets, train, copies=heads)
-    diverse = _unused(DIVERSE, [target.name for target in targets])
+    diverse = unused_name(DIVERSE, targets)
 
     def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         values, slopes = _passed(model, batch, sloped=weight > 0)
@@ -126,9 +126,3 @@ def _alike(target: Target, slopes: Tensor, weight: Tensor | None) -> Tensor:
         # what is added to all logits moves no probability
         slopes = slopes - slopes.mean(-1, keepdim=True)
     return diversity(slopes, weight)
-
-
-def _unused(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name += "'"
-    return name

@@ -38,7 +38,7 @@ class MemberPosterior(Protocol):
 
         Args:
             network: the member.
-            inputs: ``categories`` and ``numbers``, as `encode_inputs` gives them.
+            inputs: ``categories`` and ``numbers``, encoded, as the network takes them.
         """
         ...
 

@@ -14,7 +14,7 @@ from counterpoint.nn import TableNet
 from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive
 from counterpoint.table.fit.fit import Context, Interrupted, member_folder
-from counterpoint.table.fit.losses import make_goals, make_source
+from counterpoint.table.fit.losses import make_goals, make_source, unused_name
 from counterpoint.table.fit.prepare import Prepared
 from counterpoint.table.model.observed import ObservedTargets
 from counterpoint.train import FitEnding, evaluate, fit
@@ -113,9 +113,7 @@ def _goals(
 ) -> Goals:
     targets, rows = data.prepared.targets, len(data.inside)
     fitted = make_goals(targets, None, noise)
-    name = _REMEMBER
-    while name in {target.name for target in targets}:
-        name += "'"
+    name = unused_name(_REMEMBER, targets)
 
     def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         if not isinstance(model, TableNet):

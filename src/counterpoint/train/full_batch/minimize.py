@@ -11,9 +11,8 @@ from torch import nn
 from counterpoint.data import Batch, Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
-from counterpoint.parameters import Pattern
+from counterpoint.parameters import Pattern, modes_kept
 from counterpoint.seeding import seeded
-from counterpoint.train.evaluate import modes_kept
 from counterpoint.train.full_batch.flat import chosen, flattened
 from counterpoint.train.full_batch.methods import Method, method_named
 from counterpoint.train.full_batch.noise import changed, first_point
