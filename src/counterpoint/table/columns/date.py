@@ -12,9 +12,9 @@ from counterpoint.errors import InputError
 from counterpoint.table.columns.numeric import NumericColumn
 from counterpoint.table.columns.raw import ParsedColumn, RawColumn
 
-__all__ = ["AMBIGUOUS", "Date", "date_parts", "find_format"]
+__all__ = ["Date", "date_parts", "find_format"]
 
-AMBIGUOUS = "ambiguous"
+_AMBIGUOUS = "ambiguous"
 """Instead of a format: every date reads with the day first and with the month first."""
 
 _ISO = "ISO8601"
@@ -57,7 +57,7 @@ class Date(NumericColumn):
         if raw.nature == "dates":
             return _ISO
         form, named = find_format(raw, _MOSTLY), f"{raw.where}: column {raw.name!r}"
-        if form == AMBIGUOUS:
+        if form == _AMBIGUOUS:
             raise InputError(
                 f"{named}: is {raw.texts.iloc[0]!r} the day or the month first? Every row allows"
                 " both; say --data.dates day-first or --data.dates month-first"
@@ -100,14 +100,7 @@ def find_format(raw: RawColumn, share: float = 1.0) -> str | None:
     """The one format in which (nearly) all cells of a column are dates.
 
     Dots are taken to separate day, month and year, as where they are used; slashes and dashes
-    after a day or month are read in the order that all cells allow, or that was told.
-
-    Args:
-        raw: the column, with at least one value.
-        share: of the cells that must fit.
-
-    Returns:
-        A format for `RawColumn.stamps`, `AMBIGUOUS`, or None.
+    after a day or month are read in the order that all cells allow, or that was told. None: none.
 
     >>> def found(*cells, dates=""):
     ...     return find_format(RawColumn("day", pd.Series(cells), dates=dates))
@@ -121,7 +114,7 @@ def find_format(raw: RawColumn, share: float = 1.0) -> str | None:
         return plain
     day, month = _fitting(raw, _DAY_FIRST, share), _fitting(raw, _MONTH_FIRST, share)
     if day is not None and month is not None:
-        return {"": AMBIGUOUS, "day-first": day, "month-first": month}[raw.dates]
+        return {"": _AMBIGUOUS, "day-first": day, "month-first": month}[raw.dates]
     return day if month is None else month
 
 
@@ -133,12 +126,6 @@ def _fitting(raw: RawColumn, dates: tuple[str, ...], share: float) -> str | None
 
 def date_parts(days: np.ndarray) -> dict[str, np.ndarray]:
     """Parts of dates that a network can use; cycles are given as sine and cosine.
-
-    Args:
-        days: days since 1970-01-01, missing ones NaN, shape (N,).
-
-    Returns:
-        Part name -> float64 of shape (N,), missing ones NaN.
 
     >>> {part: round(float(value[0]), 3) for part, value in date_parts(np.array([0.5])).items()}
     {'value': 0.5, 'year sin': 0.009, 'year cos': 1.0, 'week sin': 0.434, 'week cos': -0.901, \

@@ -23,12 +23,6 @@ class Empty(Column):
         """See `Column`."""
         return "" if raw.nature == "nothing" else "it has values"
 
-    @classmethod
-    def find_form(cls, raw: RawColumn) -> str:
-        """Nothing is written."""
-        del raw
-        return ""
-
 
 @dataclass(frozen=True)
 class Identifier(Column):
@@ -45,10 +39,5 @@ class Identifier(Column):
         if raw.nature != "texts":
             return f"it holds {raw.nature}"
         texts = raw.texts
+        # a few distinct values are levels, however few rows there are to repeat them
         return "its values repeat" if texts.nunique() <= max(_FEW_LEVELS, 0.5 * len(texts)) else ""
-
-    @classmethod
-    def find_form(cls, raw: RawColumn) -> str:
-        """It is not read."""
-        del raw
-        return ""

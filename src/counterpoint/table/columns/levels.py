@@ -15,9 +15,9 @@ from counterpoint.table.columns.encoded import EmbeddingSpec, Encoded
 from counterpoint.table.columns.raw import ParsedColumn, RawColumn
 from counterpoint.table.targets.category import CategoryHead
 
-__all__ = ["MISSING_LEVEL", "UNSEEN_LEVEL", "LevelColumn", "describe_levels"]
+__all__ = ["UNSEEN_LEVEL", "LevelColumn", "describe_levels"]
 
-MISSING_LEVEL = 0
+_MISSING_LEVEL = 0
 """Code of a missing category."""
 
 UNSEEN_LEVEL = 1
@@ -40,12 +40,6 @@ class LevelColumn(UsableColumn):
 
     levels: tuple[str, ...] = ()
     width: int = 0
-
-    @classmethod
-    def find_form(cls, raw: RawColumn) -> str:
-        """One way alone."""
-        del raw
-        return ""
 
     def parse(self, raw: RawColumn) -> ParsedColumn:
         """See `UsableColumn`: every cell is a text."""
@@ -80,10 +74,10 @@ class LevelColumn(UsableColumn):
 
     def encode(self, values: ParsedColumn) -> Encoded:
         """See `UsableColumn`."""
-        places = {level: place for place, level in enumerate(self.levels, 2)}
-        codes = pd.Series(values.data, dtype=object).map(places).fillna(UNSEEN_LEVEL)
+        known = {level: code for code, level in enumerate(self.levels, 2)}
+        codes = pd.Series(values.data, dtype=object).map(known).fillna(UNSEEN_LEVEL)
         coded = codes.to_numpy(dtype=np.int64)
-        return Encoded(codes=(np.where(values.missing, MISSING_LEVEL, coded),))
+        return Encoded(codes=(np.where(values.missing, _MISSING_LEVEL, coded),))
 
     @property
     def embeddings(self) -> tuple[EmbeddingSpec, ...]:

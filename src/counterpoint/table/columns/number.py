@@ -42,12 +42,6 @@ class Number(NumericColumn):
         share = raw.numeric_share
         return "" if share >= wanted else f"{share:.0%} of its cells read as numbers"
 
-    @classmethod
-    def find_form(cls, raw: RawColumn) -> str:
-        """One way alone: as Python writes them."""
-        del raw
-        return ""
-
     def parse(self, raw: RawColumn) -> ParsedColumn:
         """See `UsableColumn`; infinity is no quantity."""
         numbers = raw.numbers

@@ -141,12 +141,12 @@ class NumericColumn(UsableColumn):
 
     def typical(self, values: ParsedColumn) -> ParsedColumn:
         """See `UsableColumn`."""
-        places = np.flatnonzero(~values.missing)
-        if not len(places):
+        rows = np.flatnonzero(~values.missing)
+        if not len(rows):
             return values.take(np.zeros(1, dtype=np.int64))
-        value = next(iter(self.parts(values.data[places]).values()))
-        middle = np.argsort(value, kind="stable")[len(places) // 2]
-        return values.take(places[[middle]])
+        value = next(iter(self.parts(values.data[rows]).values()))
+        middle = np.argsort(value, kind="stable")[len(rows) // 2]
+        return values.take(rows[[middle]])
 
     def count(self, values: ParsedColumn, weights: np.ndarray) -> ColumnCounts:
         """See `UsableColumn`."""
@@ -154,8 +154,8 @@ class NumericColumn(UsableColumn):
         number = self.encode(values).numbers[0][known]
         # a column that did not vary: below its value, the value, above it
         edges = self.features[0].edges or _CONSTANT
-        places = np.searchsorted(edges, number, side="right") + 1
-        counts = np.bincount(places, minlength=len(edges) + 2).astype(float)
+        bins = np.searchsorted(edges, number, side="right") + 1
+        counts = np.bincount(bins, minlength=len(edges) + 2).astype(float)
         counts[0] = values.missing.sum()
         return ColumnCounts(
             tuple(counts.tolist()), float(number.sum()), float(weights[known].sum())
@@ -183,10 +183,10 @@ def find_edges(value: np.ndarray, weight: np.ndarray, bins: int) -> np.ndarray:
     it has its share of what is left, so that one value that fills half of the column costs one
     bin and not half of them.
     """
-    values, place = np.unique(value, return_inverse=True)
+    values, index = np.unique(value, return_inverse=True)
     if len(values) <= bins + 1:
         return values
-    mass = np.bincount(place, weights=weight)
+    mass = np.bincount(index, weights=weight)
     edges, left, rest, taken = [values[0]], bins, float(mass.sum()), 0.0
     for here, following in zip(mass[:-1], values[1:], strict=True):
         taken += float(here)

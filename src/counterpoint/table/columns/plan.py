@@ -22,14 +22,8 @@ __all__ = ["plan_columns"]
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What a recipe says of columns.
-
-    Attributes:
-        kinds: name -> kind.
-        ignored: names of those left out.
-        roles: name -> role.
-    """
+class _Request:
+    """What a recipe says of columns by name: their kinds, which to leave out, their roles."""
 
     kinds: Mapping[str, type[Column]]
     ignored: Collection[str]
@@ -43,21 +37,9 @@ def plan_columns(
     kinds: Kinds = KINDS,
     where: str = "table",
 ) -> Schema:
-    """Give every column a kind and a role; nothing is learnt from the values' sizes yet.
-
-    Args:
-        raw: the columns as they came.
-        data: the recipe's section, whose lists override what is inferred.
-        split: its split.
-        kinds: what a column may be taken for, in order.
-        where: the table's name, for messages.
-
-    Raises:
-        InputError: a named column does not exist (names the nearest), is told two kinds, or a
-            target or the weight cannot serve as such.
-    """
+    """Give every column a kind and a role, those that the recipe lists before those inferred."""
     listed = {"category": data.category, "number": data.number, "date": data.date}
-    named = _told_kinds({**listed, "ignore": data.ignore})
+    named = _requested_kinds({**listed, "ignore": data.ignore})
     roles = _roles(data, split)
     _refuse_commas(raw, {*named, *roles} - set(data.target), where)
     for name in (*named, *roles):
@@ -67,25 +49,27 @@ def plan_columns(
         raise InputError(
             f"{where}: name at least one column to predict with --target{nearest('', raw)}"
         )
-    told = _Told(
+    request = _Request(
         {name: find_kind(kind, kinds) for name, kind in named.items() if kind != "ignore"},
         {name for name, kind in named.items() if kind == "ignore"},
         roles,
     )
-    schema = Schema(tuple(_plan(column, told, split, kinds) for column in raw.values()))
+    schema = Schema(tuple(_plan(column, request, split, kinds) for column in raw.values()))
     if not schema.inputs:
         raise InputError(f"{where}: no column is left to predict from")
     return schema
 
 
-def _told_kinds(lists: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    told = dict[str, str]()
+def _requested_kinds(lists: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    kinds = dict[str, str]()
     for kind, names in lists.items():
         for name in names:
-            if name in told:
-                raise InputError(f"column {name!r}: told to be {told[name]} and {kind}; choose one")
-            told[name] = kind
-    return told
+            if name in kinds:
+                raise InputError(
+                    f"column {name!r}: told to be {kinds[name]} and {kind}; choose one"
+                )
+            kinds[name] = kind
+    return kinds
 
 
 def _roles(data: Data, split: SplitRule) -> dict[str, Role]:
@@ -119,13 +103,13 @@ def _refuse_commas(raw: Mapping[str, RawColumn], known: Collection[str], where: 
             )
 
 
-def _plan(raw: RawColumn, told: _Told, split: SplitRule, kinds: Kinds) -> Column:
-    name, role = raw.name, told.roles.get(raw.name)
-    kind = told.kinds.get(name)
+def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> Column:
+    name, role = raw.name, request.roles.get(raw.name)
+    kind = request.kinds.get(name)
     if role == "weight":
         return Number(name, role, "told")
     if role == "target":
-        return _plan_target(raw, kind, kinds, ignored=name in told.ignored)
+        return _plan_target(raw, kind, kinds, ignored=name in request.ignored)
     inferred = kind is None
     kind = kind or infer_kind(raw, kinds).kind
     timed = split.kind == "time" and split.column == name
@@ -134,7 +118,7 @@ def _plan(raw: RawColumn, told: _Told, split: SplitRule, kinds: Kinds) -> Column
     # what is left out is never read, so that nothing of how it is written has to be settled
     if role is not None:
         return kind(name, role, "told")
-    if name in told.ignored:
+    if name in request.ignored:
         return kind(name, "ignored", "told", kind.find_form(raw) if timed else "")
     if kind.left_out:
         return kind(name, "ignored", kind.left_out)

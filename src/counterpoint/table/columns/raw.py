@@ -127,13 +127,13 @@ class RawColumn:
         if form not in self._stamps:
             texts = np.full(len(self.cells), None, dtype=object)
             texts[~self.missing] = self.texts
-            self._stamps[form] = read_stamps(pd.Series(texts), form)
+            self._stamps[form] = _read_stamps(pd.Series(texts), form)
         return self._stamps[form]
 
     def fits(self, form: str, share: float) -> bool:
         """Whether (nearly) all cells that hold something are dates of a format."""
         # most columns show on their first cells that a format does not fit
-        if read_stamps(self.texts.head(_FEW), form).notna().mean() < share:
+        if _read_stamps(self.texts.head(_FEW), form).notna().mean() < share:
             return False
         return bool(self.stamps(form)[~self.missing].notna().mean() >= share)
 
@@ -156,16 +156,12 @@ class RawColumn:
         )
 
 
-def read_stamps(cells: pd.Series, form: str) -> pd.Series:
+def _read_stamps(cells: pd.Series, form: str) -> pd.Series:
     """Cells as UTC time stamps by one format for the whole column; NaT where it does not fit."""
     return pd.to_datetime(cells, errors="coerce", format=form, utc=True)
 
 
 def raw_columns(frame: pd.DataFrame, where: str, dates: str = "") -> Mapping[str, RawColumn]:
-    """The columns of a frame by name.
-
-    Raises:
-        InputError: a name stands twice.
-    """
+    """The columns of a frame by name."""
     refuse_names(frame.columns, where)
     return {str(name): RawColumn(str(name), frame[name], where, dates) for name in frame.columns}

@@ -97,11 +97,7 @@ def _refuse_absent(path: Path) -> None:
 
 
 def refuse_names(names: Iterable[Hashable], where: str) -> None:
-    """Refuse columns that cannot be told apart by name.
-
-    Raises:
-        InputError: a name stands twice.
-    """
+    """Refuse columns that share a name."""
     for name, count in Counter(map(str, names)).items():
         if count > 1:
             raise InputError(f"{where}: column {name!r} stands {count} times; rename all but one")

@@ -73,7 +73,7 @@ class Schema:
             if column.indicated:
                 places["numbers"].append(indicator)
                 indicator += 1
-            slots.append((column.name, {part: held for part, held in places.items() if held}))
+            slots.append((column.name, {part: own for part, own in places.items() if own}))
         return sorted(slots, key=lambda slot: "categories" not in slot[1])
 
     @property

@@ -37,15 +37,7 @@ SHARED = SplitRule()
 
 
 def parse_split(text: str, known: Collection[str], where: str = "table") -> SplitRule:
-    """Read a split; a column of exactly that name comes before every other reading.
-
-    Args:
-        text: see `counterpoint.recipe.Data`.
-        known: names of the table's columns.
-        where: the table's name, for messages.
-
-    Raises:
-        InputError: a column that does not exist (names the nearest), or a share out of range.
+    """Read a recipe's split; a column of exactly that name comes before every other reading.
 
     >>> parse_split("time:day", ["day"])
     SplitRule(kind='time', column='day', share=0.2)
@@ -70,12 +62,7 @@ def parse_split(text: str, known: Collection[str], where: str = "table") -> Spli
 
 
 def later_split(text: str, known: Collection[str]) -> SplitRule:
-    """The marks or groups of a fit in a later table, which may lack the column.
-
-    Args:
-        text: what the fit was told.
-        known: names of the later table's columns.
-    """
+    """The marks or groups of a fit in a later table, which may lack the column."""
     column = text.partition(":")[2] or text
     rule = parse_split(text, known) if column in known else SHARED
     return rule if rule.labelled else SHARED

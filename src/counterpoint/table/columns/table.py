@@ -1,6 +1,6 @@
 """A table whose cells have been parsed, once: what every later stage takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -154,14 +154,9 @@ class Table:
         Raises:
             InputError: the training rows of a column cannot serve.
         """
-
-        def learn(column: Column) -> Column:
-            if not isinstance(column, UsableColumn) or column.role not in ("input", "target"):
-                return column
-            values = self.values[column.name].take(rows)
-            return column.learn(Lesson(values, weights[rows], bins, self.where))
-
-        return replace(self, schema=Schema(tuple(map(learn, self.schema.columns))))
+        return self._with_columns(
+            rows, lambda c, values: c.learn(Lesson(values, weights[rows], bins, self.where))
+        )
 
     def grown(self, rows: np.ndarray) -> "Table":
         """The table under columns with the levels and classes that some of its rows bring.
@@ -169,13 +164,18 @@ class Table:
         Raises:
             InputError: a column holds another kind of values than it did, or too many levels.
         """
+        return self._with_columns(rows, lambda column, values: column.grown(values, self.where))
 
-        def grow(column: Column) -> Column:
-            if not isinstance(column, UsableColumn) or column.role not in ("input", "target"):
-                return column
-            return column.grown(self.values[column.name].take(rows), self.where)
-
-        return replace(self, schema=Schema(tuple(map(grow, self.schema.columns))))
+    def _with_columns(
+        self, rows: np.ndarray, change: Callable[[UsableColumn, ParsedColumn], Column]
+    ) -> "Table":
+        columns = (
+            change(column, self.values[column.name].take(rows))
+            if isinstance(column, UsableColumn) and column.role in ("input", "target")
+            else column
+            for column in self.schema.columns
+        )
+        return replace(self, schema=Schema(tuple(columns)))
 
     def encode(self) -> dict[str, Tensor]:
         """The inputs of the network.

@@ -29,9 +29,7 @@ class Target:
     """One target as tensors over all rows of a table.
 
     Attributes:
-        name: the column.
-        head: what it asks of the network.
-        values: float32 (N, 1), standardised, or int64 (N,), places of classes.
+        values: float32 (N, 1), standardised, or int64 (N,), numbers of classes.
         weight: float64 (N,), the row's weight, and 0 where the row has no value.
     """
 
@@ -42,13 +40,7 @@ class Target:
 
     @classmethod
     def of(cls, column: UsableColumn, table: Table, weight: Tensor) -> "Target":
-        """A target of a column that has learnt.
-
-        Args:
-            column: of the table.
-            table: whose rows are meant.
-            weight: of each row.
-        """
+        """A target of a column that has learnt."""
         values, known = column.head.read(column.encode(table.values[column.name]))
         return cls(column.name, column.head, values, weight * known)
 
@@ -60,14 +52,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows ready to be learnt from.
-
-    Attributes:
-        schema: columns with what was learnt from the training rows.
-        rows: which rows are learnt from, left out in turn, and held out.
-        inputs: ``categories`` and ``numbers`` of all rows.
-        targets: one an output column.
-    """
+    """Rows ready to be learnt from; `inputs` are ``categories`` and ``numbers`` of all of them."""
 
     schema: Schema
     rows: RowSplit
@@ -81,19 +66,7 @@ class Prepared:
 
 
 def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> Prepared:
-    """Split the rows, learn scales and levels, and make tensors.
-
-    Weights are brought to mean one over the training rows, so that their unit does not matter to
-    the evidence.
-
-    Args:
-        table: as planned.
-        recipe: what the user told.
-        announce: see `Announce`.
-
-    Raises:
-        InputError: the table cannot be used as told; names the row, the column and the rule.
-    """
+    """Split the rows, learn scales and levels, and make tensors."""
     weight = table.weights
     # a row of weight zero counts as absent everywhere: also for levels, scales and splits
     usable = table.targeted & (weight > 0)
@@ -101,6 +74,7 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     rows = split_rows(table, usable, recipe.data.validation, members=members, seed=seed)
     if announce is not None:
         announce(table.schema, rows)
+    # mean one over the training rows: the unit of the weights does not matter to the evidence
     unit = float(weight[rows.train].mean())
     weight = weight / unit
     table = table.learnt(rows.train, weight, recipe.network.bins)

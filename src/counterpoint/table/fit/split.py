@@ -21,7 +21,7 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class RowSplit:
-    """Places of rows, increasing.
+    """Row numbers, increasing.
 
     Attributes:
         train: every row that may be learnt from.
@@ -46,36 +46,26 @@ def split_rows(
 
     Random and group splits give each member another fold; a split by time gives every member the
     latest rows, since only those are like the future.
-
-    Args:
-        table: as planned.
-        usable: which rows (bool, (N,)) have at least one target.
-        validation: share of the rows that each member leaves out.
-        members: how many parts to leave out in turn.
-        seed: decides random splits.
-
-    Raises:
-        InputError: too few rows, or a column that does not say which rows are held out.
     """
-    places = np.flatnonzero(usable)
-    if len(places) < _FEWEST:
+    rows = np.flatnonzero(usable)
+    if len(rows) < _FEWEST:
         raise InputError(
-            f"{table.where}: at least {_FEWEST} rows with a target are needed, found {len(places)}"
-            f" sample{'s' if len(places) != 1 else ''}"
+            f"{table.where}: at least {_FEWEST} rows with a target are needed, found {len(rows)}"
+            f" sample{'s' if len(rows) != 1 else ''}"
         )
     counts = members, max(members, round(1.0 / validation), 2)
     if table.split.kind == "time":
-        rows = _by_time(table, places, validation, members)
+        split = _by_time(table, rows, validation, members)
     elif table.split.kind == "group":
-        rows = _by_group(table, places, counts, seed)
+        split = _by_group(table, rows, counts, seed)
     elif table.split.kind == "marks":
-        rows = _by_marks(table, places, counts, seed)
+        split = _by_marks(table, rows, counts, seed)
     else:
-        train, test = _random(places, table.split.share, seed)
+        train, test = _random(rows, table.split.share, seed)
         _refuse_few(train, table.where)
-        rows = RowSplit(train, _folds(train, counts, seed), test)
-    _refuse_few(rows.train, table.where)
-    return rows
+        split = RowSplit(train, _folds(train, counts, seed), test)
+    _refuse_few(split.train, table.where)
+    return split
 
 
 def _refuse_few(train: np.ndarray, where: str) -> None:
@@ -87,53 +77,54 @@ def _refuse_few(train: np.ndarray, where: str) -> None:
 
 
 def _folds(
-    places: np.ndarray, counts: tuple[int, int], seed: int, groups: np.ndarray | None = None
+    rows: np.ndarray, counts: tuple[int, int], seed: int, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, ...]:
     """The first so many of so many parts of equal size."""
     members, folds = counts
+    # scikit-learn takes no seed of 2**32 or more
     if groups is None:
-        chooser = KFold(min(folds, len(places)), shuffle=True, random_state=seed % 2**32)
+        chooser = KFold(min(folds, len(rows)), shuffle=True, random_state=seed % 2**32)
     else:
         most = min(folds, len(set(groups)))
         chooser = GroupKFold(most, shuffle=True, random_state=seed % 2**32)
-    parts = [places[held] for _, held in chooser.split(places, groups=groups)]
+    parts = [rows[part] for _, part in chooser.split(rows, groups=groups)]
     return tuple(parts[member % len(parts)] for member in range(members))
 
 
-def _random(places: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    held = round(share * len(places))
-    if held == 0:
-        return places, places[:0]
-    chooser = ShuffleSplit(1, test_size=held, random_state=seed % 2**32)
-    first, second = next(chooser.split(places))
-    return places[np.sort(first)], places[np.sort(second)]
+def _random(rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    size = round(share * len(rows))
+    if size == 0:
+        return rows, rows[:0]
+    chooser = ShuffleSplit(1, test_size=size, random_state=seed % 2**32)
+    first, second = next(chooser.split(rows))
+    return rows[np.sort(first)], rows[np.sort(second)]
 
 
-def _by_time(table: Table, places: np.ndarray, validation: float, members: int) -> RowSplit:
+def _by_time(table: Table, rows: np.ndarray, validation: float, members: int) -> RowSplit:
     name = table.split.column
     times = table.values[name]
-    absent = places[times.missing[places]]
+    absent = rows[times.missing[rows]]
     if len(absent):
         raise InputError(
             f"{table.where}: row {absent[0] + 1:,}, column {name!r}: has no time to split by"
         )
-    train, test = _latest(places, times.data, SHARE)
-    _, held = _latest(train, times.data, validation)
-    return RowSplit(train, (held,) * members, test)
+    train, test = _latest(rows, times.data, SHARE)
+    _, latest = _latest(train, times.data, validation)
+    return RowSplit(train, (latest,) * members, test)
 
 
-def _by_group(table: Table, places: np.ndarray, counts: tuple[int, int], seed: int) -> RowSplit:
+def _by_group(table: Table, rows: np.ndarray, counts: tuple[int, int], seed: int) -> RowSplit:
     name = table.split.column
-    groups = group_labels(table.values[name])[places]
+    groups = group_labels(table.values[name])[rows]
     if len(set(groups)) < 3:
         raise InputError(
             f"{table.where}: split group:{name}: needs 3 groups or more, found {len(set(groups))}"
         )
     chooser = GroupShuffleSplit(1, test_size=SHARE, random_state=seed % 2**32)
-    first, second = next(chooser.split(places, groups=groups))
+    first, second = next(chooser.split(rows, groups=groups))
     first = np.sort(first)
-    train = places[first]
-    return RowSplit(train, _folds(train, counts, seed, groups[first]), places[np.sort(second)])
+    train = rows[first]
+    return RowSplit(train, _folds(train, counts, seed, groups[first]), rows[np.sort(second)])
 
 
 def group_labels(values: ParsedColumn) -> np.ndarray:
@@ -151,15 +142,15 @@ def _parts(marks: ParsedColumn) -> np.ndarray:
     return np.array([_MARKS.get(str(mark).lower(), "") for mark in marks.data], dtype=object)
 
 
-def _latest(places: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    order = places[np.argsort(times[places], kind="stable")]
+def _latest(rows: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    order = rows[np.argsort(times[rows], kind="stable")]
     cut = len(order) - max(1, round(share * len(order)))
     return np.sort(order[:cut]), np.sort(order[cut:])
 
 
-def _by_marks(table: Table, places: np.ndarray, counts: tuple[int, int], seed: int) -> RowSplit:
+def _by_marks(table: Table, rows: np.ndarray, counts: tuple[int, int], seed: int) -> RowSplit:
     name = table.split.column
-    marks = table.values[name].take(places)
+    marks = table.values[name].take(rows)
     parts = _parts(marks)
     if (parts == "").any():
         found = "" if marks.missing[parts == ""][0] else marks.data[parts == ""][0]
@@ -167,8 +158,8 @@ def _by_marks(table: Table, places: np.ndarray, counts: tuple[int, int], seed: i
             f"{table.where}: split column {name!r}: expected train, validation or test in every"
             f" row, found {found!r}"
         )
-    train, held, test = (places[parts == part] for part in ("train", "validation", "test"))
+    train, validation, test = (rows[parts == part] for part in ("train", "validation", "test"))
     _refuse_few(train, table.where)
-    if len(held) == 0:
+    if len(validation) == 0:
         return RowSplit(train, _folds(train, counts, seed), test)
-    return RowSplit(np.union1d(train, held), (held,) * counts[0], test)
+    return RowSplit(np.union1d(train, validation), (validation,) * counts[0], test)
