@@ -2,7 +2,7 @@
 
 import torch
 
-from counterpoint.posterior.softmax.multinomial import Multinomial, contrasts
+from counterpoint.posterior.softmax._multinomial import Multinomial, contrasts
 from counterpoint.seeding import generator
 
 

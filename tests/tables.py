@@ -5,7 +5,7 @@ import pandas as pd
 
 from counterpoint.recipe import Data, Network, Posterior, Recipe, Training
 from counterpoint.table.columns import Table
-from counterpoint.table.fit.prepare import Prepared, prepare
+from counterpoint.table.fit._prepare import Prepared, prepare
 
 
 def mixed(rows: int = 240, seed: int = 0) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.balance import modulated
-from counterpoint.balance.engine import stacked
+from counterpoint.balance._engine import stacked
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
 WEIGHTS = st.floats(0.0, 1e3, width=32)

@@ -8,7 +8,7 @@ from torch import nn
 
 from balance_models import goals_of, gradient, make
 from counterpoint.balance import Balancer, BalanceWarning, StepEnding
-from counterpoint.balance.checks import check_arguments, check_features, check_losses, check_model
+from counterpoint.balance._checks import check_arguments, check_features, check_losses, check_model
 from counterpoint.errors import InputError
 
 

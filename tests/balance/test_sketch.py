@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from balance_models import Heads, goals_of, jacobian, make, numbers
-from counterpoint.balance.balancer import Balancer
-from counterpoint.balance.ranks import Ranks
+from counterpoint.balance._balancer import Balancer
+from counterpoint.balance._ranks import Ranks
 from counterpoint.balance.sources import Sketch, StepContext
 from counterpoint.data import Batch, as_batch
 from counterpoint.errors import InputError

@@ -5,7 +5,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from balance_models import goals_of, make
-from counterpoint.balance import Balancer, gram
+from counterpoint.balance import Balancer
+from counterpoint.balance import _gram as gram
 
 
 class Reads(TorchDispatchMode):

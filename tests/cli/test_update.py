@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_the_old_model(run, model, newer, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("counterpoint.table.model.model.write_folder", full)
+    monkeypatch.setattr("counterpoint.table.model._model.write_folder", full)
     status, _, err = run("update", model, newer)
     assert (status, err) == (2, "counterpoint: [Errno 28] No space left on device\n")
     assert np.array_equal(TableModel.load(model).predict(mixed())["price"].mean, before)
@@ -176,7 +176,7 @@ class Stop:
 
 
 def test_a_deep_update_that_was_stopped_goes_on_to_the_same_bits(run, model, newer, monkeypatch):
-    from counterpoint.table.update import deep
+    from counterpoint.table.update import _deep as deep
 
     told = ("update", model, newer, "--deep", "--out")
     run(*told, model.parent / "whole")
@@ -231,7 +231,7 @@ def _interrupted(found):
 
 
 def test_an_unfinished_update_of_something_else_is_not_dropped(run, model, newer, monkeypatch):
-    from counterpoint.table.update import deep
+    from counterpoint.table.update import _deep as deep
 
     whole = deep.fit
     monkeypatch.setattr(deep, "fit", lambda *a, **o: _interrupted(whole(*a, **o)))

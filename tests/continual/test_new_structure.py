@@ -6,7 +6,8 @@ from torch import nn
 
 from continual.tasks import LIKELIHOOD, batches, moved, net, task
 from counterpoint.continual import EWC
-from counterpoint.gaussian import Gaussian, Sum, state
+from counterpoint.gaussian import Gaussian, Sum
+from counterpoint.gaussian import _state as state
 from gaussian.rowwise import RowWise
 
 

@@ -9,7 +9,7 @@ from continual.tasks import LIKELIHOOD, batches, moved, net, task
 from counterpoint.balance import Balancer
 from counterpoint.balance.rules import Protect
 from counterpoint.continual import DER, Functional, Replay
-from counterpoint.continual.rows.store import Store
+from counterpoint.continual.rows._store import Store
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical

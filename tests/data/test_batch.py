@@ -155,7 +155,7 @@ def test_values_of_weights_are_looked_at_once_and_never_where_a_device_would_wai
     with pytest.raises(InputError, match="finite and at least 0"):
         Tensors(wrong)
     seen = []
-    monkeypatch.setattr("counterpoint.data.batch.check_weight_values", seen.append)
+    monkeypatch.setattr("counterpoint.data._batch.check_weight_values", seen.append)
     loader = Tensors(Batch.of(torch.ones(6), weight=torch.ones(6)))
     looks = len(seen)
     assert len(list(loader.batches(2, seed=0))) == 3

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint.datasets.files import File, cache_folder, fetch, local
+from counterpoint.datasets._files import File, cache_folder, fetch, local
 from counterpoint.errors import InputError
 
 CONTENT = b"1 2 3\n" * 50

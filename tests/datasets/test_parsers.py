@@ -19,10 +19,10 @@ from counterpoint.datasets import (
     standard_splits,
     uci,
 )
-from counterpoint.datasets.adult import ADULT_COLUMNS, parse_adult
-from counterpoint.datasets.cifar import parse_records
-from counterpoint.datasets.mnist import parse_idx
-from counterpoint.datasets.uci import parse_gaps
+from counterpoint.datasets._adult import ADULT_COLUMNS, parse_adult
+from counterpoint.datasets._cifar import parse_records
+from counterpoint.datasets._mnist import parse_idx
+from counterpoint.datasets._uci import parse_gaps
 from counterpoint.errors import InputError
 
 real_files = pytest.mark.skipif(

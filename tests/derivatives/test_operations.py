@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from counterpoint.derivatives import SCHEMES, directional, gradients, values_and_gradients
-from counterpoint.derivatives.layers import push
+from counterpoint.derivatives._layers import push
 from derivatives.nets import net, points, true_gradients
 from wrapped import WRAPPERS
 

@@ -16,7 +16,7 @@ from counterpoint.derivatives import (
     directional,
     gradients,
 )
-from counterpoint.derivatives.steps import best
+from counterpoint.derivatives._steps import best
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
 from derivatives.nets import net, points

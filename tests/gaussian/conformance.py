@@ -18,7 +18,7 @@ from counterpoint.gaussian import (
     pool,
     precision_from,
 )
-from counterpoint.gaussian.vectors import padded
+from counterpoint.gaussian._vectors import padded
 from gaussian.cases import lookup, normal, outer, rows, thin
 
 close = torch.testing.assert_close

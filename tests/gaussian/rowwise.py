@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from counterpoint.gaussian import Dense, Diagonal, Jacobian, Precision, state
-from counterpoint.gaussian.vectors import chosen, uniform
+from counterpoint.gaussian import Dense, Diagonal, Jacobian, Precision
+from counterpoint.gaussian import _state as state
+from counterpoint.gaussian._vectors import chosen, uniform
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from counterpoint.gaussian import (
     jacobian,
     squares,
 )
-from counterpoint.gaussian.jacobian import grams
+from counterpoint.gaussian._jacobian import grams
 from gaussian.cases import SHAPES, Largest, lookup, normal, outer, outer_shapes, rows
 
 OUTERS = [

@@ -17,9 +17,9 @@ from counterpoint.gaussian import (
     explicit,
     vectors,
 )
-from counterpoint.gaussian import dense as dense_module
-from counterpoint.gaussian import sum as summed
-from counterpoint.gaussian.conjugate import conjugate_gradients
+from counterpoint.gaussian import _dense as dense_module
+from counterpoint.gaussian import _sum as summed
+from counterpoint.gaussian._conjugate import conjugate_gradients
 from gaussian.cases import LAYER, WIDE, Largest, definite, diagonal, kronecker, normal, outer
 from gaussian.conformance import flat
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from counterpoint.gaussian import Block, Dense, Factors, Isotropic, Kronecker, Sum, state
+from counterpoint.gaussian import Block, Dense, Factors, Isotropic, Kronecker, Sum
+from counterpoint.gaussian import _state as state
 from gaussian.cases import LAYER, REST, THIN, WIDE, definite, diagonal, kronecker
 from gaussian.conformance import Conformance
 from gaussian.rowwise import RowWise

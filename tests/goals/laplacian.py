@@ -6,7 +6,13 @@ import torch
 from torch.distributions import Independent, Laplace
 
 from counterpoint.goals import Likelihood
-from counterpoint.goals.checks import as_columns, as_floats, as_rows, check_output, check_same_shape
+from counterpoint.goals._checks import (
+    as_columns,
+    as_floats,
+    as_rows,
+    check_output,
+    check_same_shape,
+)
 
 
 class Laplacian(Likelihood):

@@ -7,7 +7,7 @@ import torch
 
 from counterpoint.errors import InputError
 from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
-from counterpoint.goals.noise import uniforms
+from counterpoint.goals._noise import uniforms
 
 
 def gram(root):

@@ -10,7 +10,7 @@ from pathlib import Path
 from house.rules import parse, public, python_files
 
 CIRCLES = {
-    ("gaussian/precision.py", "gaussian/algebra.py"): "`__add__` of the interface asks the table "
+    ("gaussian/_precision.py", "gaussian/_algebra.py"): "`__add__` of the interface asks the table "
     "of sums, which knows every structure; the import is inside the method",
 }
 """Import from one file to another of its room that closes a circle -> why it may."""

@@ -24,9 +24,9 @@ def tree(tmp_path):
     "line",
     [
         "from counterpoint.train import fit",
-        "from counterpoint.train.fit import fit",
+        "from counterpoint.train._fit import fit",
         "import counterpoint.train",
-        "import counterpoint.train.fit as f",
+        "import counterpoint.train._fit as f",
         "from counterpoint import train",
         "from ..train import fit",
         "from .. import train",
@@ -68,7 +68,7 @@ def test_imports_downwards_within_a_room_and_of_others_are_fine(tree):
         cli__in____init__="",
         goals__in____init__="from .gaussian import Gaussian\nfrom . import gaussian",
         goals__in__gaussian="import torch\nfrom counterpoint.errors import InputError\n"
-        "from counterpoint import __version__\nfrom counterpoint.goals.checks import check\n"
+        "from counterpoint import __version__\nfrom counterpoint.goals._checks import check\n"
         "from ..parameters import named\nimport counterpointless.train",
         goals__in__checks="",
         parameters__in____init__="",

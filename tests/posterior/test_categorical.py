@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
 from counterpoint.posterior import CategoricalPredictive, Distribution
-from counterpoint.posterior.predictive.categorical import probit
+from counterpoint.posterior.predictive._categorical import probit
 from counterpoint.seeding import generator
 
 

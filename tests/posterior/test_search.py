@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.posterior.softmax.search import climb
+from counterpoint.posterior.softmax._search import climb
 
 
 @settings(max_examples=60, deadline=None)

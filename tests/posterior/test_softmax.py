@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from counterpoint.gaussian import Dense, Kronecker
 from counterpoint.posterior import Softmax, TuningEnding
-from counterpoint.posterior.softmax.multinomial import contrasts, jacobian
+from counterpoint.posterior.softmax._multinomial import contrasts, jacobian
 from counterpoint.seeding import generator
 from softmax_cases import augmented, loss, multinomial, rows
 

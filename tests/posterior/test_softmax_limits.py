@@ -8,7 +8,7 @@ import torch
 
 from counterpoint.errors import InputError
 from counterpoint.posterior import Posterior, Softmax, TuningEnding
-from counterpoint.posterior.softmax.multinomial import Multinomial
+from counterpoint.posterior.softmax._multinomial import Multinomial
 from counterpoint.seeding import generator
 from softmax_cases import augmented, loss, multinomial, rows
 

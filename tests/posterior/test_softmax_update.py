@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Dense, Kronecker
 from counterpoint.posterior import Softmax, TuningEnding
-from counterpoint.posterior.softmax import newton
-from counterpoint.posterior.softmax.multinomial import contrasts
+from counterpoint.posterior.softmax import _newton as newton
+from counterpoint.posterior.softmax._multinomial import contrasts
 from counterpoint.seeding import generator
 from softmax_cases import augmented, loss, multinomial, rows
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from counterpoint.findings import AlarmFindings, BalanceFindings, Findings
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.report import render
-from counterpoint.report.sections.balance import balance
-from counterpoint.report.sections.timeline import Curves
+from counterpoint.report.sections._balance import balance
+from counterpoint.report.sections._timeline import Curves
 from report.reading import as_tree, text_of
 from report.sample import empty, rich
 from report.shares import balanced

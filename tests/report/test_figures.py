@@ -19,7 +19,7 @@ from counterpoint.report.figures import (
     TextLabels,
     sparkline,
 )
-from counterpoint.report.figures.text import text_width
+from counterpoint.report.figures._text import text_width
 
 _VALUE = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from counterpoint.findings import IgnoranceMap
 from counterpoint.report import render
 from counterpoint.report.figures import Field, Figure
-from counterpoint.report.sections.ignorance import ignorance
+from counterpoint.report.sections._ignorance import ignorance
 from report.maps import disguised, lined, mapped
 from report.reading import as_tree, outline, text_of
 from report.sample import HOSTILE, empty

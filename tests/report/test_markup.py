@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.report.markup import Markup, escape, join, tag
+from counterpoint.report._markup import Markup, escape, join, tag
 
 _ANY_TEXT = st.text(st.characters(), max_size=60)  # surrogates and control characters too
 

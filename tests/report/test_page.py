@@ -23,8 +23,8 @@ from counterpoint.findings import (
 )
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.report import render
-from counterpoint.report.markup import Markup
-from counterpoint.report.parts import Section, within
+from counterpoint.report._markup import Markup
+from counterpoint.report._parts import Section, within
 from report.reading import as_tree, outline, text_of
 from report.sample import HOSTILE, empty, named, rich
 

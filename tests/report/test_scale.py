@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from counterpoint.report._words import amount, date, duration, listing, number, percent
 from counterpoint.report.figures import Scale, every, extent, finite, thin
-from counterpoint.report.figures.text import fit, shorten, text_width, tick_texts
-from counterpoint.report.words import amount, date, duration, listing, number, percent
+from counterpoint.report.figures._text import fit, shorten, text_width, tick_texts
 
 _FLOATS = st.floats(allow_nan=True, allow_infinity=True)
 _VALUES = st.lists(st.none() | _FLOATS, max_size=12)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from counterpoint.findings import Coverage, HeldOut, TargetFindings
-from counterpoint.report.statistics import (
+from counterpoint.report._statistics import (
     binomial_band,
     expected_cover,
     standardised,

@@ -11,8 +11,8 @@ from counterpoint.findings import Findings, ShiftFindings, UpdateFindings
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.report import render
 from counterpoint.report.sections import sections
-from counterpoint.report.sections.moved import moved_card
-from counterpoint.report.sections.updates import updates
+from counterpoint.report.sections._moved import moved_card
+from counterpoint.report.sections._updates import updates
 from report.reading import as_tree, outline, text_of
 from report.sample import HOSTILE, empty, rich
 from report.updated import condition, disguised_update, several, shifts, target, update

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
 from counterpoint.storage import FileSystem, Lock, read_folder, sweep, write_file, write_folder
-from counterpoint.storage.filesystem import temporary
+from counterpoint.storage._filesystem import temporary
 
 OLD = {"w": {"a": torch.arange(4.0)}}
 NEW = {"w": {"a": torch.arange(4.0) + 10.0}}
@@ -186,7 +186,7 @@ class Killed(BaseException):
 
 
 def test_a_kill_at_any_call_leaves_the_old_folder_or_the_new(tmp_path, monkeypatch):
-    monkeypatch.setattr("counterpoint.storage.filesystem._alive", lambda process: False)
+    monkeypatch.setattr("counterpoint.storage._filesystem._alive", lambda process: False)
     calls = Failing(at=0)
     write(tmp_path / "f")
     write(tmp_path / "f", overwrite=True, disk=calls)
@@ -201,7 +201,7 @@ def test_a_kill_at_any_call_leaves_the_old_folder_or_the_new(tmp_path, monkeypat
 def test_sweep_leaves_what_is_not_ours(tmp_path, monkeypatch):
     (tmp_path / ".tmp-1-notes").mkdir()
     (tmp_path / ".counterpoint-tmp-otherhost-1-f").mkdir()
-    monkeypatch.setattr("counterpoint.storage.filesystem._alive", lambda process: False)
+    monkeypatch.setattr("counterpoint.storage._filesystem._alive", lambda process: False)
     assert sweep(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 2
 

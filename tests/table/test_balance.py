@@ -10,7 +10,7 @@ from counterpoint.balance import Alarm, Failure
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.recipe import Recipe
 from counterpoint.table import Context, Findings, TableClassifier, TableRegressor, fit_table
-from counterpoint.table.evaluate.describe import describe_balance
+from counterpoint.table.evaluate._describe import describe_balance
 from counterpoint.train import BalanceLog
 from tables import mixed, quick
 

@@ -13,16 +13,16 @@ from counterpoint.findings import Findings
 from counterpoint.plain import from_plain, to_plain
 from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.table import CategoryPrediction, NumberPrediction, TableModel, fit_table, to_frame
-from counterpoint.table.evaluate.importance import measure_importance
-from counterpoint.table.evaluate.measures import (
+from counterpoint.table.evaluate._importance import measure_importance
+from counterpoint.table.evaluate._measures import (
     category_measures,
     covered,
     number_measures,
     reliable,
 )
-from counterpoint.table.targets.category import CategoryHead
-from counterpoint.table.targets.number import NumberHead
-from counterpoint.table.uncertainty.rows import held_out_noise
+from counterpoint.table.targets._category import CategoryHead
+from counterpoint.table.targets._number import NumberHead
+from counterpoint.table.uncertainty._rows import held_out_noise
 from tables import mixed, quick
 
 

@@ -7,8 +7,8 @@ import torch
 from counterpoint.goals import Normal
 from counterpoint.nn import TableNet
 from counterpoint.posterior import TuningEnding, laplace
-from counterpoint.table.model.observed import ObservedTargets, batches
-from counterpoint.table.uncertainty.laplace import LAPLACE, _Table
+from counterpoint.table.model._observed import ObservedTargets, batches
+from counterpoint.table.uncertainty._laplace import LAPLACE, _Table
 from tables import mixed, prepare_frame, quick
 
 

@@ -11,10 +11,10 @@ from counterpoint.derivatives import gradients
 from counterpoint.goals import diversity
 from counterpoint.recipe import Recipe
 from counterpoint.table import Context, fit_table
-from counterpoint.table.fit import luna as room
-from counterpoint.table.fit.losses import make_goals, make_source
-from counterpoint.table.fit.luna import drop_heads, make_luna_goals
-from counterpoint.table.model.network import build_network, compute_outputs
+from counterpoint.table.fit import _luna as room
+from counterpoint.table.fit._losses import make_goals, make_source
+from counterpoint.table.fit._luna import drop_heads, make_luna_goals
+from counterpoint.table.model._network import build_network, compute_outputs
 from tables import mixed, prepare_frame, quick
 
 HEADS = 5

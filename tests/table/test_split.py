@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data
 from counterpoint.table.columns import Table
-from counterpoint.table.columns.split import parse_split
-from counterpoint.table.fit.split import split_rows as split_planned
+from counterpoint.table.columns._split import parse_split
+from counterpoint.table.fit._split import split_rows as split_planned
 
 
 def split_rows(table, usable, data, **more):

@@ -12,7 +12,7 @@ from counterpoint.posterior import CategoricalPredictive, Predictive
 from counterpoint.recipe import UNCERTAINTY, Posterior
 from counterpoint.table import TableClassifier, TableModel, TableRegressor, fit_table, to_frame
 from counterpoint.table.columns import Table
-from counterpoint.table.model.network import compute_outputs
+from counterpoint.table.model._network import compute_outputs
 from counterpoint.table.uncertainty import UNCERTAINTIES, MemberPosterior
 from tables import mixed, quick
 

@@ -11,9 +11,9 @@ from counterpoint.errors import InputError
 from counterpoint.posterior import LastLayer, Statistics
 from counterpoint.recipe import Network, Posterior, Update
 from counterpoint.table import TableModel, fit_table, update_table
-from counterpoint.table.fit.fit import Context
-from counterpoint.table.model.network import compute_features
-from counterpoint.table.update.rows import prepare_rows, read_rows
+from counterpoint.table.fit._fit import Context
+from counterpoint.table.model._network import compute_features
+from counterpoint.table.update._rows import prepare_rows, read_rows
 from tables import mixed, prepare_frame, quick
 
 TARGETS = ("price", "kind")
@@ -193,7 +193,7 @@ def test_rows_marked_as_test_are_not_learnt():
 
 
 def test_groups_stay_together_where_the_fit_kept_them_so():
-    from counterpoint.table.update.rows import folds_of
+    from counterpoint.table.update._rows import folds_of
 
     groups = np.arange(60) // 12
     folds = folds_of(torch.arange(60), 0, groups)

@@ -11,8 +11,8 @@ import torch
 from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import TableModel, fit_table, update_table
-from counterpoint.table.fit.fit import Context
-from counterpoint.table.model.observed import ObservedTargets
+from counterpoint.table.fit._fit import Context
+from counterpoint.table.model._observed import ObservedTargets
 from tables import mixed, quick
 
 
@@ -85,9 +85,9 @@ def test_a_network_that_learnt_is_kept_whole(deep, tmp_path):
 
 def test_weights_are_counts_in_what_a_deep_update_minimises(model):
     """A weight of three is three rows: the sum over rows and the Gaussian, over the rows."""
-    from counterpoint.table.fit.losses import make_source
-    from counterpoint.table.update.deep import DeepUpdateData, _goals
-    from counterpoint.table.update.rows import prepare_rows, read_rows
+    from counterpoint.table.fit._losses import make_source
+    from counterpoint.table.update._deep import DeepUpdateData, _goals
+    from counterpoint.table.update._rows import prepare_rows, read_rows
 
     member, table = model.members[0], waves(1, seed=3)
     moved = deepcopy(member.network)

@@ -8,8 +8,8 @@ from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import fit_table, update_table
 from counterpoint.table.columns import Table
-from counterpoint.table.model.exemplars import Exemplars
-from counterpoint.table.update.shift import measure_shifts
+from counterpoint.table.model._exemplars import Exemplars
+from counterpoint.table.update._shift import measure_shifts
 from tables import mixed, prepare_frame, quick
 
 RECIPE = {"target": ("price", "kind"), "weight": "weight", "ignore": ("junk",)}
@@ -41,8 +41,8 @@ def test_a_new_level_gets_a_vector_and_old_ones_stay(fitted):
 
 def test_levels_of_old_rows_are_predicted_as_if_the_new_one_were_not_there(fitted):
     """With everything but the vectors held, growing alone changes nothing of what was known."""
-    from counterpoint.table.update.grow import grow_network
-    from counterpoint.table.update.rows import read_rows
+    from counterpoint.table.update._grow import grow_network
+    from counterpoint.table.update._rows import read_rows
 
     schema = read_rows(fitted, red()).schema
     network = fitted.members[0].network
@@ -163,7 +163,7 @@ def test_a_column_that_did_not_vary_and_now_has_another_value_has_moved():
 
 def test_a_level_is_learnt_wherever_its_rows_are(fitted):
     from counterpoint.seeding import derive
-    from counterpoint.table.update.rows import folds_of
+    from counterpoint.table.update._rows import folds_of
 
     table = mixed(100, 3)
     last = folds_of(torch.arange(100), derive(fitted.recipe.training.seed, 4))[-1].numpy()

@@ -13,10 +13,10 @@ from counterpoint.data import Tensors, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import derive, seeded
 from counterpoint.train import NonFiniteError, Training, find_rate, fit, groups
-from counterpoint.train.balance_log import BalanceRecorder, choose_recorder
-from counterpoint.train.optimiser import Optimiser
-from counterpoint.train.schedule import Phase
-from counterpoint.train.step import EagerStep
+from counterpoint.train._balance_log import BalanceRecorder, choose_recorder
+from counterpoint.train._optimiser import Optimiser
+from counterpoint.train._schedule import Phase
+from counterpoint.train._step import EagerStep
 
 TRAINING = Training(
     epochs=3,

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from balance_models import goals_of, make, numbers
 from counterpoint.balance import Balancer, Failure
-from counterpoint.train.balance_log import BalanceRecorder
+from counterpoint.train._balance_log import BalanceRecorder
 
 
 def test_a_record_of_an_earlier_version_goes_on():

@@ -8,7 +8,7 @@ from torch import nn
 
 from counterpoint.data import Tensors
 from counterpoint.train import FitEnding, Training, evaluate, fit
-from counterpoint.train.progress import Bar, Lines
+from counterpoint.train._progress import Bar, Lines
 
 
 class Recorder:

@@ -8,10 +8,10 @@ from torch import nn
 
 from counterpoint.data import Batch
 from counterpoint.train import MinimizeEnding, minimize
-from counterpoint.train.full_batch.flat import flattened
-from counterpoint.train.full_batch.line_search import _corrected, _times
-from counterpoint.train.full_batch.methods import METHODS
-from counterpoint.train.full_batch.objective import Objective, Score
+from counterpoint.train.full_batch._flat import flattened
+from counterpoint.train.full_batch._line_search import _corrected, _times
+from counterpoint.train.full_batch._methods import METHODS
+from counterpoint.train.full_batch._objective import Objective, Score
 
 EXACT = sorted(METHODS.keys() - {"adam"})
 every = pytest.mark.parametrize("method", EXACT)

@@ -13,7 +13,7 @@ from counterpoint.data import Tensors
 from counterpoint.errors import InputError
 from counterpoint.storage import DISK, FileSystem, Lock, read_folder, write_folder
 from counterpoint.train import NonFiniteError, Training, fit
-from counterpoint.train.folder import RunFolder
+from counterpoint.train._folder import RunFolder
 
 TRAINING = Training(
     epochs=3,

@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from counterpoint.train import Training
-from counterpoint.train.schedule import schedule
+from counterpoint.train._schedule import schedule
 
 
 def _torch_rates(total, make, momentum=0.9):

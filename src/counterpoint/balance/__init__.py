@@ -21,13 +21,13 @@ ways in which goals fail each other (`counterpoint.balance.monitor`).
 [0.5, 0.5]
 """
 
-from counterpoint.balance.balancer import Balancer
-from counterpoint.balance.checks import BalanceWarning
-from counterpoint.balance.engine import modulated
-from counterpoint.balance.gram import Gram
-from counterpoint.balance.rule import GoalTensors, Rule, RuleInputs, StatelessRule
+from counterpoint.balance._balancer import Balancer
+from counterpoint.balance._checks import BalanceWarning
+from counterpoint.balance._engine import modulated
+from counterpoint.balance._gram import Gram
+from counterpoint.balance._rule import GoalTensors, Rule, RuleInputs, StatelessRule
+from counterpoint.balance._step import Alarm, BalancedStep, Failure, Knowledge, StepEnding
 from counterpoint.balance.sources import Sketch
-from counterpoint.balance.step import Alarm, BalancedStep, Failure, Knowledge, StepEnding
 
 __all__ = [
     "Alarm",

@@ -11,6 +11,6 @@ torch.
 ['fit', 't.csv', '--set=training.rate=0.01', '--seed=3']
 """
 
-from counterpoint.cli.app import main, rewrite
+from counterpoint.cli._app import main, rewrite
 
 __all__ = ["main", "rewrite"]

@@ -36,23 +36,23 @@ fit to all rows: the first says a slope of 2 over ``1² + 2² = 5``, the second 
 (3.9286, 3.9286)
 """
 
-from counterpoint.continual.memory import Memory
-from counterpoint.continual.outputs.lwf import LwF
-from counterpoint.continual.rows.der import DER
-from counterpoint.continual.rows.functional import Functional
-from counterpoint.continual.rows.rehearsal import Replayed
-from counterpoint.continual.rows.replay import Replay
-from counterpoint.continual.scenarios.inputs import Permuted, Rotated
-from counterpoint.continual.scenarios.metrics import Accuracies
-from counterpoint.continual.scenarios.run import Run, compare, joint, run
-from counterpoint.continual.scenarios.scenario import Scenario
-from counterpoint.continual.scenarios.sequence import STANDARD, TaskTraining
-from counterpoint.continual.scenarios.task import Task
-from counterpoint.continual.step_observer import StepObserver
-from counterpoint.continual.warning import ForgettingWarning
-from counterpoint.continual.weights.ewc import EWC, OnlineEWC
-from counterpoint.continual.weights.mas import MAS
-from counterpoint.continual.weights.si import SI
+from counterpoint.continual._memory import Memory
+from counterpoint.continual._step_observer import StepObserver
+from counterpoint.continual._warning import ForgettingWarning
+from counterpoint.continual.outputs._lwf import LwF
+from counterpoint.continual.rows._der import DER
+from counterpoint.continual.rows._functional import Functional
+from counterpoint.continual.rows._rehearsal import Replayed
+from counterpoint.continual.rows._replay import Replay
+from counterpoint.continual.scenarios._inputs import Permuted, Rotated
+from counterpoint.continual.scenarios._metrics import Accuracies
+from counterpoint.continual.scenarios._run import Run, compare, joint, run
+from counterpoint.continual.scenarios._scenario import Scenario
+from counterpoint.continual.scenarios._sequence import STANDARD, TaskTraining
+from counterpoint.continual.scenarios._task import Task
+from counterpoint.continual.weights._ewc import EWC, OnlineEWC
+from counterpoint.continual.weights._mas import MAS
+from counterpoint.continual.weights._si import SI
 
 __all__ = [
     "DER",

@@ -25,13 +25,13 @@ tensor([[10., 14.],
         [14., 20.]], dtype=torch.float64)
 """
 
-from counterpoint.curvature.distributed import all_reduce
-from counterpoint.curvature.fisher import Observer, fisher, ggn, linearised_fisher
-from counterpoint.curvature.hessian import hessian
-from counterpoint.curvature.labels import Labels
-from counterpoint.curvature.linearise import Linearised, LinearisedOutput, linearise
-from counterpoint.curvature.product import product
-from counterpoint.curvature.structure import STRUCTURES, Structure
+from counterpoint.curvature._distributed import all_reduce
+from counterpoint.curvature._fisher import Observer, fisher, ggn, linearised_fisher
+from counterpoint.curvature._hessian import hessian
+from counterpoint.curvature._labels import Labels
+from counterpoint.curvature._linearise import Linearised, LinearisedOutput, linearise
+from counterpoint.curvature._product import product
+from counterpoint.curvature._structure import STRUCTURES, Structure
 
 __all__ = [
     "STRUCTURES",

@@ -25,13 +25,13 @@ for one of ours:
 [[[1.0]], [[2.0]]]
 """
 
-from counterpoint.data.batch import Batch
-from counterpoint.data.batched import Batched
-from counterpoint.data.load import DataLike, as_loader, count_rows, one_pass
-from counterpoint.data.loader import Loader
-from counterpoint.data.parquet import ParquetStream
-from counterpoint.data.tensors import Tensors
-from counterpoint.data.unpack import Unpack, as_batch
+from counterpoint.data._batch import Batch
+from counterpoint.data._batched import Batched
+from counterpoint.data._load import DataLike, as_loader, count_rows, one_pass
+from counterpoint.data._loader import Loader
+from counterpoint.data._parquet import ParquetStream
+from counterpoint.data._tensors import Tensors
+from counterpoint.data._unpack import Unpack, as_batch
 
 __all__ = [
     "Batch",

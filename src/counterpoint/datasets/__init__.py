@@ -14,12 +14,12 @@ made, not fetched: `cubic_gap`, from a seed.
 (691, 77, [648, 166, 595])
 """
 
-from counterpoint.datasets.adult import adult
-from counterpoint.datasets.cifar import CIFAR10_CLASSES, cifar10
-from counterpoint.datasets.cubic import cubic_gap
-from counterpoint.datasets.mnist import MNIST, mnist
-from counterpoint.datasets.movielens import movielens
-from counterpoint.datasets.uci import UCI, UCI_NAMES, standard_splits, uci
+from counterpoint.datasets._adult import adult
+from counterpoint.datasets._cifar import CIFAR10_CLASSES, cifar10
+from counterpoint.datasets._cubic import cubic_gap
+from counterpoint.datasets._mnist import MNIST, mnist
+from counterpoint.datasets._movielens import movielens
+from counterpoint.datasets._uci import UCI, UCI_NAMES, standard_splits, uci
 
 __all__ = [
     "CIFAR10_CLASSES",

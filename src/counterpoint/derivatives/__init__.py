@@ -26,26 +26,26 @@ not how they change with the weights: kinks move, unseen. Take a smooth activati
 True
 """
 
-from counterpoint.derivatives.check import Agreement, GradientCheck, Verdict, check_gradients
-from counterpoint.derivatives.complex_step import ComplexStep
-from counterpoint.derivatives.differences import (
+from counterpoint.derivatives._check import Agreement, GradientCheck, Verdict, check_gradients
+from counterpoint.derivatives._complex_step import ComplexStep
+from counterpoint.derivatives._differences import (
     BackwardDifference,
     CentralDifference,
     ForwardDifference,
     Richardson,
 )
-from counterpoint.derivatives.draws import Subset
-from counterpoint.derivatives.exact import Auto, ForwardMode, ReverseMode
-from counterpoint.derivatives.function import Function
-from counterpoint.derivatives.gradients import (
+from counterpoint.derivatives._draws import Subset
+from counterpoint.derivatives._exact import Auto, ForwardMode, ReverseMode
+from counterpoint.derivatives._function import Function
+from counterpoint.derivatives._gradients import (
     directional,
     gradients,
     values_and_directional,
     values_and_gradients,
 )
-from counterpoint.derivatives.scheme import Scheme
-from counterpoint.derivatives.schemes import SCHEMES, scheme
-from counterpoint.derivatives.steps import Drawn, Fixed, Relative, StepSize
+from counterpoint.derivatives._scheme import Scheme
+from counterpoint.derivatives._schemes import SCHEMES, scheme
+from counterpoint.derivatives._steps import Drawn, Fixed, Relative, StepSize
 
 __all__ = [
     "SCHEMES",

@@ -21,11 +21,11 @@ True
 [[2, 3]]
 """
 
-from counterpoint.estimators.distance import neighbour_distance
-from counterpoint.estimators.gaps import GapReport, GapSplit
-from counterpoint.estimators.luna import KinkWarning, LunaRegressor
-from counterpoint.estimators.neural_linear import NeuralLinearRegressor
-from counterpoint.estimators.tuning import Tuned, tune
+from counterpoint.estimators._distance import neighbour_distance
+from counterpoint.estimators._gaps import GapReport, GapSplit
+from counterpoint.estimators._luna import KinkWarning, LunaRegressor
+from counterpoint.estimators._neural_linear import NeuralLinearRegressor
+from counterpoint.estimators._tuning import Tuned, tune
 
 __all__ = [
     "GapReport",

@@ -14,12 +14,12 @@ fills them. What could not be computed is None, never NaN, so that the JSON is v
 ({'price': 0.25}, True)
 """
 
-from counterpoint.findings.columns import Bins, ColumnFindings, EmbeddingMap, Importance
-from counterpoint.findings.findings import MODEL_KIND, MODEL_SCHEMA, Findings
-from counterpoint.findings.ignorance import IgnoranceMap, KnownLeast
-from counterpoint.findings.targets import Coverage, HeldOut, ReliabilityCurve, TargetFindings
-from counterpoint.findings.training import AlarmFindings, BalanceFindings, EpochRow
-from counterpoint.findings.updates import ShiftFindings, UpdatedTarget, UpdateFindings
+from counterpoint.findings._columns import Bins, ColumnFindings, EmbeddingMap, Importance
+from counterpoint.findings._findings import MODEL_KIND, MODEL_SCHEMA, Findings
+from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
+from counterpoint.findings._targets import Coverage, HeldOut, ReliabilityCurve, TargetFindings
+from counterpoint.findings._training import AlarmFindings, BalanceFindings, EpochRow
+from counterpoint.findings._updates import ShiftFindings, UpdatedTarget, UpdateFindings
 
 __all__ = [
     "MODEL_KIND",

@@ -26,12 +26,12 @@ by ``J = 2`` has the variance ``2² / 4``:
 0.0
 """
 
-from counterpoint.gaussian.algebra import add, pool, subtract
-from counterpoint.gaussian.block import Block
-from counterpoint.gaussian.dense import Dense
-from counterpoint.gaussian.diagonal import Diagonal, Isotropic
-from counterpoint.gaussian.gaussian import Gaussian
-from counterpoint.gaussian.jacobian import (
+from counterpoint.gaussian._algebra import add, pool, subtract
+from counterpoint.gaussian._block import Block
+from counterpoint.gaussian._dense import Dense
+from counterpoint.gaussian._diagonal import Diagonal, Isotropic
+from counterpoint.gaussian._gaussian import Gaussian
+from counterpoint.gaussian._jacobian import (
     FullJacobian,
     Jacobian,
     LayerJacobian,
@@ -44,12 +44,12 @@ from counterpoint.gaussian.jacobian import (
     matrices,
     squares,
 )
-from counterpoint.gaussian.kronecker import Factors, Kronecker
-from counterpoint.gaussian.precision import Precision
-from counterpoint.gaussian.quadratic import Quadratic
-from counterpoint.gaussian.state import precision_from
-from counterpoint.gaussian.sum import Sum
-from counterpoint.gaussian.vectors import Shift
+from counterpoint.gaussian._kronecker import Factors, Kronecker
+from counterpoint.gaussian._precision import Precision
+from counterpoint.gaussian._quadratic import Quadratic
+from counterpoint.gaussian._state import precision_from
+from counterpoint.gaussian._sum import Sum
+from counterpoint.gaussian._vectors import Shift
 
 __all__ = [
     "Block",

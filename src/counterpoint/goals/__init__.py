@@ -28,18 +28,18 @@ tensor(1.1689)
 ['price']
 """
 
-from counterpoint.goals.bernoulli import Bernoulli
-from counterpoint.goals.categorical import Categorical
-from counterpoint.goals.contract import Goals, ModelWithGoals, check_goals
-from counterpoint.goals.divergence import kl_categorical, kl_normal
-from counterpoint.goals.diversity import diversity, negative_correlation, orthogonality
-from counterpoint.goals.heads import Heads
-from counterpoint.goals.likelihood import Likelihood
-from counterpoint.goals.moments import moments
-from counterpoint.goals.normal import Normal
-from counterpoint.goals.poisson import Poisson
-from counterpoint.goals.rows import checked_weight
-from counterpoint.goals.subset import SubsetCategorical
+from counterpoint.goals._bernoulli import Bernoulli
+from counterpoint.goals._categorical import Categorical
+from counterpoint.goals._contract import Goals, ModelWithGoals, check_goals
+from counterpoint.goals._divergence import kl_categorical, kl_normal
+from counterpoint.goals._diversity import diversity, negative_correlation, orthogonality
+from counterpoint.goals._heads import Heads
+from counterpoint.goals._likelihood import Likelihood
+from counterpoint.goals._moments import moments
+from counterpoint.goals._normal import Normal
+from counterpoint.goals._poisson import Poisson
+from counterpoint.goals._rows import checked_weight
+from counterpoint.goals._subset import SubsetCategorical
 
 __all__ = [
     "Bernoulli",

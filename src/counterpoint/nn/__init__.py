@@ -13,10 +13,10 @@ perceptrons between, `TableNet` is all of them in a row.
 {'price': (2, 1), 'kind': (2, 3)}
 """
 
-from counterpoint.nn.embeddings import Embeddings, embedding_width
-from counterpoint.nn.piecewise import PiecewiseLinear
-from counterpoint.nn.table_net import TableNet
-from counterpoint.nn.trunk import ResidualTrunk, plain_trunk
+from counterpoint.nn._embeddings import Embeddings, embedding_width
+from counterpoint.nn._piecewise import PiecewiseLinear
+from counterpoint.nn._table_net import TableNet
+from counterpoint.nn._trunk import ResidualTrunk, plain_trunk
 
 __all__ = [
     "Embeddings",

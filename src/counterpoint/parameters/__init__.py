@@ -16,10 +16,10 @@ inside what torch wraps around one, under whose names everything is known. `eval
 torch.Size([8])
 """
 
-from counterpoint.parameters.flat import flatten, unflatten
-from counterpoint.parameters.modes import device_of, evaluating, modes_kept
-from counterpoint.parameters.select import Pattern, modules, named, select
-from counterpoint.parameters.unwrapped import unwrapped
+from counterpoint.parameters._flat import flatten, unflatten
+from counterpoint.parameters._modes import device_of, evaluating, modes_kept
+from counterpoint.parameters._select import Pattern, modules, named, select
+from counterpoint.parameters._unwrapped import unwrapped
 
 __all__ = [
     "Pattern",

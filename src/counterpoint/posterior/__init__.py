@@ -24,17 +24,17 @@ tensor([[3.2500]], dtype=torch.float64)
 """
 
 from counterpoint.posterior import calibration
-from counterpoint.posterior.laplace.laplace import Laplace, laplace
-from counterpoint.posterior.laplace.restore import laplace_from
-from counterpoint.posterior.last_layer.last_layer import LastLayer
-from counterpoint.posterior.last_layer.statistics import Statistics
-from counterpoint.posterior.predictive.categorical import CategoricalPredictive
-from counterpoint.posterior.predictive.counts import BernoulliPredictive, PoissonPredictive
-from counterpoint.posterior.predictive.mixture import MixturePredictive
-from counterpoint.posterior.predictive.predictive import Predictive
-from counterpoint.posterior.protocol import Distribution, Posterior
-from counterpoint.posterior.softmax.softmax import Softmax
-from counterpoint.posterior.status import TuningEnding
+from counterpoint.posterior._protocol import Distribution, Posterior
+from counterpoint.posterior._status import TuningEnding
+from counterpoint.posterior.laplace._laplace import Laplace, laplace
+from counterpoint.posterior.laplace._restore import laplace_from
+from counterpoint.posterior.last_layer._last_layer import LastLayer
+from counterpoint.posterior.last_layer._statistics import Statistics
+from counterpoint.posterior.predictive._categorical import CategoricalPredictive
+from counterpoint.posterior.predictive._counts import BernoulliPredictive, PoissonPredictive
+from counterpoint.posterior.predictive._mixture import MixturePredictive
+from counterpoint.posterior.predictive._predictive import Predictive
+from counterpoint.posterior.softmax._softmax import Softmax
 
 __all__ = [
     "BernoulliPredictive",

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.goals import checked_weight
-from counterpoint.posterior.predictive.categorical import labels_within
-from counterpoint.posterior.predictive.predictive import Predictive
-from counterpoint.posterior.rows import in_float64, refuse_rows
+from counterpoint.posterior._rows import in_float64, refuse_rows
+from counterpoint.posterior.predictive._categorical import labels_within
+from counterpoint.posterior.predictive._predictive import Predictive
 
 __all__ = [
     "Reliability",

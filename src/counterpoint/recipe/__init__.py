@@ -19,10 +19,10 @@ Traceback (most recent call last):
 counterpoint.errors.InputError: recipe: unknown key 'training.rte'; did you mean 'training.rate'?
 """
 
-from counterpoint.recipe.read import build, dump, load
-from counterpoint.recipe.sections import UNCERTAINTY, Data, Network, Posterior, Recipe
-from counterpoint.recipe.training import BALANCE, PLAIN, Training
-from counterpoint.recipe.update import Update
+from counterpoint.recipe._read import build, dump, load
+from counterpoint.recipe._sections import UNCERTAINTY, Data, Network, Posterior, Recipe
+from counterpoint.recipe._training import BALANCE, PLAIN, Training
+from counterpoint.recipe._update import Update
 
 __all__ = [
     "BALANCE",

@@ -15,7 +15,7 @@ imports torch or writes a file.
 '<!DOCTYPE html>'
 """
 
-from counterpoint.report.page import render
-from counterpoint.report.read import read_findings
+from counterpoint.report._page import render
+from counterpoint.report._read import read_findings
 
 __all__ = ["read_findings", "render"]

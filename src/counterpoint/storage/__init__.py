@@ -18,17 +18,17 @@ take it apart. Torch is imported when a tensor is read or written, and not for d
 {'x': tensor([1., 1.])}
 """
 
-from counterpoint.storage.filesystem import DISK, FileSystem, sweep, write_file
-from counterpoint.storage.folder import (
+from counterpoint.storage._filesystem import DISK, FileSystem, sweep, write_file
+from counterpoint.storage._folder import (
     Folder,
     digest_file,
     read_folder,
     refuse_existing,
     write_folder,
 )
-from counterpoint.storage.lock import Lock
-from counterpoint.storage.manifest import JSONValue, written_files
-from counterpoint.storage.state import below, pack_state, refuse_other_settings, unpack_state
+from counterpoint.storage._lock import Lock
+from counterpoint.storage._manifest import JSONValue, written_files
+from counterpoint.storage._state import below, pack_state, refuse_other_settings, unpack_state
 
 __all__ = [
     "DISK",

@@ -20,15 +20,15 @@ scikit-learn's interface.
 """
 
 from counterpoint.findings import Findings
+from counterpoint.table._estimators import TableClassifier, TableRegressor
 from counterpoint.table.columns import KINDS, Column, Schema, Table
-from counterpoint.table.columns.read import read_table
-from counterpoint.table.estimators import TableClassifier, TableRegressor
-from counterpoint.table.fit.fit import Context, Interrupted, fit_table
+from counterpoint.table.columns._read import read_table
+from counterpoint.table.fit._fit import Context, Interrupted, fit_table
 from counterpoint.table.model import jobs
-from counterpoint.table.model.model import TableModel
-from counterpoint.table.targets.category import CategoryPrediction
-from counterpoint.table.targets.number import NumberPrediction
-from counterpoint.table.targets.prediction import Prediction, to_frame
+from counterpoint.table.model._model import TableModel
+from counterpoint.table.targets._category import CategoryPrediction
+from counterpoint.table.targets._number import NumberPrediction
+from counterpoint.table.targets._prediction import Prediction, to_frame
 from counterpoint.table.update import update_table
 
 __all__ = [

@@ -22,14 +22,14 @@ all rows at once instead, by line searches and curvature, and its `Minimum` says
 """
 
 from counterpoint.recipe import Training
-from counterpoint.train.balance_log import BalanceLog
-from counterpoint.train.callbacks import Callback, Moment
-from counterpoint.train.evaluate import evaluate
-from counterpoint.train.finder import RateCurve, find_rate
-from counterpoint.train.fit import fit
+from counterpoint.train._balance_log import BalanceLog
+from counterpoint.train._callbacks import Callback, Moment
+from counterpoint.train._evaluate import evaluate
+from counterpoint.train._finder import RateCurve, find_rate
+from counterpoint.train._fit import fit
+from counterpoint.train._groups import Group, Groups, groups, spread
+from counterpoint.train._outcome import Fit, FitEnding, NonFiniteError, Row
 from counterpoint.train.full_batch import Evaluations, Iterate, MinimizeEnding, Minimum, minimize
-from counterpoint.train.groups import Group, Groups, groups, spread
-from counterpoint.train.outcome import Fit, FitEnding, NonFiniteError, Row
 
 __all__ = [
     "BalanceLog",

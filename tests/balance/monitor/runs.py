@@ -8,8 +8,8 @@ import math
 import torch
 from torch import nn
 
+from counterpoint.balance._step import BalancedStep
 from counterpoint.balance.monitor import Monitor, Positions
-from counterpoint.balance.step import BalancedStep
 
 
 def mixed(seeds):

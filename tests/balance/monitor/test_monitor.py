@@ -7,8 +7,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from balance.monitor import failures, healthy
 from balance.monitor.runs import told
 from counterpoint.balance import Alarm, Failure
+from counterpoint.balance._step import BalancedStep
 from counterpoint.balance.monitor import Monitor
-from counterpoint.balance.step import BalancedStep
 from counterpoint.errors import InputError
 
 # Thresholds were set on seeds 0 to 19; docs/balance-monitor.md has 20 of each family.

@@ -6,8 +6,8 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as some
 
-from counterpoint.balance.gram import Gram
-from counterpoint.balance.rule import RuleInputs
+from counterpoint.balance._gram import Gram
+from counterpoint.balance._rule import RuleInputs
 
 LOOKS = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "search" else 1
 

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import torch
 
-from counterpoint.balance.rule import RuleInputs
+from counterpoint.balance._rule import RuleInputs
 from counterpoint.balance.rules import Famo, Magnitude, rule
 
 __all__ = ["STARTS", "arrived", "crossing", "run"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from balance.rules import cases
 from balance.rules.cases import given, pull, rows, step_of, tried, weights_of
 from balance.rules.table import TABLE, page
-from counterpoint.balance.rule import Rule
+from counterpoint.balance._rule import Rule
 from counterpoint.balance.rules import RULES
 
 close = torch.testing.assert_close

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data, Recipe
 from counterpoint.table.columns import RawColumn, Schema, Table
-from counterpoint.table.columns.numeric import find_edges
+from counterpoint.table.columns._numeric import find_edges
 from tables import mixed, prepare_frame
 
 

@@ -7,7 +7,7 @@ import pytest
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data
 from counterpoint.table.columns import Date, Number, RawColumn, Table, infer_kind
-from counterpoint.table.columns.date import date_parts, find_format
+from counterpoint.table.columns._date import date_parts, find_format
 from tables import prepare_frame
 
 LONG = 60

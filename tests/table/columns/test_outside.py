@@ -9,7 +9,7 @@ import pytest
 from counterpoint.errors import InputError
 from counterpoint.table import KINDS, TableModel, fit_table, update_table
 from counterpoint.table.columns import NumericColumn, ParsedColumn, Schema, infer_kind
-from counterpoint.table.columns.raw import RawColumn
+from counterpoint.table.columns._raw import RawColumn
 from table.columns.conformance import UsableKind
 from tables import mixed, quick
 

@@ -11,7 +11,7 @@ was set on, in the documentation.
 Two goals that want the weight at 1 and at -1, of which the one that pulls harder is followed:
 
 >>> import torch
->>> from counterpoint.balance.step import BalancedStep
+>>> from counterpoint.balance._step import BalancedStep
 >>> model = torch.nn.Linear(1, 1, bias=False)
 >>> monitor, positions = Monitor(), Positions(model, torch.Generator().manual_seed(0))
 >>> for _ in range(300):
@@ -31,8 +31,8 @@ goals
 tensor([0.5000, 0.5000], dtype=torch.float64)
 """
 
-from counterpoint.balance.monitor.monitor import Monitor, MonitorState
-from counterpoint.balance.monitor.positions import Positions
-from counterpoint.balance.monitor.remedy import remedied
+from counterpoint.balance.monitor._monitor import Monitor, MonitorState
+from counterpoint.balance.monitor._positions import Positions
+from counterpoint.balance.monitor._remedy import remedied
 
 __all__ = ["Monitor", "MonitorState", "Positions", "remedied"]

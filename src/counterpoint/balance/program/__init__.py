@@ -17,12 +17,12 @@ array([0.5, 0.5])
 array([2., 0.])
 """
 
-from counterpoint.balance.program.exchange import exchange
-from counterpoint.balance.program.fair import fair
-from counterpoint.balance.program.farthest import farthest
-from counterpoint.balance.program.matrices import FLAT, Array, Mask, semidefinite, solved
-from counterpoint.balance.program.nonnegative import Answer, nonnegative
-from counterpoint.balance.program.projections import projections
+from counterpoint.balance.program._exchange import exchange
+from counterpoint.balance.program._fair import fair
+from counterpoint.balance.program._farthest import farthest
+from counterpoint.balance.program._matrices import FLAT, Array, Mask, semidefinite, solved
+from counterpoint.balance.program._nonnegative import Answer, nonnegative
+from counterpoint.balance.program._projections import projections
 
 __all__ = [
     "FLAT",

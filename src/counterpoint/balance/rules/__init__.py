@@ -16,8 +16,8 @@ Two gradients, (3, 0) and (-1, 1), conflict. Without its part along the other ea
 (3/2, 3/2) and (0, 1), and the mean of those is the step of UPGrad.
 
 >>> import torch
->>> from counterpoint.balance.gram import Gram
->>> from counterpoint.balance.rule import RuleInputs
+>>> from counterpoint.balance._gram import Gram
+>>> from counterpoint.balance._rule import RuleInputs
 >>> rows = torch.tensor([[3.0, 0.0], [-1.0, 1.0]], dtype=torch.float64)
 >>> gram, ones = Gram.of(rows), torch.ones(2, dtype=torch.float64)
 >>> inputs = RuleInputs(ones, gram.norms, gram.cosines, ones, torch.Generator())
@@ -28,31 +28,31 @@ tensor([0.7500, 1.2500], dtype=torch.float64)
 
 from collections.abc import Callable
 
-from counterpoint.balance.rule import Rule
-from counterpoint.balance.rules.aligned_mtl import AlignedMtl
-from counterpoint.balance.rules.alternate import Alternate
-from counterpoint.balance.rules.cagrad import CaGrad
-from counterpoint.balance.rules.config import Config
-from counterpoint.balance.rules.db_mtl import DbMtl
-from counterpoint.balance.rules.dwa import Dwa
-from counterpoint.balance.rules.fairgrad import FairGrad
-from counterpoint.balance.rules.famo import Famo
-from counterpoint.balance.rules.geometric_mean import GeometricMean
-from counterpoint.balance.rules.gradnorm import GradNorm
-from counterpoint.balance.rules.imtl_g import ImtlG
-from counterpoint.balance.rules.imtl_l import ImtlL
-from counterpoint.balance.rules.magnitude import Magnitude
-from counterpoint.balance.rules.mgda import Mgda
-from counterpoint.balance.rules.nash_mtl import NashMtl
-from counterpoint.balance.rules.pamoo import Pamoo
-from counterpoint.balance.rules.pcgrad import PcGrad
-from counterpoint.balance.rules.protect import Protect, Protected
-from counterpoint.balance.rules.relobralo import Relobralo
-from counterpoint.balance.rules.softadapt import SoftAdapt
-from counterpoint.balance.rules.stch import Stch
-from counterpoint.balance.rules.sum import Sum
-from counterpoint.balance.rules.uncertainty import Uncertainty
-from counterpoint.balance.rules.upgrad import UpGrad
+from counterpoint.balance._rule import Rule
+from counterpoint.balance.rules._aligned_mtl import AlignedMtl
+from counterpoint.balance.rules._alternate import Alternate
+from counterpoint.balance.rules._cagrad import CaGrad
+from counterpoint.balance.rules._config import Config
+from counterpoint.balance.rules._db_mtl import DbMtl
+from counterpoint.balance.rules._dwa import Dwa
+from counterpoint.balance.rules._fairgrad import FairGrad
+from counterpoint.balance.rules._famo import Famo
+from counterpoint.balance.rules._geometric_mean import GeometricMean
+from counterpoint.balance.rules._gradnorm import GradNorm
+from counterpoint.balance.rules._imtl_g import ImtlG
+from counterpoint.balance.rules._imtl_l import ImtlL
+from counterpoint.balance.rules._magnitude import Magnitude
+from counterpoint.balance.rules._mgda import Mgda
+from counterpoint.balance.rules._nash_mtl import NashMtl
+from counterpoint.balance.rules._pamoo import Pamoo
+from counterpoint.balance.rules._pcgrad import PcGrad
+from counterpoint.balance.rules._protect import Protect, Protected
+from counterpoint.balance.rules._relobralo import Relobralo
+from counterpoint.balance.rules._softadapt import SoftAdapt
+from counterpoint.balance.rules._stch import Stch
+from counterpoint.balance.rules._sum import Sum
+from counterpoint.balance.rules._uncertainty import Uncertainty
+from counterpoint.balance.rules._upgrad import UpGrad
 from counterpoint.errors import InputError, one_of
 
 __all__ = [

@@ -9,14 +9,14 @@ graph; out comes `Measured`.
 'features'
 """
 
-from counterpoint.balance.sources.auto import GRAMS, AutoSource, choose, make_source, source_of
-from counterpoint.balance.sources.features import Features
-from counterpoint.balance.sources.hook import FeatureHook
-from counterpoint.balance.sources.last import last_layer
-from counterpoint.balance.sources.loss import Loss
-from counterpoint.balance.sources.parameters import Parameters
-from counterpoint.balance.sources.sketch import Sketch, movable
-from counterpoint.balance.sources.source import Assemble, GramSource, Measured, StepContext, Unfit
+from counterpoint.balance.sources._auto import GRAMS, AutoSource, choose, make_source, source_of
+from counterpoint.balance.sources._features import Features
+from counterpoint.balance.sources._hook import FeatureHook
+from counterpoint.balance.sources._last import last_layer
+from counterpoint.balance.sources._loss import Loss
+from counterpoint.balance.sources._parameters import Parameters
+from counterpoint.balance.sources._sketch import Sketch, movable
+from counterpoint.balance.sources._source import Assemble, GramSource, Measured, StepContext, Unfit
 
 __all__ = [
     "GRAMS",

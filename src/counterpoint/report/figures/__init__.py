@@ -13,21 +13,21 @@ for several, each under its title). Every text is escaped.
 (False, True)
 """
 
-from counterpoint.report.figures.axis import Axis
-from counterpoint.report.figures.bands import Bands
-from counterpoint.report.figures.bars import Histogram, RowBars
-from counterpoint.report.figures.cells import Cells
-from counterpoint.report.figures.field import Field
-from counterpoint.report.figures.figure import Figure
-from counterpoint.report.figures.guide import Guide
-from counterpoint.report.figures.labels import TextLabels
-from counterpoint.report.figures.line import Area, Line
-from counterpoint.report.figures.mark import Frame, Mark, Tone
-from counterpoint.report.figures.points import Points
-from counterpoint.report.figures.scale import Scale, extent, finite
-from counterpoint.report.figures.sheet import sheet
-from counterpoint.report.figures.spark import sparkline
-from counterpoint.report.figures.thin import every, thin
+from counterpoint.report.figures._axis import Axis
+from counterpoint.report.figures._bands import Bands
+from counterpoint.report.figures._bars import Histogram, RowBars
+from counterpoint.report.figures._cells import Cells
+from counterpoint.report.figures._field import Field
+from counterpoint.report.figures._figure import Figure
+from counterpoint.report.figures._guide import Guide
+from counterpoint.report.figures._labels import TextLabels
+from counterpoint.report.figures._line import Area, Line
+from counterpoint.report.figures._mark import Frame, Mark, Tone
+from counterpoint.report.figures._points import Points
+from counterpoint.report.figures._scale import Scale, extent, finite
+from counterpoint.report.figures._sheet import sheet
+from counterpoint.report.figures._spark import sparkline
+from counterpoint.report.figures._thin import every, thin
 
 __all__ = [
     "Area",

@@ -13,17 +13,17 @@ sentence. A new section is one file and one line below.
 """
 
 from counterpoint.findings import Findings
-from counterpoint.report.parts import Section
-from counterpoint.report.sections.balance import balance
-from counterpoint.report.sections.data import data
-from counterpoint.report.sections.embeddings import embeddings
-from counterpoint.report.sections.ignorance import ignorance
-from counterpoint.report.sections.importance import importance
-from counterpoint.report.sections.known_least import known_least
-from counterpoint.report.sections.overview import overview
-from counterpoint.report.sections.targets import targets
-from counterpoint.report.sections.training import training
-from counterpoint.report.sections.updates import updates
+from counterpoint.report._parts import Section
+from counterpoint.report.sections._balance import balance
+from counterpoint.report.sections._data import data
+from counterpoint.report.sections._embeddings import embeddings
+from counterpoint.report.sections._ignorance import ignorance
+from counterpoint.report.sections._importance import importance
+from counterpoint.report.sections._known_least import known_least
+from counterpoint.report.sections._overview import overview
+from counterpoint.report.sections._targets import targets
+from counterpoint.report.sections._training import training
+from counterpoint.report.sections._updates import updates
 
 __all__ = ["sections"]
 

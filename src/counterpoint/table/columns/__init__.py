@@ -21,20 +21,20 @@ list that is passed to `counterpoint.table.fit_table`, before those that would t
 'its values are not two words for true and false'
 """
 
-from counterpoint.table.columns.category import Boolean, Category
-from counterpoint.table.columns.column import Column, Lesson, Moved, Role, UsableColumn
-from counterpoint.table.columns.counts import ColumnCounts, TableCounts
-from counterpoint.table.columns.date import Date
-from counterpoint.table.columns.encoded import EmbeddingSpec, Encoded
-from counterpoint.table.columns.kinds import KINDS, Inference, Kinds, find_kind, infer_kind
-from counterpoint.table.columns.left_out import Empty, Identifier
-from counterpoint.table.columns.levels import LevelColumn
-from counterpoint.table.columns.number import Number
-from counterpoint.table.columns.numeric import Feature, NumericColumn
-from counterpoint.table.columns.raw import ParsedColumn, RawColumn
-from counterpoint.table.columns.schema import Schema
-from counterpoint.table.columns.split import SplitRule
-from counterpoint.table.columns.table import Table
+from counterpoint.table.columns._category import Boolean, Category
+from counterpoint.table.columns._column import Column, Lesson, Moved, Role, UsableColumn
+from counterpoint.table.columns._counts import ColumnCounts, TableCounts
+from counterpoint.table.columns._date import Date
+from counterpoint.table.columns._encoded import EmbeddingSpec, Encoded
+from counterpoint.table.columns._kinds import KINDS, Inference, Kinds, find_kind, infer_kind
+from counterpoint.table.columns._left_out import Empty, Identifier
+from counterpoint.table.columns._levels import LevelColumn
+from counterpoint.table.columns._number import Number
+from counterpoint.table.columns._numeric import Feature, NumericColumn
+from counterpoint.table.columns._raw import ParsedColumn, RawColumn
+from counterpoint.table.columns._schema import Schema
+from counterpoint.table.columns._split import SplitRule
+from counterpoint.table.columns._table import Table
 
 __all__ = [
     "KINDS",

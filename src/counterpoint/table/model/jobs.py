@@ -14,7 +14,7 @@ from pathlib import Path
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
 from counterpoint.storage import Lock, refuse_existing, write_file, written_files
-from counterpoint.table.model.model import TableModel
+from counterpoint.table.model._model import TableModel
 
 __all__ = ["finished", "identity_of", "refuse_taken", "run_once"]
 

@@ -3,7 +3,7 @@
 In come trained networks and the prepared table; out comes for each network a `MemberPosterior`,
 which predicts every target with noise and knowledge apart, and says what must be kept on disk to do
 so again. `UNCERTAINTIES` names them: "last-layer" and "luna" put an exact Gaussian on each head's
-weights (luna's trunk was trained otherwise, see `counterpoint.table.fit.luna`), "laplace" a
+weights (luna's trunk was trained otherwise, see `counterpoint.table.fit._luna`), "laplace" a
 Gaussian on all weights, and an "ensemble" has nothing but what its members disagree about.
 
 All are as sure of themselves as rows outside the training allow. A trunk that was fitted to a row
@@ -15,10 +15,10 @@ number, a factor on the prior precision of a category.
 ['ensemble', 'laplace', 'last-layer', 'luna']
 """
 
-from counterpoint.table.uncertainty.ensemble import ENSEMBLE
-from counterpoint.table.uncertainty.laplace import LAPLACE
-from counterpoint.table.uncertainty.last_layer import LAST_LAYER, LastLayers
-from counterpoint.table.uncertainty.member_posterior import (
+from counterpoint.table.uncertainty._ensemble import ENSEMBLE
+from counterpoint.table.uncertainty._laplace import LAPLACE
+from counterpoint.table.uncertainty._last_layer import LAST_LAYER, LastLayers
+from counterpoint.table.uncertainty._member_posterior import (
     MemberPosterior,
     PosteriorFiles,
     UncertaintyKind,

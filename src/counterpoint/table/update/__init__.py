@@ -8,6 +8,6 @@ whole network under the Gaussian of all earlier rows, `deep`; `embed` finds vect
 say what was learnt), `measure` (what was forgotten) and `shift` (which columns moved).
 """
 
-from counterpoint.table.update.update import refuse_update, update_table
+from counterpoint.table.update._update import refuse_update, update_table
 
 __all__ = ["refuse_update", "update_table"]

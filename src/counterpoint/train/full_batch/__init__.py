@@ -7,7 +7,7 @@ of it from the goals, with derivatives; `noise` checks that it is one. `methods`
 what minimises it, `observer` decides for all of them when to stop.
 """
 
-from counterpoint.train.full_batch.minimize import minimize
-from counterpoint.train.full_batch.outcome import Evaluations, Iterate, MinimizeEnding, Minimum
+from counterpoint.train.full_batch._minimize import minimize
+from counterpoint.train.full_batch._outcome import Evaluations, Iterate, MinimizeEnding, Minimum
 
 __all__ = ["Evaluations", "Iterate", "MinimizeEnding", "Minimum", "minimize"]

@@ -6,7 +6,7 @@ an operation, or says that it cannot. Reading operations, not modules, is what m
 reused modules, bare parameters and padded convolutions ordinary.
 """
 
-from counterpoint.curvature.reading.calls.call import Arguments, Call, Layout
-from counterpoint.curvature.reading.calls.read import read
+from counterpoint.curvature.reading.calls._call import Arguments, Call, Layout
+from counterpoint.curvature.reading.calls._read import read
 
 __all__ = ["Arguments", "Call", "Layout", "read"]

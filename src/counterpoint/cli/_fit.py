@@ -1,0 +1,178 @@
+"""`counterpoint fit`: from a table to a model folder."""
+
+import os
+import shlex
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
+from counterpoint.errors import InputError
+from counterpoint.recipe import Recipe, build, dump, load
+
+if TYPE_CHECKING:
+    from counterpoint.table import Findings, Schema, TableModel
+
+_LISTS = {
+    "target": "column to predict; may be repeated",
+    "category": "take a column as a category; may be repeated",
+    "number": "take a column as a number; may be repeated",
+    "date": "take a column as a date; may be repeated",
+    "ignore": "leave a column out; may be repeated",
+    "missing": "a word that means no value; may be repeated",
+}
+_SINGLE = {
+    "weight": "column that says how much a row counts",
+    "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
+    "encoding": "of a text file (utf-8)",
+    "separator": "sign between the cells of a text file",
+    "decimal": "sign before the decimals in a text file: . or ,",
+}
+
+
+def add(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("table", nargs="?", type=Path, help="CSV (.gz), TSV or Parquet file")
+    for name, text in _LISTS.items():
+        parser.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
+    for name, text in _SINGLE.items():
+        parser.add_argument(f"--{name}", metavar="TEXT", help=text)
+    parser.add_argument(
+        "--balance", metavar="RULE",
+        help="how several targets share a step: sum | impartial | upgrad | ... (sum)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--uncertainty", metavar="KIND",
+        help="where knowledge comes from: last-layer | luna | laplace | ensemble (last-layer)",
+    )  # fmt: skip
+    parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
+    parser.add_argument(
+        "--keep-sample", type=int, metavar="N",
+        help="held-out rows kept in the folder, encoded, to see what updates forget (0)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (0)")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="TOML file with any of this")
+    parser.add_argument(
+        "--set", action="append", metavar="SECTION.KEY=VALUE",
+        help="any key of a recipe; --section.key VALUE means the same",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("model"), help="model folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model that is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON value")
+
+
+def run(arguments: Namespace) -> None:
+    """Fit a table and write a model folder.
+
+    A fit that was stopped or killed goes on when the same command is given again.
+    """
+    data = {name: getattr(arguments, name) for name in (*_LISTS, *_SINGLE)}
+    data["keep_sample"] = arguments.keep_sample
+    data["table"] = None if arguments.table is None else str(arguments.table)
+    flags = {
+        "data": data,
+        "training": {"seed": arguments.seed, "balance": arguments.balance},
+        "posterior": {"interval": arguments.interval, "uncertainty": arguments.uncertainty},
+    }
+    recipe = _recipe(arguments.recipe, flags, dict(_pair(key) for key in arguments.set or []))
+    command = shlex.join(["counterpoint", *arguments.typed])
+    _fit(recipe, arguments.out, overwrite=arguments.overwrite, json=arguments.json, command=command)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"--set {text}: expected SECTION.KEY=VALUE")
+    return key, value
+
+
+def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str]) -> Recipe:
+    values = {} if file is None else load(file)
+    for section, content in flags.items():
+        # an option that was not given leaves what the file says
+        chosen = {key: value for key, value in content.items() if value not in (None, [])}
+        values[section] = {**values.get(section, {}), **chosen}
+    recipe = build(values, overrides=overrides)
+    if not recipe.data.table:
+        raise InputError("name a table to fit: counterpoint fit TABLE --target COLUMN")
+    return recipe
+
+
+def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
+    from counterpoint.storage import digest_file
+    from counterpoint.table import Context, TableModel, fit_table, jobs, read_table
+
+    path = Path(recipe.data.table)
+    frame = read_table(
+        path,
+        encoding=recipe.data.encoding,
+        separator=recipe.data.separator,
+        missing=recipe.data.missing,
+        decimal=recipe.data.decimal,
+    )
+    context = Context(
+        name=path.name,
+        command=command,
+        progress=True,
+        announce=None if json else _announce,
+        fingerprint=digest_file(path),
+    )
+    # "model/" has no name of its own, and the run folder is beside it by name
+    out = Path(os.path.normpath(out))
+    if not out.name or out.name == "..":
+        raise InputError(f"--out {out}: expected the name of a new folder")
+    identity = jobs.identity_of(dump(recipe), context.fingerprint)
+    if jobs.finished(out) == identity:
+        note(f"{out}: this fit has ended already")
+        _tell(TableModel.load(out), out, json=json)
+        return
+    with stoppable():
+        model = jobs.run_once(
+            out,
+            identity,
+            lambda run: fit_table(frame, recipe, replace(context, folder=run)),
+            overwrite=overwrite,
+        )
+    _tell(model, out, json=json)
+
+
+def _announce(schema: "Schema", rows: Any) -> None:
+    cells = [["column", "kind", "role", "why"]]
+    cells += [[c.name[:40], c.kind, c.role, c.note] for c in schema.columns]
+    show(aligned(cells))
+    show(f"\n{len(rows.train):,} rows to learn from, {len(rows.test):,} held out\n")
+
+
+def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
+    findings = model.findings
+    if findings is None:
+        return
+    if json:
+        show_json(_summary(findings, out))
+        return
+    cells = [["target", "held-out measure", "model", "knowing nothing"]]
+    for target in findings.targets:
+        for name, value in target.metrics.items():
+            cells.append([target.name[:40], name, number(value), number(target.baseline.get(name))])
+    show(aligned(cells))
+    for remark in findings.notes:
+        note(remark)
+    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+
+
+def _summary(findings: "Findings", out: Path) -> dict[str, Any]:
+    return {
+        "model": str(out),
+        "rows": findings.rows,
+        "seconds": findings.seconds,
+        "columns": [
+            {"name": c.name, "kind": c.kind, "role": c.role, "missing": c.missing}
+            for c in findings.columns
+        ],
+        "targets": [
+            {"name": t.name, "kind": t.kind, "metrics": t.metrics, "baseline": t.baseline}
+            for t in findings.targets
+        ],
+        "notes": findings.notes,
+    }

@@ -1,0 +1,61 @@
+"""What the verbs print: aligned text for people, one JSON value for programs."""
+
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+def show(text: str) -> None:
+    """Print to standard output."""
+    sys.stdout.write(f"{text}\n")
+    # progress is on the other stream: without this they come in another order than written
+    sys.stdout.flush()
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON value to standard output."""
+    import json
+
+    # NaN is no JSON: whoever reads the output would fail at it, far from the cause
+    show(json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Print a remark to standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def number(value: float | None) -> str:
+    """A measured number in four significant digits, or a dash.
+
+    >>> number(0.123456), number(12345.6), number(None)
+    ('0.1235', '1.235e+04', '-')
+    """
+    return "-" if value is None else f"{value:.4g}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text with aligned columns.
+
+    >>> print(aligned([["name", "kind"], ["price", "number"]]))
+    name   kind
+    price  number
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+@contextmanager
+def stoppable() -> Generator[None]:
+    """End with the status that a shell expects where the work inside was asked to stop."""
+    from counterpoint.table import Interrupted
+
+    try:
+        yield
+    except Interrupted as stop:
+        raise SystemExit(128 + stop.signal) from None

@@ -1,0 +1,159 @@
+"""`counterpoint update`: from a model folder and a new table to a model that has learnt both."""
+
+import os
+import shlex
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoint.cli._files import add_text_format, read_rows
+from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
+from counterpoint.errors import InputError
+from counterpoint.plain import to_plain
+from counterpoint.recipe import Update
+
+if TYPE_CHECKING:
+    from counterpoint.findings import ShiftFindings, UpdateFindings
+    from counterpoint.table import TableModel
+
+_SHOWN = 12
+
+
+def add(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", type=Path, help="model folder")
+    parser.add_argument("table", type=Path, help="CSV (.gz), TSV or Parquet file of new rows")
+    parser.add_argument(
+        "--forget", type=float, default=0.0, metavar="SHARE",
+        help="how much of what earlier rows say is forgotten: 0 nothing, 1 all (0)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--deep", action="store_true",
+        help="train the whole network, held by what earlier rows say of its weights",
+    )  # fmt: skip
+    parser.add_argument(
+        "--again", action="store_true", help="learn a table that was learnt before once more"
+    )
+    parser.add_argument(
+        "--keep-sample", type=int, metavar="N",
+        help="rows that stay in the folder, encoded, to see what is forgotten (as many as so far)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder to write; without it the model's own")
+    add_text_format(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace a model that is there")
+    parser.add_argument("--json", action="store_true", help="print one JSON value")
+
+
+def run(arguments: Namespace) -> None:
+    """Learn the rows of a new table; those of the earlier ones are not needed.
+
+    The heads learn exactly as if all rows were there, on the trunk as it is; with --deep the whole
+    network learns. New levels and classes are added, old scales stay. What moved, was learnt and
+    was forgotten is told, and drawn by the report. A table is not learnt twice unless asked for.
+    """
+    # before torch is imported: a share of 1.5 is refused at once
+    how = Update(arguments.forget, arguments.deep, arguments.again, arguments.keep_sample)
+    # a link to a model is that model: it is not replaced by a folder
+    source = Path(os.path.realpath(arguments.model))
+    out = source if arguments.out is None else Path(os.path.realpath(arguments.out))
+    if source in out.parents:
+        raise InputError(f"--out {arguments.out}: is inside the model folder; choose another place")
+    from counterpoint.table import Context, TableModel, jobs, update_table
+    from counterpoint.table.update import refuse_update
+
+    before = _digest(source / "manifest.json")
+    model = TableModel.load(source)
+    context = Context(
+        arguments.table.name,
+        command=shlex.join(["counterpoint", *arguments.typed]),
+        progress=True,
+        fingerprint=_digest(arguments.table),
+    )
+    # in place the source is already what was made of it, so that the identity cannot be made again
+    if jobs.finished(out):
+        ended = TableModel.load(out)
+        if ended.history[-1].sha256 == context.fingerprint:
+            note(f"{out}: this update has ended already")
+            _tell(ended, out, json=arguments.json)
+            return
+    here = out == source
+    jobs.refuse_taken(out, overwrite=here or arguments.overwrite)
+    refuse_update(model, how, context)
+    frame = read_rows(arguments, model.recipe)
+
+    def make(run: Path) -> "TableModel":
+        # now that the run folder is ours: what was read above may be an earlier model by now
+        if _digest(source / "manifest.json") != before:
+            raise InputError(
+                f"{arguments.model}: was changed by another process meanwhile; begin again"
+            )
+        return update_table(model, frame, how, replace(context, folder=run))
+
+    identity = jobs.identity_of(before, context.fingerprint, str(asdict(how)))
+    with stoppable():
+        after = jobs.run_once(out, identity, make, overwrite=arguments.overwrite, here=here)
+    _tell(after, out, json=arguments.json)
+
+
+def _digest(file: Path) -> str:
+    """The content's hash; of a file that is not there, nothing: reading it says so."""
+    from counterpoint.storage import digest_file
+
+    return digest_file(file) if file.is_file() else ""
+
+
+def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
+    if model.findings is None:
+        return
+    update = model.findings.updates[-1]
+    if json:
+        show_json({"model": str(out), **to_plain(update)})
+        return
+    show(aligned([["column", "distance", "before", "after", "new levels"], *_moved(update)]))
+    show("")
+    show(aligned([["target", "rows", "measure", "before", "after"], *_measured(update)]))
+    for remark in update.notes:
+        note(remark)
+    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+
+
+def _moved(update: "UpdateFindings") -> list[list[str]]:
+    """The columns that moved; without any, the one that moved most."""
+    moved = [shift for shift in update.shifts if shift.moved or shift.new]
+    rows = [
+        [
+            shift.column[:40] + ("" if shift.moved else " (no shift)"),
+            number(shift.distance),
+            _shown(shift.before, shift),
+            _shown(shift.after, shift),
+            f"{len(shift.new):,}" if shift.new else "",
+        ]
+        for shift in moved[:_SHOWN]
+    ]
+    if len(moved) > _SHOWN:
+        rows.append([f"and {len(moved) - _SHOWN:,} more", "", "", "", ""])
+    return rows or [["(none moved)", "", "", "", ""]]
+
+
+def _shown(value: float | None, shift: "ShiftFindings") -> str:
+    """A mean, as a day where it is one; of a category the share of its level."""
+    if value is None:
+        return number(value)
+    if shift.kind == "date":
+        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
+    return number(value) if shift.level is None else f"{value:.1%} {shift.level[:20]!r}"
+
+
+def _measured(update: "UpdateFindings") -> list[list[str]]:
+    rows = list[list[str]]()
+    for target in update.targets:
+        parts = {
+            f"{target.new_rows:,} new": target.new,
+            f"{target.earlier_rows:,} earlier, by {target.source}": target.earlier,
+        }
+        for what, measures in parts.items():
+            for name, pair in measures.items():
+                rows.append([target.name[:40], what, name, *map(number, pair)])
+    return rows

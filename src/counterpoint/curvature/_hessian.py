@@ -1,0 +1,126 @@
+"""The exact Hessian of the negative log likelihood: in full or its diagonal, for small models."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from counterpoint.curvature._examples import Examples
+from counterpoint.curvature._gradients import gradients
+from counterpoint.curvature.reading._modes import refuse_modes, refuse_unrepeatable
+from counterpoint.curvature.reading._probe import weights_of
+from counterpoint.data import Batch, DataLike, Unpack
+from counterpoint.errors import InputError, one_of
+from counterpoint.gaussian import Dense, Diagonal
+from counterpoint.goals import Heads, Likelihood
+from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
+
+LIMIT = 16384
+"""Most weights: the cost is a backward pass for each."""
+
+# directions in one vectorised pass: each holds gradients of every activation
+_TOGETHER = 32
+
+
+def hessian(
+    model: nn.Module,
+    likelihood: Likelihood | Mapping[str, Likelihood],
+    data: DataLike,
+    *,
+    structure: str = "dense",
+    parameters: Pattern | None = None,
+    unpack: Unpack | None = None,
+) -> Dense | Diagonal:
+    r"""The Hessian :math:`\sum_n w_n \nabla^2 \ell_n`, exact, by one product for each weight.
+
+    It need not be positive definite: asking the result to solve, or for its determinant, may be
+    refused with the eigenvalue found. For piecewise linear models (ReLU, max pooling) in which no
+    weight acts on what another of its own layer made, its diagonal is that of `ggn`, which costs a
+    thousandth.
+
+    Args:
+        model: in evaluation mode.
+        likelihood: of the output.
+        data: batches, iterated once.
+        structure: ``"dense"`` or ``"diagonal"``; both cost the same time.
+        parameters: which weights; none means all that are trained.
+        unpack: reads a batch.
+
+    Raises:
+        InputError: more weights than `LIMIT`, or as `fisher`.
+
+    For linear least squares it is :math:`X^\top X / \sigma^2`, here of variance 1:
+
+    >>> from counterpoint.goals import Normal
+    >>> x, line = torch.tensor([[1.0], [2.0]]), nn.Linear(1, 1, bias=False)
+    >>> hessian(line, Normal(), [(x, x)]).dense()
+    tensor([[5.]], dtype=torch.float64)
+    """
+    structure = one_of("structure", structure, ("dense", "diagonal"))
+    model, heads = unwrapped(model), Heads.of(likelihood)
+    refuse_modes(model)
+    weights = weights_of(model, parameters)
+    size = sum(value.numel() for value in weights.values())
+    if size > LIMIT:
+        raise InputError(
+            f"hessian: {size:,} weights are above the limit of {LIMIT:,}; choose fewer parameters, "
+            "or curvature.product for products with vectors"
+        )
+    total = torch.zeros(
+        (size, size) if structure == "dense" else size,
+        dtype=torch.float64,
+        device=next(iter(weights.values())).device,
+    )
+    # a loader may draw from the global generator; what it drew is put back
+    with torch.random.fork_rng(devices=[]):
+        examples = Examples(data, unpack, heads, total.device)
+        refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
+        for number, batch in enumerate(examples):
+            for start, rows in _rows(model, heads, weights, batch, number):
+                stop = start + len(rows)
+                total[start:stop] += rows if total.ndim == 2 else _own(rows, start)
+    dtype = next(iter(weights.values())).dtype
+    if structure == "diagonal":
+        return Diagonal({n: v.to(dtype) for n, v in unflatten(total, weights).items()})
+    shapes = {name: value.shape for name, value in weights.items()}
+    # symmetric but for rounding, and a factorisation reads one triangle alone
+    return Dense((total + total.T) / 2, shapes)
+
+
+def gradient(
+    model: nn.Module,
+    heads: Heads,
+    weights: Mapping[str, Tensor],
+    batch: Batch,
+    number: int,
+) -> Float[Tensor, " total"]:
+    """The gradient of a batch's summed loss, with a graph for another derivative."""
+    # the fused attention kernels have no second derivative
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        loss = heads.weighted_nll(heads.outputs(batch.call(model)), batch)
+        if not bool(torch.isfinite(loss)):
+            raise InputError(f"batch {number}: the loss is not finite")
+        return flatten(gradients(loss, weights, graph=True))
+
+
+def _rows(
+    model: nn.Module, heads: Heads, weights: Mapping[str, Tensor], batch: Batch, number: int
+) -> Iterator[tuple[int, Tensor]]:
+    """The Hessian's rows, some at a time, each block with the place of its first."""
+    first = gradient(model, heads, weights, batch, number)
+    size = len(first)
+    # a gradient that does not depend on the weights: the Hessian is zero
+    if not first.requires_grad:
+        return
+    for start in range(0, size, _TOGETHER):
+        stop = min(start + _TOGETHER, size)
+        directions = torch.zeros(stop - start, size, dtype=first.dtype, device=first.device)
+        directions[torch.arange(stop - start), torch.arange(start, stop)] = 1
+        parts = gradients(first, weights, directions, many=True)
+        yield start, torch.cat([part.flatten(1) for part in parts.values()], 1)
+
+
+def _own(rows: Tensor, start: int) -> Tensor:
+    return rows[torch.arange(len(rows)), torch.arange(start, start + len(rows))]

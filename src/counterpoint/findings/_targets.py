@@ -1,0 +1,61 @@
+"""What was predicted of the held-out rows, and how sure the model was."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows of a number: what was, what was predicted, how sure (standard deviations)."""
+
+    row: list[int]
+    actual: list[float]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    noise: list[float]
+    knowledge: list[float]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Calibration of intervals: at each nominal level, the share of held-out rows inside."""
+
+    nominal: list[float]
+    observed: list[float]
+    rows: int
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Calibration of probabilities: in each bin, mean confidence, share right, number of rows.
+
+    `error` is the root mean square difference of confidence and share right without what chance
+    adds to it (`counterpoint.posterior.calibration.debiased_ece`).
+    """
+
+    # None where a bin has no row: zero would be drawn as a claim
+    confidence: list[float | None]
+    accuracy: list[float | None]
+    count: list[int]
+    error: float | None
+
+
+@dataclass(frozen=True)
+class TargetFindings:
+    """One target: its metrics on the held-out rows, and what is needed to draw its calibration.
+
+    `metrics` maps a plain name ("RMSE", "log likelihood", "accuracy", ...) to its value;
+    `baseline` the same names to what the mean (or the commonest class) would have reached.
+    """
+
+    name: str
+    kind: str
+    # by name, not by field: a new measure is no new version of the folder
+    metrics: dict[str, float | None]
+    baseline: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    interval: float = 0.9
+    held_out: HeldOut | None = None
+    coverage: Coverage | None = None
+    classes: list[str] | None = None
+    reliability: ReliabilityCurve | None = None
+    confusion: list[list[int]] | None = None

@@ -1,0 +1,64 @@
+"""Multilayer perceptrons, plain and residual."""
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def plain_trunk(
+    inputs: int,
+    width: int,
+    depth: int,
+    *,
+    dropout: float = 0.0,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """`depth` times linear, activation, dropout; maps (B, inputs) to (B, width)."""
+    layers: list[nn.Module] = []
+    for place in range(depth):
+        layers += [nn.Linear(inputs if place == 0 else width, width), activation()]
+        if dropout > 0.0:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class ResidualTrunk(nn.Module):
+    """A linear layer, then `depth` blocks ``x + dropout(W2 act(W1 norm(x)))``, then norm and act.
+
+    Source: the ResNet of Gorishniy et al., "Revisiting Deep Learning Models for Tabular Data"
+    (arXiv 2106.11959), section 3.2, with layer normalisation in place of batch normalisation, so
+    that a prediction does not depend on the other rows of a batch.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        depth: int,
+        *,
+        dropout: float = 0.0,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                # before the first layer, not after the sum: the way past the blocks stays linear
+                nn.LayerNorm(width),
+                nn.Linear(width, width),
+                activation(),
+                nn.Linear(width, width),
+                nn.Dropout(dropout),
+            )
+            for _ in range(depth)
+        )
+        # the sum of blocks grows with depth; the heads and their Gaussian want one scale
+        self.last = nn.Sequential(nn.LayerNorm(width), activation())
+
+    def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch width"]:
+        """Map inputs to features."""
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x)

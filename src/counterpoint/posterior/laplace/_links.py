@@ -1,0 +1,125 @@
+"""From Gaussian outputs, or draws of outputs, to the predictive distribution of a likelihood.
+
+Which one it is follows from the torch distribution that the likelihood itself makes of an output.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Bernoulli as BernoulliDistribution
+from torch.distributions import Categorical as CategoricalDistribution
+from torch.distributions import Distribution as TorchDistribution
+from torch.distributions import Independent
+from torch.distributions import Poisson as PoissonDistribution
+
+from counterpoint.errors import InputError
+from counterpoint.goals import Likelihood
+from counterpoint.posterior._protocol import Distribution
+from counterpoint.posterior.predictive._categorical import CategoricalPredictive, probit
+from counterpoint.posterior.predictive._counts import (
+    BernoulliPredictive,
+    PoissonPredictive,
+    log_normal,
+    logistic,
+)
+from counterpoint.posterior.predictive._mixture import MixturePredictive
+from counterpoint.posterior.predictive._predictive import Predictive
+
+
+def closed(
+    likelihood: Likelihood,
+    mean: Float[Tensor, "rows outputs"],
+    covariance: Float[Tensor, "rows outputs outputs"],
+    noise_scale: float,
+) -> Distribution:
+    """The distribution of the target when the output is normal, in closed form.
+
+    Args:
+        likelihood: of the target given the output.
+        mean: of the output.
+        covariance: of the output.
+        noise_scale: what a normal likelihood's noise variance is multiplied by.
+
+    Raises:
+        InputError: a likelihood without a closed form.
+    """
+    variance = covariance.diagonal(dim1=1, dim2=2).clamp_min(0)
+    if likelihood.noise is not None:
+        noise = _expanded(likelihood.noise, mean, noise_scale)
+        return Predictive(mean.double(), noise, variance.double())
+    # of a natural parameter the link is the family's canonical one, and known by the family
+    family = _single(likelihood.distribution(mean)) if likelihood.natural else None
+    if isinstance(family, CategoricalDistribution):
+        return _competing(likelihood, mean.double().cpu(), covariance.double().cpu())
+    if isinstance(family, BernoulliDistribution):
+        return logistic(mean, variance)
+    if isinstance(family, PoissonDistribution):
+        return log_normal(mean, variance)
+    raise InputError(
+        f"link: a {type(likelihood).__name__} likelihood has no closed form here; use "
+        "link='montecarlo', which takes what its distribution(...) says"
+    )
+
+
+def sampled(
+    likelihood: Likelihood, draws: Float[Tensor, "draws rows outputs"], noise_scale: float
+) -> Distribution:
+    """The distribution of the target from draws of the output.
+
+    Args:
+        likelihood: of the target given the output.
+        draws: of the output, at least two.
+        noise_scale: what a normal likelihood's noise variance is multiplied by.
+
+    Raises:
+        InputError: fewer than two draws.
+    """
+    if draws.shape[0] < 2:
+        raise InputError(f"samples: at least 2 are needed, found {draws.shape[0]}")
+    draws = draws.double()
+    if likelihood.noise is not None:
+        noise = _expanded(likelihood.noise, draws[0], noise_scale)
+        # total variance: the noise is known, so only means differ from draw to draw
+        return Predictive(draws.mean(0), noise, draws.var(0))
+    with torch.no_grad():
+        family = _single(likelihood.distribution(draws.flatten(0, 1)))
+    if isinstance(family, PoissonDistribution):
+        return _moments(family.rate.view_as(draws))
+    if isinstance(family, CategoricalDistribution):
+        return CategoricalPredictive(*_spread(family.probs.view_as(draws)))
+    if isinstance(family, BernoulliDistribution):
+        return BernoulliPredictive(*_spread(family.probs.view_as(draws)))
+    return MixturePredictive(likelihood, draws)
+
+
+def _single(distribution: TorchDistribution) -> TorchDistribution:
+    """What each output of a row follows."""
+    return distribution.base_dist if isinstance(distribution, Independent) else distribution
+
+
+def _competing(likelihood: Likelihood, mean: Tensor, covariance: Tensor) -> CategoricalPredictive:
+    """The probit form of the classes that compete, and nothing for the others."""
+    used = likelihood.used(mean)
+    found = probit(mean[:, used], covariance[:, used][:, :, used])
+    whole = mean.new_zeros(2, *mean.shape)
+    whole[:, :, used] = torch.stack([found.probabilities, found.knowledge])
+    return CategoricalPredictive(*whole)
+
+
+def _spread(probabilities: Float[Tensor, "draws rows columns"]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of probabilities; rounding makes no more of it than an indicator has."""
+    mean, knowledge = probabilities.mean(0), probabilities.var(0, correction=0)
+    # a mean p of values in [0, 1] has a variance of at most p (1 - p)
+    return mean, torch.minimum(knowledge, mean * (1 - mean))
+
+
+def _moments(rates: Float[Tensor, "draws rows outputs"]) -> PoissonPredictive:
+    """The lognormal with the mean and variance of the rates drawn."""
+    mean = rates.mean(0)
+    # log normal moments solved for: s² = log(1 + v / m²), μ = log m - s² / 2
+    variance = torch.log1p(rates.var(0) / mean.square())
+    return PoissonPredictive(mean.log() - variance / 2, variance)
+
+
+def _expanded(noise: Tensor, like: Tensor, scale: float) -> Tensor:
+    return (noise.detach().to(like).double() * scale).expand(like.shape).clone()

@@ -1,0 +1,131 @@
+"""Gaussian predictive distributions with noise and knowledge kept apart."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from counterpoint.errors import InputError
+
+_LOG_TWO_PI = 1.8378770664093453
+
+
+@dataclass(frozen=True)
+class Predictive:
+    """A Gaussian for each row and target: variance = noise + knowledge.
+
+    Noise is what stays uncertain however much is learned (the variance of the target around its
+    mean); knowledge is the posterior variance of that mean, which more rows near by would shrink.
+
+    Attributes:
+        mean: expected target.
+        noise: variance of the noise, in the target's unit squared.
+        knowledge: variance of the mean under the posterior, in the same unit; never negative.
+        covariance: joint covariance of the means of all rows, target by target, where
+            `predict(..., joint=True)` asked for it; its diagonal is `knowledge`.
+
+    >>> zero, one = torch.zeros(1, 1).double(), torch.ones(1, 1).double()
+    >>> lower, upper = Predictive(zero, 0.6 * one, 0.4 * one).interval(0.95)
+    >>> round(upper.item(), 2)
+    1.96
+    """
+
+    mean: Float64[Tensor, "rows targets"]
+    noise: Float64[Tensor, "rows targets"]
+    knowledge: Float64[Tensor, "rows targets"]
+    covariance: Float64[Tensor, "targets rows rows"] | None = None
+
+    @property
+    def variance(self) -> Float64[Tensor, "rows targets"]:
+        """Noise + knowledge."""
+        return self.noise + self.knowledge
+
+    @property
+    def std(self) -> Float64[Tensor, "rows targets"]:
+        """Standard deviation of the target."""
+        return self.variance.sqrt()
+
+    def quantile(self, level: float) -> Float64[Tensor, "rows targets"]:
+        """The value that the target stays below with probability `level`.
+
+        Raises:
+            InputError: the level is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"quantile: the level must be between 0 and 1, found {level}")
+        normal = torch.special.ndtri(torch.tensor(level, dtype=torch.float64))
+        return self.mean + self.std * normal.to(self.mean.device)
+
+    def interval(
+        self, level: float = 0.9
+    ) -> tuple[Float64[Tensor, "rows targets"], Float64[Tensor, "rows targets"]]:
+        """The central interval that holds the target with probability `level`: lower, upper.
+
+        Raises:
+            InputError: the level is not between 0 and 1.
+        """
+        return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+
+    def cdf(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+        """Probability that the target is at most the value given (its PIT value)."""
+        return torch.special.ndtr((self._matched(target) - self.mean) / self.std)
+
+    def log_prob(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+        """Log density of targets, in nats, row by row and target by target.
+
+        Args:
+            target: rows x K, or rows when K is 1.
+
+        Raises:
+            InputError: another shape than the mean.
+        """
+        scaled = (self._matched(target) - self.mean).square() / self.variance
+        return -(scaled + self.variance.log() + _LOG_TWO_PI) / 2
+
+    def sample(
+        self, generator: torch.Generator | None = None, draws: int = 1
+    ) -> Float64[Tensor, "draws rows targets"]:
+        """Draws of the target; rows are jointly distributed where `covariance` is at hand.
+
+        Args:
+            generator: source of randomness, on the CPU; none means torch's global one.
+            draws: how many.
+        """
+        unit = torch.randn(2, draws, *self.mean.shape, generator=generator, dtype=torch.float64)
+        mean_draw, noise_draw = unit.to(self.mean.device)
+        if self.covariance is None:
+            return self.mean + mean_draw * self.knowledge.sqrt() + noise_draw * self.noise.sqrt()
+        values, vectors = torch.linalg.eigh(self.covariance)
+        root = vectors * values.clamp_min(0).sqrt()[:, None, :]
+        joint = torch.einsum("knm,smk->snk", root, mean_draw)
+        return self.mean + joint + noise_draw * self.noise.sqrt()
+
+    def rescaled(
+        self, scale: Float[Tensor, "..."] | float, shift: Float[Tensor, "..."] | float = 0.0
+    ) -> "Predictive":
+        """The distribution of ``scale * target + shift``: back to the units of the table.
+
+        Args:
+            scale: one number or one a target; not zero.
+            shift: likewise.
+        """
+        factor = torch.as_tensor(scale, dtype=torch.float64, device=self.mean.device)
+        joint = self.covariance
+        if joint is not None:
+            joint = joint * factor.square().expand(self.mean.shape[1])[:, None, None]
+        return replace(
+            self,
+            mean=self.mean * factor + torch.as_tensor(shift, dtype=torch.float64).to(factor),
+            noise=self.noise * factor.square(),
+            knowledge=self.knowledge * factor.square(),
+            covariance=joint,
+        )
+
+    def _matched(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+        matrix = target[:, None] if target.ndim == 1 and self.mean.shape[1] == 1 else target
+        if matrix.shape != self.mean.shape:
+            raise InputError(
+                f"target: expected shape {tuple(self.mean.shape)}, found {tuple(target.shape)}"
+            )
+        return matrix.to(self.mean)

@@ -1,0 +1,149 @@
+"""The sections of a recipe but how to train: every key, its type, its default and its rule."""
+
+from dataclasses import dataclass, field, replace
+
+from counterpoint.errors import InputError, one_of
+from counterpoint.recipe._checks import number, whole
+from counterpoint.recipe._training import Training
+
+_TRUNKS = ("plain", "residual")
+
+UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
+"""Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which table, which of its columns mean what, and which rows are held out.
+
+    Attributes:
+        table: path of a CSV (also .gz), TSV or Parquet file.
+        target: the columns to predict.
+        weight: the column that says how much a row counts; none: every row counts one.
+        split: the held-out rows: a share such as "0.2", "none", the name of a column with
+            train/test marks, "time:COLUMN" (the latest fifth) or "group:COLUMN" (whole groups).
+        validation: the share of the other rows that each member leaves out of its training, to
+            decide when to stop and how large the noise is; at most one part in so many as there
+            are members.
+        category, number, date, ignore: columns whose kind is given, not inferred.
+        encoding: text encoding of a CSV or TSV.
+        separator: the sign between cells; empty: by the file's name and first line.
+        missing: further words that mean "no value".
+        decimal: the sign before the decimals in a text file, "." or ",".
+        dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
+        keep_sample: rows that stay in the model's folder, encoded, so that updates can say what
+            they forget; held-out ones where there are such. 0: none.
+    """
+
+    table: str = ""
+    target: tuple[str, ...] = ()
+    weight: str = ""
+    split: str = "0.2"
+    validation: float = 0.2
+    category: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
+    date: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    separator: str = ""
+    missing: tuple[str, ...] = ()
+    decimal: str = "."
+    dates: str = ""
+    keep_sample: int = 0
+
+    def __post_init__(self) -> None:
+        whole("data.keep_sample", self.keep_sample, 0, 10_000_000)
+        number("data.validation", self.validation, 0.01, 0.5)
+        dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
+        object.__setattr__(self, "dates", dates)
+        one_of("data.decimal", self.decimal, (".", ","))
+
+
+@dataclass(frozen=True)
+class Network:
+    """The trunk between the encoded columns and the heads.
+
+    Attributes:
+        trunk: "plain" or "residual".
+        width: units of each layer.
+        depth: layers (plain) or blocks (residual).
+        dropout: share of units silenced in training.
+        bins: most quantile bins of the piecewise-linear encoding of a number; 0: none.
+        members: networks trained side by side, each leaving out another part of the rows.
+    """
+
+    trunk: str = "plain"
+    width: int = 128
+    depth: int = 2
+    dropout: float = 0.2
+    bins: int = 32
+    members: int = 4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trunk", one_of("network.trunk", self.trunk, _TRUNKS))
+        whole("network.width", self.width, 1, 8192)
+        whole("network.depth", self.depth, 1, 64)
+        number("network.dropout", self.dropout, 0.0, 0.9)
+        whole("network.bins", self.bins, 0, 1024)
+        whole("network.members", self.members, 1, 64)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What the model knows of its own ignorance.
+
+    Attributes:
+        interval: nominal share of rows inside the reported intervals.
+        uncertainty: "last-layer" (an exact Gaussian over each head's weights), "luna" (the same on
+            a trunk that was trained to disagree where there are no rows), "laplace" (a Gaussian
+            over all weights) or "ensemble" (what the members disagree about, and nothing else).
+        heads: auxiliary heads a target while training, of "luna" alone.
+        diversity: lambda, what the heads' likeness counts against the fit, of "luna" alone. With
+            the plain rule training lowers F + lambda C: F is the mean over targets (and their
+            heads) of the negative log likelihood in nats a row, numbers standardised with unit
+            noise; C the mean over targets of the squared cosine between the input gradients of two
+            heads, over all pairs, from 0 to 1. So it does not depend on how many targets, heads or
+            rows there are. With another `training.balance` it scales the goal "diverse" alone.
+    """
+
+    interval: float = 0.9
+    uncertainty: str = "last-layer"
+    heads: int = 20
+    diversity: float = 0.1
+
+    def __post_init__(self) -> None:
+        number("posterior.interval", self.interval, 0.01, 0.999)
+        found = one_of("posterior.uncertainty", self.uncertainty, UNCERTAINTY)
+        object.__setattr__(self, "uncertainty", found)
+        whole("posterior.heads", self.heads, 2, 1000)
+        number("posterior.diversity", self.diversity, 0.0, 1e6)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a fit is told; see the sections."""
+
+    data: Data = field(default_factory=Data)
+    network: Network = field(default_factory=Network)
+    training: Training = field(default_factory=Training)
+    posterior: Posterior = field(default_factory=Posterior)
+
+    def __post_init__(self) -> None:
+        if self.posterior.uncertainty == "ensemble" and self.network.members < 2:
+            raise InputError(
+                "network.members: an ensemble knows by disagreement, so it needs at least 2, found"
+                f" {self.network.members}"
+            )
+
+    @property
+    def threads(self) -> int:
+        """Threads of all that is computed: those of the training, or one.
+
+        One is right for a table's networks: their steps are too short to divide, and threads that
+        wait for one another on a busy machine made a fit 20 times slower.
+        """
+        return self.training.threads or 1
+
+    def resolved(self, rows: int) -> "Recipe":
+        """The recipe with the settings that the number of training rows decides, of one member."""
+        return replace(self, training=self.training.resolved(rows))

@@ -1,0 +1,117 @@
+"""The page around the sections: header, navigation, styles, and the rule that nothing is loaded."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from string import Template
+
+from counterpoint.findings import Findings
+from counterpoint.report._markup import Markup, escape, join, tag
+from counterpoint.report._parts import Section, named, note_box, within
+from counterpoint.report._words import ABSENT, duration
+from counterpoint.report.figures._text import shorten
+from counterpoint.report.sections import sections
+from counterpoint.report.sections._data import total_rows
+
+_MOST_NOTES = 20
+_LONGEST_NOTE = 600
+# The promise is 1 MB; the rest is for navigation and footer, which are measured with no section.
+_MOST_BYTES = 970_000
+
+
+def render(findings: Findings) -> str:
+    """Write everything a fit found out as one HTML page that opens offline.
+
+    The page makes no request (its Content-Security-Policy forbids them and names the only style
+    and the only script by hash), shows everything without script, follows the reader's light or
+    dark setting, and stays under 1 MB whatever the findings hold: long lists are drawn in part,
+    and the page says so. Values that are None or not finite are drawn as gaps; every text is
+    escaped.
+
+    Args:
+        findings: what to show; see `counterpoint.findings`.
+
+    Returns:
+        The HTML; encode it as UTF-8.
+    """
+    # inlined, not linked: a page that is sent by mail has to open alone
+    style = _asset("figure.css") + _asset("page.css")
+    script = _asset("page.js")
+    header = _header(findings)
+    around = len((style + script + header).encode())
+    # what does not fit is cut by whole sections, so that what is shown is never half a list
+    parts = within(sections(findings), _MOST_BYTES - around)
+    return Template(_asset("page.html")).substitute(
+        title=escape(f"{shorten(findings.name, 120)} · counterpoint"),
+        version=escape(findings.version[:60]),
+        style=style,
+        style_hash=_digest(style),
+        script=script,
+        script_hash=_digest(script),
+        header=header,
+        navigation=_navigation(parts),
+        sections="\n".join(part.html() for part in parts),
+        footer=_footer(findings),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("counterpoint.report").joinpath("assets", name).read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    """The hash by which a Content-Security-Policy names an inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _header(findings: Findings) -> Markup:
+    voices = ("M2 12C8 2 12 2 18 9S28 16 32 6", "M2 6C8 16 12 16 18 9S28 2 32 12")
+    mark = tag(
+        "svg",
+        {"viewBox": "0 0 34 18", "aria-hidden": "true"},
+        *(tag("path", {"class": t, "d": d}) for t, d in zip(("one", "two"), voices, strict=True)),
+    )
+    return tag(
+        "header",
+        None,
+        tag("p", {"class": "brand"}, mark, "counterpoint report"),
+        tag("h1", None, named(findings.name or "A fit without a name")),
+        tag("p", {"class": "lead"}, findings.status[:600]) if findings.status else "",
+        _facts(findings),
+        tag("pre", {"class": "command", "tabindex": "0"}, findings.command[:4000])
+        if findings.command
+        else "",
+        note_box(findings.notes, "Notes", _MOST_NOTES, _LONGEST_NOTE),
+    )
+
+
+def _facts(findings: Findings) -> Markup:
+    best = ABSENT if findings.best_epoch is None else f"{findings.best_epoch:,}"
+    parts = {f"{key} rows": f"{count:,}" for key, count in list(findings.rows.items())[:8]}
+    facts = {
+        "rows": f"{total_rows(findings):,}",
+        # the total has its own line above
+        **{shorten(key, 40): count for key, count in parts.items() if key != "total rows"},
+        "columns": f"{len(findings.columns):,}",
+        "parameters": f"{findings.parameters:,}",
+        "best epoch": f"{best} of {len(findings.history):,}",
+        "fitted in": duration(findings.seconds),
+        "made": shorten(findings.created, 40) or ABSENT,
+    }
+    pairs = [tag("div", None, tag("dt", None, k), tag("dd", None, v)) for k, v in facts.items()]
+    return tag("dl", {"class": "facts"}, *pairs)
+
+
+def _navigation(parts: list[Section]) -> Markup:
+    links = [tag("li", None, _link(part)) for part in parts]
+    return tag("nav", {"aria-label": "Sections"}, tag("ul", None, *links))
+
+
+def _link(part: Section) -> Markup:
+    return tag("a", {"href": f"#{part.anchor}"}, tag("bdi", None, shorten(part.title, 60)))
+
+
+def _footer(findings: Findings) -> Markup:
+    version = f" {findings.version[:60]}" if findings.version else ""
+    text = f"Written by counterpoint{version}. This page is one file and loads nothing."
+    return join([tag("p", None, text)])

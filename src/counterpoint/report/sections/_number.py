@@ -1,0 +1,221 @@
+"""A target that is a number: predictions against the truth, and how honest the intervals are."""
+
+import math
+from dataclasses import fields
+from statistics import NormalDist, fmean, median, pstdev
+
+from counterpoint.findings import Coverage, HeldOut, TargetFindings
+from counterpoint.report._markup import Markup
+from counterpoint.report._parts import card
+from counterpoint.report._statistics import Cover, binomial_band, expected_cover, standardised
+from counterpoint.report._words import amount, number, percent
+from counterpoint.report.figures import (
+    Area,
+    Axis,
+    Figure,
+    Guide,
+    Histogram,
+    Line,
+    Points,
+    Tone,
+    every,
+    extent,
+    finite,
+)
+
+_MOST_ROWS = 20_000
+# half a deviation a bar from -4 to 4, and one more on either side for all beyond
+_EDGES = [-4.5 + 0.5 * index for index in range(19)]
+
+
+def number_cards(target: TargetFindings, anchor: str, points: int) -> list[Markup]:
+    """Predicted against actual (at most so many points), coverage, standardised residuals."""
+    cards: list[Markup] = []
+    held = None if target.held_out is None else _some(target.held_out)
+    if held is not None and held.actual:
+        cards.append(_predicted(target, held, anchor, points))
+    if target.coverage is not None and target.coverage.nominal:
+        cards.append(_coverage(target, target.coverage, anchor))
+    if held is not None and (residuals := standardised(held)):
+        cards.append(_residuals(residuals, anchor))
+    return cards
+
+
+def _some(held: HeldOut) -> HeldOut:
+    """The rows, or 20,000 of them evenly spread: no picture changes with more."""
+    if len(held.actual) <= _MOST_ROWS:
+        return held
+    chosen = every(len(held.actual), _MOST_ROWS)
+    lists = {part.name: getattr(held, part.name) for part in fields(held)}
+    return HeldOut(**{name: [values[row] for row in chosen] for name, values in lists.items()})
+
+
+def _predicted(target: TargetFindings, held: HeldOut, anchor: str, points: int) -> Markup:
+    # evenly by position, not at random: the same findings are the same page to the byte
+    chosen = every(len(held.actual), points)
+    inside = [index for index in chosen if _covered(held, index)]
+    outside = [index for index in chosen if not _covered(held, index)]
+    ends = extent([value for index in chosen for value in (held.actual[index], held.mean[index])])
+    level = percent(target.interval)
+    marks = [
+        Line(ends, ends, "exact", "soft", dashed=True),
+        _layer(held, inside, f"inside its {level} interval", "one"),
+        _layer(held, outside, "outside", "two"),
+    ]
+    summary = _summary(target, len(chosen))
+    figure = Figure(
+        "Predicted against actual",
+        # a layer without rows would still stand in the legend
+        [mark for mark in marks if isinstance(mark, Line) or mark.x],
+        Axis("actual"),
+        Axis("predicted"),
+        description=summary,
+        height=290,
+    )
+    reading = (
+        "Each dot is a held-out row, its bar the interval; a bar that crosses the dashed line holds"
+        " the true value."
+    )
+    return card(
+        "Predicted against actual",
+        [(f"{anchor}-predicted", figure)],
+        reading,
+        summary,
+        _doubt(held),
+    )
+
+
+def _covered(held: HeldOut, index: int) -> bool:
+    return held.low[index] <= held.actual[index] <= held.high[index]
+
+
+def _layer(held: HeldOut, rows: list[int], label: str, tone: Tone) -> Points:
+    tips = [_tip(held, index) for index in rows]
+    return Points(
+        [held.actual[index] for index in rows],
+        [held.mean[index] for index in rows],
+        [held.low[index] for index in rows],
+        [held.high[index] for index in rows],
+        tips=tips,
+        label=label,
+        tone=tone,
+    )
+
+
+def _tip(held: HeldOut, index: int) -> str:
+    span = f"{number(held.low[index])} to {number(held.high[index])}"
+    actual = f"row {held.row[index]:,}\nactual {number(held.actual[index])}"
+    return f"{actual}\npredicted {number(held.mean[index])} ({span})"
+
+
+def _summary(target: TargetFindings, drawn: int) -> str:
+    cover = expected_cover(target) if target.coverage is None else None
+    text = _sentence(cover) if cover is not None else ""
+    rows = 0 if target.held_out is None else len(target.held_out.actual)
+    if drawn < rows:
+        text += f" {drawn:,} of {amount(rows, 'row')}, evenly chosen, are drawn."
+    return text
+
+
+def _sentence(cover: Cover) -> str:
+    return (
+        f"{percent(cover.level)} intervals cover {percent(cover.observed)} of"
+        f" {amount(cover.rows, 'held-out row')}; between {percent(cover.low)} and"
+        f" {percent(cover.high)} would be expected by chance."
+    )
+
+
+def _doubt(held: HeldOut) -> str:
+    """How much of the predicted variance is knowledge that is missing, in the middle row."""
+    pairs = [(n * n, k * k) for n, k in zip(held.noise, held.knowledge, strict=False)]
+    # the median of the shares: one row far from all others would decide a mean
+    shares = [k / (n + k) for n, k in pairs if 0 < n + k < math.inf]
+    if not shares:
+        return ""
+    return (
+        f"Missing knowledge makes up {percent(median(shares))} of the predicted variance in the"
+        " median row; the rest the model takes for noise, which more rows would not remove."
+    )
+
+
+def _coverage(target: TargetFindings, coverage: Coverage, anchor: str) -> Markup:
+    pairs = [
+        (finite(a), finite(b)) for a, b in zip(coverage.nominal, coverage.observed, strict=False)
+    ]
+    pairs = sorted((a, b) for a, b in pairs if a is not None and b is not None)[:200]
+    levels = [index / 50 for index in range(51)]
+    # what chance alone does to a model that is right, so that nobody corrects noise
+    bands = [binomial_band(coverage.rows, level) for level in levels]
+    tips = [f"nominal {percent(level)}\nobserved {percent(seen)}" for level, seen in pairs]
+    cover = expected_cover(target)
+    summary = _sentence(cover) if cover is not None else ""
+    figure = Figure(
+        "Coverage against nominal level",
+        [
+            Area(
+                levels, [low for low, _ in bands], [high for _, high in bands], "expected by chance"
+            ),
+            Line([0.0, 1.0], [0.0, 1.0], "exact", "soft", dashed=True),
+            Line([level for level, _ in pairs], [seen for _, seen in pairs], "observed", "one"),
+            Points(
+                [level for level, _ in pairs], [seen for _, seen in pairs], radius=3.4, tips=tips
+            ),
+        ],
+        Axis("nominal level of the interval", 0.0, 1.0, kind="percent"),
+        Axis("held-out rows inside", 0.0, 1.0, kind="percent"),
+        description=summary,
+        height=290,
+    )
+    reading = "Below the dashed line intervals are too narrow (overconfident), above it too wide."
+    band = "The band holds 95 % of the outcomes of a perfectly calibrated model, level by level."
+    return card(
+        "Are the intervals honest?", [(f"{anchor}-coverage", figure)], summary, reading, band
+    )
+
+
+def _residuals(residuals: list[float], anchor: str) -> Markup:
+    counts = [0] * (len(_EDGES) - 1)
+    residuals = [min(max(residual, -1e9), 1e9) for residual in residuals]  # tails, maybe infinite
+    for residual in residuals:
+        # the outermost bars hold all beyond: an outlier must not vanish from a calibration plot
+        counts[min(max(math.floor((residual + 4.5) / 0.5), 0), len(counts) - 1)] += 1
+    tips = [f"{_range(index)}\n{amount(count, 'row')}" for index, count in enumerate(counts)]
+    grid = [-4.5 + 0.1 * index for index in range(91)]
+    normal = NormalDist()
+    # density times rows times the width of a bin: what its bar would show
+    expected = [len(residuals) * 0.5 * normal.pdf(value) for value in grid]
+    summary = _shape(residuals)
+    figure = Figure(
+        "Standardised residuals",
+        [
+            Histogram(_EDGES, counts, tips, "held-out rows", "one"),
+            Line(grid, expected, "normal", "two"),
+            Guide(x=0.0),
+        ],
+        Axis("(actual − predicted) / predicted standard deviation", -4.5, 4.5),
+        Axis("rows", low=0.0, kind="whole"),
+        description=summary,
+        height=290,
+    )
+    reading = "Errors in units of what the model expected; the outermost bars hold all rows beyond."
+    return card("How large are the errors?", [(f"{anchor}-residuals", figure)], reading, summary)
+
+
+def _range(index: int) -> str:
+    if index == 0:
+        return "below −4"
+    if index == len(_EDGES) - 2:
+        return "above 4"
+    return f"{number(_EDGES[index])} to {number(_EDGES[index + 1])}"
+
+
+def _shape(residuals: list[float]) -> str:
+    far = sum(abs(residual) > 2 for residual in residuals) / len(residuals)
+    text = f"{percent(far)} lie beyond two standard deviations (4.6 % if errors are normal)."
+    if len(residuals) < 2:
+        return text
+    middle, spread = fmean(residuals), pstdev(residuals)
+    return (
+        f"Their mean is {number(middle, 2)} (0 is unbiased) and their standard deviation"
+        f" {number(spread, 3)} (1 is exact). {text}"
+    )

@@ -1,0 +1,130 @@
+"""The system calls of a save, behind one small class that fault tests can replace."""
+
+import os
+import re
+import shutil
+import socket
+from pathlib import Path
+
+from counterpoint.errors import InputError
+from counterpoint.plain import StrPath
+
+_LEFTOVER = re.compile(r"\.counterpoint-(tmp|old)-([^/]*)-(\d+)-(.+)")
+
+
+class FileSystem:
+    """What a save asks of the file system; a test passes one that fails on purpose."""
+
+    def make(self, path: Path) -> None:
+        """Create an empty folder."""
+        path.mkdir()
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write one new file and flush it to the disk."""
+        # x: never into a file that is there, so never through a link either
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()  # from Python's buffer to the system; fsync sees no further than that
+            os.fsync(file.fileno())
+
+    def sync(self, folder: Path) -> None:
+        """Flush a folder's own entries (names) to the disk."""
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file or folder its final name in one step."""
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or a whole folder, whatever is left of it."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+DISK = FileSystem()
+"""The real file system."""
+
+
+def temporary(path: Path, purpose: str = "tmp") -> Path:
+    """The name beside `path` under which this process prepares it."""
+    # host and process: on a disk that machines share, nobody sweeps what another still writes
+    name = f".counterpoint-{purpose}-{_host()}-{os.getpid()}-{path.name}"
+    return path.with_name(name)
+
+
+def refuse(path: Path, size: int, error: OSError) -> InputError:
+    """The error of a save that the file system refused: path, bytes needed, bytes free, reason."""
+    parent = path.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    free = shutil.disk_usage(parent).free
+    reason = error.strerror or str(error)
+    return InputError(
+        f"{path}: could not be written ({reason}); it needs {size:,} bytes, {free:,} are free;"
+        " nothing was changed"
+    )
+
+
+def write_file(path: StrPath, content: bytes, *, disk: FileSystem = DISK) -> None:
+    """Write one file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; the old file is intact.
+    """
+    path = Path(path)
+    beside = temporary(path)
+    try:
+        disk.remove(beside)
+        disk.write(beside, content)
+        disk.rename(beside, path)
+        disk.sync(path.parent)
+    except OSError as error:
+        disk.remove(beside)
+        raise refuse(path, len(content), error) from error
+
+
+def sweep(parent: StrPath, *, only: str = "", disk: FileSystem = DISK) -> list[str]:
+    """Clear what killed writers of this machine left; an old version set aside is put back.
+
+    Args:
+        parent: the folder to look into.
+        only: the name whose leftovers are meant; empty: all of them.
+        disk: the file system.
+
+    Returns:
+        The names that were removed or restored.
+    """
+    parent, swept = Path(parent), list[str]()
+    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is None or match[2] != _host() or _alive(int(match[3])):
+            continue
+        if only not in ("", match[4]):
+            continue
+        target = path.with_name(match[4])
+        if match[1] == "old" and not target.exists():
+            disk.rename(path, target)
+        else:
+            disk.remove(path)
+        swept.append(path.name)
+    return swept
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 only asks
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # it lives, and is somebody else's
+    return True

@@ -1,0 +1,194 @@
+"""Columns that are one or several numbers made of a value, each standardised and binned."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from counterpoint.errors import InputError
+from counterpoint.findings import Bins
+from counterpoint.table.columns._column import Lesson, Moved, UsableColumn
+from counterpoint.table.columns._counts import ColumnCounts
+from counterpoint.table.columns._encoded import EmbeddingSpec, Encoded
+from counterpoint.table.columns._raw import ParsedColumn
+from counterpoint.table.targets._number import NumberHead
+
+_CONSTANT = (-1e-9, 1e-9)
+_BINS = 24
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number made from a column: standardised as ``(x - mean) / scale``.
+
+    Attributes:
+        part: "value", or a part of a date such as "year sin".
+        mean: of the training rows, in the column's units.
+        scale: standard deviation of the training rows; 1 where they do not vary.
+        edges: increasing quantiles of the training rows, standardised.
+    """
+
+    part: str
+    mean: float
+    scale: float
+    edges: tuple[float, ...] = ()
+
+    @classmethod
+    def learn(cls, part: str, number: np.ndarray, lesson: Lesson, name: str) -> "Feature":
+        """The scale and bins of the rows that have a value and a weight.
+
+        Raises:
+            InputError: the values are too large to be squared.
+        """
+        known = ~np.isnan(number) & (lesson.weights > 0)
+        value, weight = number[known], lesson.weights[known]
+        if value.size == 0:
+            return cls(part, 0.0, 1.0)
+        with np.errstate(over="ignore"):
+            mean = float(np.average(value, weights=weight))
+            scale = float(np.sqrt(np.average((value - mean) ** 2, weights=weight)))
+        if not np.isfinite(scale):
+            raise InputError(
+                f"{lesson.where}: column {name!r}: its values are too large to be squared: give it"
+                " in another unit"
+            )
+        # rounding alone spreads equal values by some 1e-16 of their size
+        if not scale > 1e-12 * abs(mean):
+            return cls(part, mean, 1.0)
+        edges = find_edges((value - mean) / scale, weight, max(lesson.bins, 1))
+        return cls(part, mean, scale, tuple(edges.tolist()))
+
+
+@dataclass(frozen=True)
+class NumericColumn(UsableColumn):
+    """What kinds of numbers share: a kind says which numbers (`parts`) and how one is written.
+
+    Attributes:
+        features: the numbers; the first is the value itself.
+    """
+
+    features: tuple[Feature, ...] = ()
+
+    @abstractmethod
+    def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Numbers made of values: name -> float64 (N,), NaN where there is no value."""
+
+    @abstractmethod
+    def summary(self, known: np.ndarray) -> str:
+        """How known values, of which there are some, are spread, in words."""
+
+    def learn(self, lesson: Lesson) -> "NumericColumn":
+        """See `UsableColumn`; a target must vary."""
+        parts = self.parts(lesson.values.data).items()
+        features = tuple(Feature.learn(part, n, lesson, self.name) for part, n in parts)
+        if self.role == "target" and len(features[0].edges) < 2:
+            raise InputError(
+                f"{lesson.where}: target {self.name!r}: does not vary in the training rows"
+            )
+        return replace(self, features=features, gaps=bool(lesson.values.missing.any()))
+
+    def grown(self, values: ParsedColumn, where: str) -> "NumericColumn":
+        """The same: scales and bins stay, so that old weights keep their meaning."""
+        del values, where
+        return self
+
+    def encode(self, values: ParsedColumn) -> Encoded:
+        """See `UsableColumn`."""
+        parts = self.parts(values.data)
+        numbers = tuple((parts[f.part] - f.mean) / f.scale for f in self.features)
+        indicator = values.missing.astype(np.float64) if self.indicated else None
+        return Encoded(numbers=numbers, indicator=indicator)
+
+    @property
+    def embeddings(self) -> tuple[EmbeddingSpec, ...]:
+        """None."""
+        return ()
+
+    @property
+    def edges(self) -> tuple[tuple[float, ...], ...]:
+        """See `UsableColumn`."""
+        return tuple(feature.edges for feature in self.features)
+
+    @property
+    def indicated(self) -> bool:
+        """Where training rows miss the value; elsewhere nothing could be learnt of it."""
+        return self.gaps
+
+    @property
+    def head(self) -> NumberHead:
+        """See `UsableColumn`."""
+        return NumberHead(self.features[0].mean, self.features[0].scale)
+
+    def describe(self, values: ParsedColumn) -> tuple[str, Bins | None]:
+        """See `UsableColumn`."""
+        value = next(iter(self.parts(values.data).values()))
+        known = value[~np.isnan(value)]
+        if known.size == 0:
+            return "no value", None
+        low, high = float(known.min()), float(known.max())
+        if low == high:
+            return self.summary(known), Bins([int(known.size)], edges=[low, high])
+        counts, edges = np.histogram(known, bins=_BINS)
+        return self.summary(known), Bins(counts.tolist(), edges=edges.tolist())
+
+    def unseen(self, values: ParsedColumn) -> int:
+        """None: every number has a place on the scale."""
+        del values
+        return 0
+
+    def typical(self, values: ParsedColumn) -> ParsedColumn:
+        """See `UsableColumn`."""
+        rows = np.flatnonzero(~values.missing)
+        if not len(rows):
+            return values.take(np.zeros(1, dtype=np.int64))
+        value = next(iter(self.parts(values.data[rows]).values()))
+        middle = np.argsort(value, kind="stable")[len(rows) // 2]
+        return values.take(rows[[middle]])
+
+    def count(self, values: ParsedColumn, weights: np.ndarray) -> ColumnCounts:
+        """See `UsableColumn`."""
+        known = ~values.missing
+        number = self.encode(values).numbers[0][known]
+        # a column that did not vary: below its value, the value, above it
+        edges = self.features[0].edges or _CONSTANT
+        bins = np.searchsorted(edges, number, side="right") + 1
+        counts = np.bincount(bins, minlength=len(edges) + 2).astype(float)
+        counts[0] = values.missing.sum()
+        return ColumnCounts(
+            tuple(counts.tolist()), float(number.sum()), float(weights[known].sum())
+        )
+
+    @property
+    def ordered(self) -> bool:
+        """Bins are."""
+        return True
+
+    def moved(self, before: ColumnCounts, now: ColumnCounts) -> Moved:
+        """The means, in the column's units."""
+        first = self.features[0]
+        was, became = (
+            first.mean + first.scale * counts.total / counts.known if counts.known else None
+            for counts in (before, now)
+        )
+        return Moved(was, became)
+
+
+def find_edges(value: np.ndarray, weight: np.ndarray, bins: int) -> np.ndarray:
+    """Edges of at most so many bins that share the weight as evenly as the values allow.
+
+    Every distinct value is an edge where they are few; else each bin takes the next values until
+    it has its share of what is left, so that one value that fills half of the column costs one
+    bin and not half of them.
+    """
+    values, index = np.unique(value, return_inverse=True)
+    if len(values) <= bins + 1:
+        return values
+    mass = np.bincount(index, weights=weight)
+    edges, left, rest, taken = [values[0]], bins, float(mass.sum()), 0.0
+    for here, following in zip(mass[:-1], values[1:], strict=True):
+        taken += float(here)
+        if left > 1 and taken >= rest / left:
+            edges.append(following)
+            left, rest, taken = left - 1, rest - taken, 0.0
+    return np.unique([*edges, values[-1]])

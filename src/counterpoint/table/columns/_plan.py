@@ -1,0 +1,154 @@
+"""Every column of a table gets a kind and a role, as told or inferred."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from counterpoint.errors import InputError, nearest
+from counterpoint.recipe import Data
+from counterpoint.table.columns._category import Category
+from counterpoint.table.columns._column import Column, Role
+from counterpoint.table.columns._kinds import KINDS, Kinds, find_kind, infer_kind
+from counterpoint.table.columns._left_out import Identifier
+from counterpoint.table.columns._number import Number
+from counterpoint.table.columns._raw import RawColumn
+from counterpoint.table.columns._read import COMMA
+from counterpoint.table.columns._schema import Schema
+from counterpoint.table.columns._split import SplitRule
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a recipe says of columns by name: their kinds, which to leave out, their roles."""
+
+    kinds: Mapping[str, type[Column]]
+    ignored: Collection[str]
+    roles: Mapping[str, Role]
+
+
+def plan_columns(
+    raw: Mapping[str, RawColumn],
+    data: Data,
+    split: SplitRule,
+    kinds: Kinds = KINDS,
+    where: str = "table",
+) -> Schema:
+    """Give every column a kind and a role, those that the recipe lists before those inferred."""
+    listed = {"category": data.category, "number": data.number, "date": data.date}
+    named = _requested_kinds({**listed, "ignore": data.ignore})
+    roles = _roles(data, split)
+    _refuse_commas(raw, {*named, *roles} - set(data.target), where)
+    for name in (*named, *roles):
+        if name not in raw:
+            raise InputError(f"{where}: no column {name!r}{nearest(name, raw)}")
+    if not data.target:
+        raise InputError(
+            f"{where}: name at least one column to predict with --target{nearest('', raw)}"
+        )
+    request = _Request(
+        {name: find_kind(kind, kinds) for name, kind in named.items() if kind != "ignore"},
+        {name for name, kind in named.items() if kind == "ignore"},
+        roles,
+    )
+    schema = Schema(tuple(_plan(column, request, split, kinds) for column in raw.values()))
+    if not schema.inputs:
+        raise InputError(f"{where}: no column is left to predict from")
+    return schema
+
+
+def _requested_kinds(lists: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    kinds = dict[str, str]()
+    for kind, names in lists.items():
+        for name in names:
+            if name in kinds:
+                raise InputError(
+                    f"column {name!r}: told to be {kinds[name]} and {kind}; choose one"
+                )
+            kinds[name] = kind
+    return kinds
+
+
+def _roles(data: Data, split: SplitRule) -> dict[str, Role]:
+    roles: dict[str, Role] = {}
+    if split.kind == "group":
+        roles[split.column] = "ignored"
+    elif split.kind == "marks":
+        roles[split.column] = "split"
+    if data.weight:
+        roles[data.weight] = "weight"
+    for target in data.target:
+        if roles.get(target) == "target":
+            continue
+        if target in roles:
+            raise InputError(f"column {target!r}: cannot be both target and {roles[target]}")
+        roles[target] = "target"
+    return roles
+
+
+def _refuse_commas(raw: Mapping[str, RawColumn], known: Collection[str], where: str) -> None:
+    """Numbers with commas would become categories or ids: say so instead."""
+    for name, column in raw.items():
+        texts = pd.api.types.is_string_dtype(column.cells.dtype) and column.nature != "nothing"
+        if name in known or not texts:
+            continue
+        if column.texts.str.fullmatch(COMMA).mean() >= 0.95:
+            raise InputError(
+                f"{where}: column {name!r}: holds numbers with commas, such as"
+                f" {column.texts.iloc[0]!r}; if they are decimal commas say --decimal , else take"
+                f" the commas out, or take the column as --category {name} or --ignore {name}"
+            )
+
+
+def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> Column:
+    name, role = raw.name, request.roles.get(raw.name)
+    kind = request.kinds.get(name)
+    if role == "weight":
+        return Number(name, role, "told")
+    if role == "target":
+        return _plan_target(raw, kind, kinds, ignored=name in request.ignored)
+    inferred = kind is None
+    kind = kind or infer_kind(raw, kinds).kind
+    timed = split.kind == "time" and split.column == name
+    if timed and kind is Identifier:
+        kind, inferred = Number, False
+    # what is left out is never read, so that nothing of how it is written has to be settled
+    if role is not None:
+        return kind(name, role, "told")
+    if name in request.ignored:
+        return kind(name, "ignored", "told", kind.find_form(raw) if timed else "")
+    if kind.left_out:
+        return kind(name, "ignored", kind.left_out)
+    return kind(name, "input", "inferred" if inferred else "told", kind.find_form(raw))
+
+
+def _plan_target(
+    raw: RawColumn, kind: type[Column] | None, kinds: Kinds, *, ignored: bool
+) -> Column:
+    target, note = f"{raw.where}: target {raw.name!r}", "told" if kind else "inferred"
+    if ignored:
+        raise InputError(f"{raw.where}: column {raw.name!r}: is a target, so it cannot be ignored")
+    if raw.nature == "nothing":
+        raise InputError(f"{target}: every value is missing")
+    kind = kind or infer_kind(raw, kinds).kind
+    known = raw.cells[~raw.missing]
+    if known.nunique() < 2:
+        raise InputError(f"{target}: does not vary: every value is {str(known.iloc[0])!r}")
+    if kind is Identifier and raw.numeric_share < 1.0:
+        raise InputError(
+            f"{target}: hardly any of its values repeats, so it can be predicted neither as a"
+            f" number nor as a category, such as {str(known.iloc[0])[:40]!r}"
+        )
+    if kind is Identifier:
+        kind, note = Number, "target"
+    if kind.head_type is None:
+        raise InputError(f"{target}: is a {kind.kind}; numbers and categories can be predicted")
+    if kind is Number and note == "inferred" and _two_whole(raw.numbers[~raw.missing]):
+        kind, note = Category, "two whole numbers; --number takes them as a quantity"
+    return kind(raw.name, "target", note, kind.find_form(raw))
+
+
+def _two_whole(numbers: np.ndarray) -> bool:
+    read = numbers[~np.isnan(numbers)]
+    return len(np.unique(read)) == 2 and bool((read % 1 == 0).all() and len(read) == len(numbers))

@@ -1,0 +1,66 @@
+"""What a recipe's `data.split` says: which column, if any, decides about the rows held out."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from counterpoint.errors import InputError, nearest
+
+SHARE = 0.2
+"""Of the rows, held out where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How rows are held out.
+
+    Attributes:
+        kind: "share", "marks", "time" or "group".
+        column: of marks, times or groups.
+        share: of the rows to hold out.
+    """
+
+    kind: Literal["share", "marks", "time", "group"] = "share"
+    column: str = ""
+    share: float = SHARE
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the column is read as texts, whatever its kind."""
+        return self.kind in ("marks", "group")
+
+
+SHARED = SplitRule()
+"""Rows by chance, of which no column knows."""
+
+
+def parse_split(text: str, known: Collection[str], where: str = "table") -> SplitRule:
+    """Read a recipe's split; a column of exactly that name comes before every other reading.
+
+    >>> parse_split("time:day", ["day"])
+    SplitRule(kind='time', column='day', share=0.2)
+    """
+    if text in known:
+        return SplitRule("marks", text)
+    kind, colon, name = text.partition(":")
+    if colon and kind in ("time", "group"):
+        if name not in known:
+            raise InputError(f"{where}: split: no column {name!r}{nearest(name, known)}")
+        return SplitRule(kind, name)
+    try:
+        share = 0.0 if text == "none" else float(text)
+    except ValueError:
+        raise InputError(
+            f"{where}: split: expected a share such as 0.2, none, a column, time:COLUMN or"
+            f" group:COLUMN; found {text!r}{nearest(text, known)}"
+        ) from None
+    if not 0.0 <= share <= 0.9:
+        raise InputError(f"split: expected a share from 0 to 0.9, found {text}")
+    return SplitRule("share", share=share)
+
+
+def later_split(text: str, known: Collection[str]) -> SplitRule:
+    """The marks or groups of a fit in a later table, which may lack the column."""
+    column = text.partition(":")[2] or text
+    rule = parse_split(text, known) if column in known else SHARED
+    return rule if rule.labelled else SHARED

@@ -1,0 +1,165 @@
+"""Measure a fitted table on the rows that were held out, against knowing nothing."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterpoint.findings import Findings, Importance, KnownLeast, TargetFindings
+from counterpoint.posterior.calibration import nll
+from counterpoint.recipe import PLAIN
+from counterpoint.table.columns import Table, UsableColumn
+from counterpoint.table.evaluate._describe import (
+    TrainingSummary,
+    describe_balance,
+    describe_columns,
+    describe_embeddings,
+    describe_history,
+)
+from counterpoint.table.evaluate._ignorance import map_ignorance
+from counterpoint.table.evaluate._importance import measure_importance
+from counterpoint.table.fit._prepare import Prepared, Target
+from counterpoint.table.model._model import TableModel
+from counterpoint.table.targets._prediction import Prediction
+
+_SHUFFLED = 2_000
+_LEAST = 10
+
+
+def evaluate_model(
+    model: TableModel, table: Table, prepared: Prepared, course: TrainingSummary
+) -> Findings:
+    """Everything the report shows, from a fitted model and its table.
+
+    Args:
+        model: the fitted model.
+        table: the whole table, under the model's columns.
+        prepared: its tensors and split.
+        course: how the training went.
+    """
+    test = torch.from_numpy(prepared.rows.test)
+    inputs = {name: value[test] for name, value in prepared.inputs.items()}
+    predictions = model.predict_encoded(inputs) if len(test) else {}
+    targets = [_target(model, prepared, target, predictions, test) for target in prepared.targets]
+    rows = prepared.rows
+    importance = _importance(model, prepared, test)
+    return Findings(
+        name="",
+        created="",
+        version=version("counterpoint"),
+        command="",
+        rows={"train": len(rows.train), "test": len(rows.test), "total": table.rows},
+        parameters=sum(p.numel() for m in model.members for p in m.network.parameters()),
+        status=course.status,
+        best_epoch=course.best_epoch,
+        seconds=course.seconds,
+        columns=describe_columns(table),
+        history=describe_history(course.histories),
+        targets=targets,
+        importance=importance,
+        embeddings=describe_embeddings(
+            model.members[0].network,
+            model.schema,
+            prepared.inputs["categories"][torch.from_numpy(rows.train)],
+        ),
+        known_least=[
+            _known_least(table, target, prepared, predictions[target.name])
+            for target in prepared.targets
+            if target.name in predictions
+        ],
+        notes=_notes(prepared, model.recipe.training.balance),
+        balance=describe_balance(course.balance),
+        uncertainty=model.recipe.posterior.uncertainty,
+        maps=map_ignorance(model, table, prepared, importance, predictions),
+    )
+
+
+def _notes(prepared: Prepared, balance: str) -> list[str]:
+    notes = [
+        f"column {column.name!r} is ignored: {column.note}"
+        for column in prepared.schema.columns
+        if column.role == "ignored" and column.note != "told"
+    ]
+    if len(prepared.rows.test) == 0:
+        notes.append("no rows were held out, so nothing here says how good the predictions are")
+    if balance != PLAIN and len(prepared.targets) == 1:
+        notes.append(f"balance {balance!r} has no effect: one target shares its steps with none")
+    return notes
+
+
+def _target(
+    model: TableModel,
+    prepared: Prepared,
+    target: Target,
+    predictions: Mapping[str, Prediction],
+    test: Tensor,
+) -> TargetFindings:
+    known = target.weight[test] > 0
+    if not known.any():
+        kind = model.schema.column(target.name).kind
+        return TargetFindings(target.name, kind, metrics={})
+    rows, train = test[known], torch.from_numpy(prepared.rows.train)
+    prediction = predictions[target.name].rows(known)
+    actual, weight = units(target, rows), target.weight[rows]
+    base = target.head.constant(units(target, train), target.weight[train], len(rows))
+    found = TargetFindings(
+        name=target.name,
+        kind=target.head.kind,
+        metrics=prediction.measures(actual, weight),
+        baseline=base.measures(actual, weight),
+    )
+    return prediction.findings(found, rows, actual, weight, model.recipe.posterior.interval)
+
+
+def units(target: Target, rows: Tensor) -> Tensor:
+    """The values of some rows as predictions are about them, (N,)."""
+    return target.head.units(target.values[rows])
+
+
+def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Importance]:
+    if len(test) < 2:
+        return []
+    most = max(50, _SHUFFLED // max(1, max(t.outputs for t in prepared.targets) // 4) ** 2)
+    chosen = test if len(test) <= most else test[torch.linspace(0, len(test) - 1, most).long()]
+    inputs = {name: value[chosen] for name, value in prepared.inputs.items()}
+    targets = [t for t in prepared.targets if bool((t.weight[chosen] > 0).any())]
+
+    def losses(changed: Mapping[str, Tensor]) -> dict[str, float]:
+        found = model.predict_encoded(changed)
+        return {t.name: _loss(found[t.name], t, chosen) for t in targets}
+
+    seed = model.recipe.training.seed
+    return measure_importance(model.schema, inputs, losses, seed=seed) if targets else []
+
+
+def _loss(prediction: Prediction, target: Target, rows: Tensor) -> float:
+    """Mean negative log likelihood, in nats a row."""
+    return float(nll(prediction.log_prob(units(target, rows)), target.weight[rows]))
+
+
+def _known_least(
+    table: Table, target: Target, prepared: Prepared, prediction: Prediction
+) -> KnownLeast:
+    order = np.argsort(-prediction.knowledge, kind="stable")[:_LEAST]
+    places = prepared.rows.test[order].tolist()
+    (column,) = (c for c in table.schema.targets if c.name == target.name)
+    guess = prediction.guess
+    return KnownLeast(
+        target=target.name,
+        row=[place + 1 for place in places],
+        knowledge=[float(prediction.knowledge[place]) for place in order],
+        prediction=[_shown(guess[place]) for place in order],
+        actual=[_cell(table, column, place) for place in places],
+        values=[{c.name: _cell(table, c, place) for c in table.schema.inputs} for place in places],
+    )
+
+
+def _cell(table: Table, column: UsableColumn, row: int) -> str:
+    values = table.values[column.name]
+    return "" if values.missing[row] else column.show(values.data[row])[:60]
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)[:60]

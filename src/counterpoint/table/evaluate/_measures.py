@@ -1,0 +1,95 @@
+"""Numbers that say how good predictions are; every one honours row weights."""
+
+import math
+
+import torch
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    r2_score,
+    roc_auc_score,
+)
+from torch import Tensor
+
+from counterpoint.findings import Coverage, ReliabilityCurve
+from counterpoint.posterior import Predictive
+from counterpoint.posterior.calibration import brier, coverage, nll, pit, reliability, top_label
+
+_LEVELS = (0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.99)
+_BINS = 10
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is no finite number.
+
+    >>> finite(1.5), finite(float("nan"))
+    (1.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
+
+
+def number_measures(
+    distribution: Predictive, actual: Tensor, weight: Tensor
+) -> dict[str, float | None]:
+    """RMSE, mean absolute error and R² in the table's units; log likelihood in nats a row.
+
+    Args:
+        distribution: predictions, (N, 1).
+        actual: what was, float64 (N,).
+        weight: of each row, (N,).
+    """
+    y, mean, w = actual.numpy(), distribution.mean[:, 0].numpy(), weight.numpy()
+    score = r2_score(y, mean, sample_weight=w) if len(y) > 1 else float("nan")
+    return {
+        "RMSE": finite(mean_squared_error(y, mean, sample_weight=w) ** 0.5),
+        "mean absolute error": finite(mean_absolute_error(y, mean, sample_weight=w)),
+        "R²": finite(float(score)),
+        "log likelihood": finite(-float(nll(distribution.log_prob(actual)[:, 0], weight))),
+    }
+
+
+def category_measures(
+    probabilities: Tensor, actual: Tensor, weight: Tensor
+) -> dict[str, float | None]:
+    """Accuracy, log likelihood in nats a row, Brier score, and AUROC of two classes.
+
+    Args:
+        probabilities: float64 (N, C), rows sum to one.
+        actual: places of the classes, (N,).
+        weight: of each row, (N,).
+    """
+    p, y, w = probabilities.numpy(), actual.numpy(), weight.numpy()
+    loss = log_loss(y, p, labels=list(range(p.shape[1])), sample_weight=w)
+    measures = {
+        "accuracy": finite(float(accuracy_score(y, p.argmax(1), sample_weight=w))),
+        "log likelihood": finite(-float(loss)),
+        "Brier score": finite(brier(probabilities, actual, weight)),
+    }
+    if p.shape[1] == 2 and len(actual.unique()) == 2:
+        measures["AUROC"] = finite(float(roc_auc_score(y, p[:, 1], sample_weight=w)))
+    return measures
+
+
+def covered(distribution: Predictive, actual: Tensor, weight: Tensor) -> Coverage:
+    """The share of rows inside the central interval of each nominal level."""
+    levels = torch.tensor(_LEVELS, dtype=torch.float64)
+    observed = coverage(pit(distribution, actual), levels, weight)
+    return Coverage(list(_LEVELS), observed[:, 0].tolist(), len(actual))
+
+
+def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> ReliabilityCurve:
+    """Confidence against accuracy in ten bins of equal width, and the debiased calibration error.
+
+    The error is None where no bin has two rows.
+    """
+    confidence, right = top_label(probabilities, actual)
+    found = reliability(confidence, right, weight, bins=_BINS)
+    place = (confidence * _BINS).long().clamp_max(_BINS - 1)
+    return ReliabilityCurve(
+        confidence=[finite(value) for value in found.confidence.tolist()],
+        accuracy=[finite(value) for value in found.accuracy.tolist()],
+        count=torch.bincount(place, minlength=_BINS).tolist(),
+        error=finite(found.debiased_ece),
+    )

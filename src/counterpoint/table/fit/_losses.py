@@ -1,0 +1,110 @@
+"""The goals of a table: one negative log likelihood a target, each row by its weight."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.data import Batch, Tensors
+from counterpoint.goals import Goals, Heads
+from counterpoint.table.fit._prepare import Prepared, Target
+from counterpoint.table.model._observed import likelihoods
+
+TargetLosses: TypeAlias = Callable[[Sequence[Tensor], Batch], dict[str, Tensor]]
+"""Of the outputs for each target, in order, and a batch of `make_source`: target -> its loss."""
+
+
+def make_source(prepared: Prepared, rows: Tensor, like: Tensor | None = None) -> Tensors:
+    """The inputs, targets and (where they differ) weights of some rows, in memory.
+
+    Args:
+        prepared: the table.
+        rows: places of the rows.
+        like: places of other rows; the weights are brought to the mean that theirs have, so that
+            both sources can share one `make_goals`.
+    """
+    tensors = {name: value[rows] for name, value in prepared.inputs.items()}
+    for place, target in enumerate(prepared.targets):
+        tensors[f"target.{place}"] = target.values[rows]
+        if not _even(target.weight):
+            weight = target.weight[rows]
+            if like is not None and weight.any():
+                weight = weight * (target.weight[like].mean() / weight.mean())
+            tensors[f"weight.{place}"] = weight.float()
+    return Tensors(tensors)
+
+
+def make_goals(
+    targets: Sequence[Target], train: Tensor | None, noise: Mapping[str, float | None] | None = None
+) -> Goals:
+    """One goal a target: the mean negative log likelihood in nats a row.
+
+    A number is Gaussian around the output with unit noise on the standardised scale (the noise
+    itself is found afterwards, by the evidence of the last layer) or with the one that is known; a
+    category is categorical.
+    Rows without a value weigh nothing; weights are divided by their mean over the training rows.
+
+    Args:
+        targets: what is predicted.
+        train: places of the training rows; none: weights are counts, and every goal is their sum
+            over the number of rows, so that goals add like the evidence that they are.
+        noise: target -> noise variance of a number, standardised, where it is known.
+    """
+    losses = make_losses(targets, train, noise)
+
+    def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        outputs = model(batch["categories"], batch["numbers"])
+        return losses([outputs[target.name] for target in targets], batch)
+
+    return goals
+
+
+def make_losses(
+    targets: Sequence[Target],
+    train: Tensor | None,
+    noise: Mapping[str, float | None] | None = None,
+    copies: int = 1,
+) -> TargetLosses:
+    """What `make_goals` minimises, of outputs; of several copies of a target's, their mean.
+
+    Args:
+        targets: as in `make_goals`.
+        train: as in `make_goals`.
+        noise: as in `make_goals`.
+        copies: outputs of a target are ``(rows, copies * its outputs)``.
+    """
+    heads = Heads(likelihoods({target.name: target.head for target in targets}, noise or {}))
+    means = [1.0 if train is None else float(t.weight[train].mean()) for t in targets]
+    mean_weights = dict(zip(heads.likelihoods, means, strict=True))
+
+    def losses(outputs: Sequence[Tensor], batch: Batch) -> dict[str, Tensor]:
+        each: dict[str, Tensor] = {}
+        observed: dict[str, Tensor] = {}
+        weights: dict[str, Tensor | None] = {}
+        for place, output, target in zip(heads.likelihoods, outputs, targets, strict=True):
+            # a copy is a row of its own; without copies nothing is copied
+            each[place] = output.view(-1, target.outputs)
+            observed[place] = _repeated(batch[f"target.{place}"], copies)
+            weight = batch.get(f"weight.{place}")
+            weights[place] = None if weight is None else _repeated(weight, copies)
+        found = heads.losses(each, observed, weights, mean_weights)
+        return {target.name: found[place] for place, target in zip(found, targets, strict=True)}
+
+    return losses
+
+
+def unused_name(name: str, targets: Sequence[Target]) -> str:
+    """The name of a goal of ours, primed until no target is called so."""
+    taken = {target.name for target in targets}
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _repeated(rows: Tensor, copies: int) -> Tensor:
+    return rows if copies == 1 else rows.repeat_interleave(copies, 0)
+
+
+def _even(weight: Tensor) -> bool:
+    return bool(torch.all(weight == 1.0))

@@ -1,0 +1,98 @@
+"""From a parsed table to tensors: rows are divided, scales and levels learnt, columns encoded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.recipe import Recipe
+from counterpoint.table.columns import (
+    Feature,
+    Number,
+    Schema,
+    Table,
+    UsableColumn,
+)
+from counterpoint.table.fit._split import RowSplit, split_rows
+from counterpoint.table.targets._head import Head
+
+Announce = Callable[[Schema, RowSplit], None]
+"""Called with the plan of columns and the split, before any long work."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target as tensors over all rows of a table.
+
+    Attributes:
+        values: float32 (N, 1), standardised, or int64 (N,), numbers of classes.
+        weight: float64 (N,), the row's weight, and 0 where the row has no value.
+    """
+
+    name: str
+    head: Head
+    values: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, column: UsableColumn, table: Table, weight: Tensor) -> "Target":
+        """A target of a column that has learnt."""
+        values, known = column.head.read(column.encode(table.values[column.name]))
+        return cls(column.name, column.head, values, weight * known)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network puts out for it."""
+        return self.head.outputs
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows ready to be learnt from; `inputs` are ``categories`` and ``numbers`` of all of them."""
+
+    schema: Schema
+    rows: RowSplit
+    inputs: dict[str, Tensor]
+    targets: tuple[Target, ...]
+
+    @property
+    def weight(self) -> Tensor:
+        """Of each row, float64 (N,); 0 where it has no target."""
+        return torch.stack([target.weight for target in self.targets]).max(0).values
+
+
+def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> Prepared:
+    """Split the rows, learn scales and levels, and make tensors."""
+    weight = table.weights
+    # a row of weight zero counts as absent everywhere: also for levels, scales and splits
+    usable = table.targeted & (weight > 0)
+    members, seed = recipe.network.members, recipe.training.seed
+    rows = split_rows(table, usable, recipe.data.validation, members=members, seed=seed)
+    if announce is not None:
+        announce(table.schema, rows)
+    # mean one over the training rows: the unit of the weights does not matter to the evidence
+    unit = float(weight[rows.train].mean())
+    weight = weight / unit
+    table = table.learnt(rows.train, weight, recipe.network.bins)
+    counted = torch.from_numpy(weight)
+    targets = tuple(Target.of(column, table, counted) for column in table.schema.targets)
+    for target in targets:
+        if not target.weight[rows.train].any():
+            raise InputError(
+                f"{table.where}: target {target.name!r}: no training row has a value and a weight"
+            )
+    return Prepared(_with_unit(table.schema, unit), rows, table.encode(), targets)
+
+
+def _with_unit(schema: Schema, unit: float) -> Schema:
+    """The schema with the unit of the weights in the column that holds them."""
+    feature = Feature("value", 0.0, unit)
+    columns = (
+        replace(column, features=(feature,))
+        if isinstance(column, Number) and column.role == "weight"
+        else column
+        for column in schema.columns
+    )
+    return Schema(tuple(columns))

@@ -1,0 +1,163 @@
+"""Which rows are held out to tell how good it is, and which each member leaves out of training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit
+
+from counterpoint.errors import InputError
+from counterpoint.table.columns import ParsedColumn, Table
+from counterpoint.table.columns._split import SHARE
+
+_FEWEST = 10
+_MARKS = {
+    "train": "train", "training": "train", "false": "train", "0": "train",
+    "validation": "validation", "valid": "validation", "val": "validation",
+    "test": "test", "testing": "test", "true": "test", "1": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RowSplit:
+    """Row numbers, increasing.
+
+    Attributes:
+        train: every row that may be learnt from.
+        held: for each member of the ensemble the part of `train` that its trunk is not fitted to;
+            it decides when to stop and how large the noise is.
+        test: the rows held out from everything; disjoint from `train`.
+    """
+
+    train: np.ndarray
+    held: tuple[np.ndarray, ...]
+    test: np.ndarray
+
+    def fitted(self, member: int) -> np.ndarray:
+        """The rows that the trunk of a member is fitted to."""
+        return np.setdiff1d(self.train, self.held[member], assume_unique=True)
+
+
+def split_rows(
+    table: Table, usable: np.ndarray, validation: float, *, members: int = 1, seed: int = 0
+) -> RowSplit:
+    """Divide the usable rows as the table's split says.
+
+    Random and group splits give each member another fold; a split by time gives every member the
+    latest rows, since only those are like the future.
+    """
+    rows = np.flatnonzero(usable)
+    if len(rows) < _FEWEST:
+        raise InputError(
+            f"{table.where}: at least {_FEWEST} rows with a target are needed, found {len(rows)}"
+            f" sample{'s' if len(rows) != 1 else ''}"
+        )
+    counts = members, max(members, round(1.0 / validation), 2)
+    if table.split.kind == "time":
+        split = _by_time(table, rows, validation, members)
+    elif table.split.kind == "group":
+        split = _by_group(table, rows, counts, seed)
+    elif table.split.kind == "marks":
+        split = _by_marks(table, rows, counts, seed)
+    else:
+        train, test = _random(rows, table.split.share, seed)
+        _refuse_few(train, table.where)
+        split = RowSplit(train, _folds(train, counts, seed), test)
+    _refuse_few(split.train, table.where)
+    return split
+
+
+def _refuse_few(train: np.ndarray, where: str) -> None:
+    if len(train) < _FEWEST // 2:
+        raise InputError(
+            f"{where}: the split leaves {len(train)} rows to train on; at least {_FEWEST // 2} are"
+            " needed"
+        )
+
+
+def _folds(
+    rows: np.ndarray, counts: tuple[int, int], seed: int, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
+    """The first so many of so many parts of equal size."""
+    members, folds = counts
+    # scikit-learn takes no seed of 2**32 or more
+    if groups is None:
+        chooser = KFold(min(folds, len(rows)), shuffle=True, random_state=seed % 2**32)
+    else:
+        most = min(folds, len(set(groups)))
+        chooser = GroupKFold(most, shuffle=True, random_state=seed % 2**32)
+    parts = [rows[part] for _, part in chooser.split(rows, groups=groups)]
+    return tuple(parts[member % len(parts)] for member in range(members))
+
+
+def _random(rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    size = round(share * len(rows))
+    if size == 0:
+        return rows, rows[:0]
+    chooser = ShuffleSplit(1, test_size=size, random_state=seed % 2**32)
+    first, second = next(chooser.split(rows))
+    return rows[np.sort(first)], rows[np.sort(second)]
+
+
+def _by_time(table: Table, rows: np.ndarray, validation: float, members: int) -> RowSplit:
+    name = table.split.column
+    times = table.values[name]
+    absent = rows[times.missing[rows]]
+    if len(absent):
+        raise InputError(
+            f"{table.where}: row {absent[0] + 1:,}, column {name!r}: has no time to split by"
+        )
+    train, test = _latest(rows, times.data, SHARE)
+    _, latest = _latest(train, times.data, validation)
+    return RowSplit(train, (latest,) * members, test)
+
+
+def _by_group(table: Table, rows: np.ndarray, counts: tuple[int, int], seed: int) -> RowSplit:
+    name = table.split.column
+    groups = group_labels(table.values[name])[rows]
+    if len(set(groups)) < 3:
+        raise InputError(
+            f"{table.where}: split group:{name}: needs 3 groups or more, found {len(set(groups))}"
+        )
+    chooser = GroupShuffleSplit(1, test_size=SHARE, random_state=seed % 2**32)
+    first, second = next(chooser.split(rows, groups=groups))
+    first = np.sort(first)
+    train = rows[first]
+    return RowSplit(train, _folds(train, counts, seed, groups[first]), rows[np.sort(second)])
+
+
+def group_labels(values: ParsedColumn) -> np.ndarray:
+    """The group of each row, as text; rows without one are a group."""
+    return np.where(values.missing, "", values.data).astype(str)
+
+
+def is_test(marks: ParsedColumn) -> np.ndarray:
+    """Which rows a column of marks holds out (bool, (N,)); other words than marks hold out none."""
+    return _parts(marks) == "test"
+
+
+def _parts(marks: ParsedColumn) -> np.ndarray:
+    """The part of each row, empty where a mark is none."""
+    return np.array([_MARKS.get(str(mark).lower(), "") for mark in marks.data], dtype=object)
+
+
+def _latest(rows: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    order = rows[np.argsort(times[rows], kind="stable")]
+    cut = len(order) - max(1, round(share * len(order)))
+    return np.sort(order[:cut]), np.sort(order[cut:])
+
+
+def _by_marks(table: Table, rows: np.ndarray, counts: tuple[int, int], seed: int) -> RowSplit:
+    name = table.split.column
+    marks = table.values[name].take(rows)
+    parts = _parts(marks)
+    if (parts == "").any():
+        found = "" if marks.missing[parts == ""][0] else marks.data[parts == ""][0]
+        raise InputError(
+            f"{table.where}: split column {name!r}: expected train, validation or test in every"
+            f" row, found {found!r}"
+        )
+    train, validation, test = (rows[parts == part] for part in ("train", "validation", "test"))
+    _refuse_few(train, table.where)
+    if len(validation) == 0:
+        return RowSplit(train, _folds(train, counts, seed), test)
+    return RowSplit(np.union1d(train, validation), (validation,) * counts[0], test)

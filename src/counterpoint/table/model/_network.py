@@ -1,0 +1,63 @@
+"""The network that a schema and a recipe call for, and what it makes of many rows."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.nn import TableNet
+from counterpoint.recipe import Recipe
+from counterpoint.table.columns import Schema
+
+CHUNK = 8192
+"""Rows that go through a network at a time."""
+
+
+def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
+    """The untrained network of a schema, as the recipe's network section says.
+
+    Args:
+        schema: the columns.
+        recipe: what was told; with "luna" the trunk is smooth, because its derivatives are
+            trained, and those of a trunk with kinks do not see the kinks move.
+        heads: how many each target has, side by side.
+    """
+    network = recipe.network
+    return TableNet(
+        schema.cardinalities,
+        schema.edges,
+        {c.name: heads * c.head.outputs for c in schema.targets},
+        widths=schema.widths,
+        trunk=network.trunk,
+        width=network.width,
+        depth=network.depth,
+        dropout=network.dropout,
+        activation=nn.SiLU if recipe.posterior.uncertainty == "luna" else nn.ReLU,
+    )
+
+
+def compute_features(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:
+    """The trunk's features (N, F), a few thousand rows at a time, dropout off."""
+    return _computed(network, network.features, inputs)
+
+
+def compute_encoded(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:
+    """What the trunk is given, (N, D)."""
+    return _computed(network, network.encode, inputs)
+
+
+def compute_outputs(network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each target's own head, (N, outputs), dropout off."""
+    features = compute_features(network, inputs)
+    with torch.no_grad():
+        pairs = zip(network.targets, network.heads, strict=True)
+        return {name: head(features) for name, head in pairs}
+
+
+@torch.no_grad()
+def _computed(
+    network: TableNet, function: Callable[[Tensor, Tensor], Tensor], inputs: Mapping[str, Tensor]
+) -> Tensor:
+    network.eval()
+    pairs = zip(inputs["categories"].split(CHUNK), inputs["numbers"].split(CHUNK), strict=True)
+    return torch.cat([function(codes, numbers) for codes, numbers in pairs])

@@ -1,0 +1,194 @@
+"""A number: normal around the network's output, predicted with its interval."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterpoint.findings import HeldOut, TargetFindings
+from counterpoint.goals import Normal
+from counterpoint.posterior import Predictive
+from counterpoint.table.columns._encoded import Encoded
+from counterpoint.table.evaluate._measures import covered, finite, number_measures
+from counterpoint.table.targets._head import Head, MemberPrediction, mixed
+from counterpoint.table.targets._prediction import Prediction
+
+_FARTHEST = float(np.finfo(np.float32).max)
+_SHOWN = 400
+
+
+@dataclass(frozen=True)
+class NumberPrediction(Prediction):
+    """A normal distribution for each row, in the units of the table.
+
+    Attributes:
+        distribution: mean, noise and knowledge, shapes (N, 1).
+    """
+
+    distribution: Predictive
+
+    def rows(self, chosen: Tensor) -> "NumberPrediction":
+        """The prediction of some rows (indices or a mask)."""
+        found = self.distribution
+        return NumberPrediction(
+            Predictive(found.mean[chosen], found.noise[chosen], found.knowledge[chosen])
+        )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Expected value, (N,)."""
+        return self.distribution.mean[:, 0].numpy()
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation, noise and knowledge together, (N,)."""
+        return self.distribution.std[:, 0].numpy()
+
+    @property
+    def noise(self) -> np.ndarray:
+        """Standard deviation of what no amount of rows would tell, (N,)."""
+        return self.distribution.noise[:, 0].sqrt().numpy()
+
+    @property
+    def knowledge(self) -> np.ndarray:
+        """Standard deviation of what more rows would tell, (N,)."""
+        return self.distribution.knowledge[:, 0].sqrt().numpy()
+
+    @property
+    def guess(self) -> np.ndarray:
+        """The mean."""
+        return self.mean
+
+    def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """The central interval that holds the value with probability `level`: two (N,)."""
+        low, high = self.distribution.interval(level)
+        return low[:, 0].numpy(), high[:, 0].numpy()
+
+    def columns(self, name: str, level: float) -> dict[str, np.ndarray]:
+        """Mean, interval and the two standard deviations."""
+        low, high = self.interval(level)
+        return {
+            name: self.mean,
+            f"{name} low": low,
+            f"{name} high": high,
+            f"{name} sd": self.std,
+            f"{name} noise sd": self.noise,
+            f"{name} knowledge sd": self.knowledge,
+        }
+
+    def log_prob(self, actual: Tensor) -> Tensor:
+        """See `Prediction`."""
+        return self.distribution.log_prob(actual)[:, 0]
+
+    def measures(self, actual: Tensor, weight: Tensor) -> dict[str, float | None]:
+        """See `number_measures`."""
+        return number_measures(self.distribution, actual, weight)
+
+    def findings(
+        self, found: TargetFindings, places: Tensor, actual: Tensor, weight: Tensor, level: float
+    ) -> TargetFindings:
+        """See `Prediction`: intervals and the rows themselves, every so many."""
+        low, high = (torch.from_numpy(bound) for bound in self.interval(level))
+        inside = ((actual >= low) & (actual <= high)).double()
+        share = weight / weight.sum()
+        honest = {
+            f"coverage of {level:.0%} interval": finite(float(share @ inside)),
+            "mean interval width": finite(float(share @ (high - low))),
+        }
+        shown = torch.linspace(0, len(actual) - 1, min(len(actual), _SHOWN)).long()
+        own = (torch.from_numpy(part) for part in (self.mean, self.noise, self.knowledge))
+        mean, noise, knowledge = own
+        parts = (places + 1, actual, mean, low, high, noise, knowledge)
+        return replace(
+            found,
+            metrics={**found.metrics, **honest},
+            interval=level,
+            held_out=HeldOut(*(part[shown].tolist() for part in parts)),
+            coverage=covered(self.distribution, actual, weight),
+        )
+
+
+@dataclass(frozen=True)
+class NumberHead(Head):
+    """A number, standardised as ``(x - mean) / scale``.
+
+    Attributes:
+        mean, scale: of the training rows, in the column's units.
+    """
+
+    kind: ClassVar[str] = "number"
+    noisy: ClassVar[bool] = True
+
+    mean: float
+    scale: float
+
+    @property
+    def outputs(self) -> int:
+        """The standardised mean."""
+        return 1
+
+    def read(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """Values as float32 (N, 1), and which rows have one."""
+        number = encoded.numbers[0]
+        # held-out or later rows may be so far that float32 would turn them into infinity
+        values = np.nan_to_num(number).clip(-_FARTHEST, _FARTHEST).astype(np.float32)
+        return torch.from_numpy(values[:, None]), torch.from_numpy(~np.isnan(number))
+
+    def units(self, values: Tensor) -> Tensor:
+        """Standardised values (N, 1) in the column's units, float64 (N,)."""
+        return values[:, 0].double() * self.scale + self.mean
+
+    def deviation(self, variance: float) -> float:
+        """See `Head`."""
+        return math.sqrt(variance) * self.scale
+
+    def far(self, values: Tensor, most: float) -> Tensor:
+        """See `Head`."""
+        return values.abs()[:, 0] > most
+
+    def expressible(self, values: Tensor, outputs: int) -> Tensor:
+        """All."""
+        del outputs
+        return torch.ones(len(values), dtype=torch.bool)
+
+    def likelihood(self, noise: float | None = None) -> Normal:
+        """Normal around the output, by default with unit noise on the standardised scale."""
+        # the table's cells were checked once; checking every batch again would only cost time
+        return Normal(noise or 1.0, validate=False)
+
+    def sure(self, output: Tensor, noise: float | None) -> Predictive:
+        """See `Head`."""
+        return Predictive(output, torch.full_like(output, noise or 1.0), torch.zeros_like(output))
+
+    def renoised(
+        self, part: MemberPrediction, noise: float | None, between: Tensor | float = 0.0
+    ) -> MemberPrediction:
+        """See `Head`."""
+        spread = part.noise if noise is None else torch.full_like(part.mean, noise)
+        return Predictive(part.mean, spread, part.knowledge + between)
+
+    def joined(self, parts: Sequence[MemberPrediction]) -> Predictive:
+        """See `Head`."""
+        lots = ([p.mean for p in parts], [p.noise for p in parts], [p.knowledge for p in parts])
+        return Predictive(*(torch.cat(lot) for lot in lots))
+
+    def combine(self, parts: Sequence[MemberPrediction]) -> NumberPrediction:
+        """The normal distribution of the mixture's mean and variance.
+
+        Source: Lakshminarayanan et al. 2017, arXiv 1612.01474, section 2.4.
+        """
+        mean, knowledge = mixed(parts)
+        noise = torch.stack([part.noise for part in parts]).mean(0)
+        return NumberPrediction(Predictive(mean, noise, knowledge).rescaled(self.scale, self.mean))
+
+    def constant(self, values: Tensor, weight: Tensor, rows: int) -> NumberPrediction:
+        """Their mean and variance."""
+        share = weight / weight.sum()
+        mean = share @ values
+        flat = torch.ones(rows, 1, dtype=torch.float64)
+        variance = share @ (values - mean).square() * flat
+        return NumberPrediction(Predictive(mean * flat, variance, 0.0 * flat))

@@ -1,0 +1,92 @@
+"""No Gaussian at all: each member is sure, and what they disagree about is not known.
+
+Source: Lakshminarayanan, Pritzel, Blundell, "Simple and Scalable Predictive Uncertainty Estimation
+using Deep Ensembles" (arXiv 1612.01474), section 2.4. The noise of a number is one for all rows,
+found on the rows that the members left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.nn import TableNet
+from counterpoint.table.columns import Schema
+from counterpoint.table.fit._prepare import Prepared
+from counterpoint.table.model._network import compute_outputs
+from counterpoint.table.targets._head import Head, MemberPrediction
+from counterpoint.table.uncertainty._member_posterior import PosteriorFiles, UncertaintyKind
+from counterpoint.table.uncertainty._rows import TargetRows, residual_noise
+
+
+@dataclass(frozen=True)
+class PointPredictions:
+    """A member's own outputs, without a doubt.
+
+    Attributes:
+        heads: of each target.
+        noise: target -> its noise variance, standardised; None where its head has none.
+    """
+
+    heads: Mapping[str, Head]
+    noise: Mapping[str, float | None]
+
+    def predict(
+        self, network: TableNet, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """See `MemberPosterior`; knowledge is zero."""
+        outputs = compute_outputs(network, inputs)
+        return {
+            name: head.sure(outputs[name].double(), self.noise[name])
+            for name, head in self.heads.items()
+        }
+
+    def settle(self, network: TableNet) -> None:
+        """See `MemberPosterior`: the heads are what was trained."""
+
+    def updated(
+        self,
+        network: TableNet,
+        prepared: Prepared,
+        rows: Tensor,
+        *,
+        keep: float,
+        noise: Mapping[str, float],
+    ) -> "PointPredictions":
+        """See `MemberPosterior`: the noise alone."""
+        del network, rows, keep
+        later = {name: noise.get(name, old) for name, old in self.noise.items()}
+        return PointPredictions(prepared.schema.heads, later)
+
+    def files(self) -> PosteriorFiles:
+        """The noise of heads that have it, in the order of the schema."""
+        values = [noise for noise in self.noise.values() if noise is not None]
+        return PosteriorFiles({"noise": {"noise": torch.tensor(values, dtype=torch.float64)}})
+
+
+def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> PointPredictions:
+    del network  # it is asked when something is predicted
+    if set(files.tensors) != {"noise"}:
+        raise InputError("posterior: its parts do not fit together: not those of an ensemble")
+    values = iter(files.tensors["noise"]["noise"].tolist())
+    heads = schema.heads
+    noise = {name: next(values) if head.noisy else None for name, head in heads.items()}
+    return PointPredictions(heads, noise)
+
+
+def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredictions]:
+    rows = torch.from_numpy(prepared.rows.train)
+    inputs = {name: value[rows] for name, value in prepared.inputs.items()}
+    outputs = [compute_outputs(network, inputs) for network in networks]
+    noise: dict[str, float | None] = {}
+    for target in prepared.targets:
+        means = {place: output[target.name].double() for place, output in enumerate(outputs)}
+        known = TargetRows.of(target, prepared)
+        noise[target.name] = residual_noise(known, means) if target.head.noisy else None
+    return [PointPredictions(prepared.schema.heads, noise) for _ in networks]
+
+
+ENSEMBLE = UncertaintyKind(_fit, _read, updates=frozenset(("network",)))
+"""See `PointPredictions`."""

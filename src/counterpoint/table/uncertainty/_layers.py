@@ -1,0 +1,182 @@
+"""The Gaussian over one head's weights: how each kind of target fits, updates and compares it."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from counterpoint.posterior import LastLayer, Softmax, Statistics
+from counterpoint.table.evaluate._measures import finite
+from counterpoint.table.fit._prepare import Target
+from counterpoint.table.targets._head import Head
+from counterpoint.table.uncertainty._rows import TargetRows, pooled_noise
+
+Pairs = dict[str, tuple[float | None, float | None]]
+"""Measure -> before and after."""
+
+_FACTORS = (1.0, 8.0, 64.0, 512.0)
+
+L = TypeVar("L")
+
+
+class HeadLayer(ABC, Generic[L]):
+    """What a kind of target has to say of posteriors over its head's weights."""
+
+    @abstractmethod
+    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[L]:
+        """One posterior a member, from every row; the rows left out settle how sure it is."""
+
+    @abstractmethod
+    def read(self, state: Mapping[str, Tensor]) -> L:
+        """The posterior that was kept."""
+
+    @abstractmethod
+    def updated(
+        self,
+        layer: L,
+        features: Tensor,
+        target: Target,
+        rows: Tensor,
+        keep: float,
+        noise: float | None,
+    ) -> L:
+        """The posterior after more rows, `keep` of the earlier ones staying."""
+
+    @abstractmethod
+    def noise(self, layer: L) -> float | None:
+        """The noise variance, standardised, if the head has one."""
+
+    @abstractmethod
+    def forgot(self, head: Head, pairs: Sequence[tuple[L, L]], rows: int) -> tuple[str, Pairs]:
+        """How that is known, and what so many earlier rows lost, by the members before and after.
+
+        The trunk is the one under which the earlier rows were learnt.
+        """
+
+
+class _Number(HeadLayer[LastLayer]):
+    """Exact, on sums of squares; the noise is the one under which rows left out are likeliest."""
+
+    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[LastLayer]:
+        means: dict[int, Tensor] = {}
+        knowledge: dict[int, Tensor] = {}
+        for member, (inside, out) in rows.parts.items():
+            found = self._one(rows, features[member], inside).predict(features[member])
+            means[member], knowledge[member] = found.mean, found.knowledge[out]
+        # none, and so the evidence's own, where no row left out has a value
+        noise = pooled_noise(rows, means, knowledge)
+        return [self._one(rows, part, rows.used, noise) for part in features]
+
+    def read(self, state: Mapping[str, Tensor]) -> LastLayer:
+        return LastLayer.from_state(dict(state))
+
+    def updated(
+        self,
+        layer: LastLayer,
+        features: Tensor,
+        target: Target,
+        rows: Tensor,
+        keep: float,
+        noise: float | None,
+    ) -> LastLayer:
+        weight, values = target.weight[rows], target.values[rows]
+        used = weight > 0
+        statistics = Statistics.of(features[used], values[used], weight[used])
+        if keep > 0:
+            statistics = layer.statistics.scaled(keep) + statistics
+        return LastLayer.fit(statistics, noise=noise) if statistics.weight > 0 else layer
+
+    def noise(self, layer: LastLayer) -> float:
+        return float(layer.noise[0])
+
+    def forgot(
+        self, head: Head, pairs: Sequence[tuple[LastLayer, LastLayer]], rows: int
+    ) -> tuple[str, Pairs]:
+        del rows
+        found = [[self._residual(head, old, layer) for layer in (old, new)] for old, new in pairs]
+        means = np.mean(np.asarray(found), axis=0)
+        names = ("RMSE", "log likelihood")
+        lost = {name: (finite(means[0, at]), finite(means[1, at])) for at, name in enumerate(names)}
+        return "sufficient statistics", lost
+
+    def _residual(self, head: Head, rows: LastLayer, layer: LastLayer) -> tuple[float, float]:
+        """RMSE and log likelihood in nats a row of the rows of one layer by another's weights."""
+        mean, noise = float(rows.statistics.mean_square(layer.mean)[0]), self.noise(layer)
+        log = -0.5 * (math.log(2 * math.pi * noise) + mean / noise)
+        return head.deviation(mean), log - math.log(head.deviation(1.0))
+
+    def _one(
+        self, rows: TargetRows, part: Tensor, chosen: Tensor, noise: float | None = None
+    ) -> LastLayer:
+        values, weight = rows.values[chosen], rows.weight[chosen]
+        return LastLayer.fit(Statistics.of(part[chosen], values, weight), noise=noise)
+
+
+class _Category(HeadLayer[Softmax]):
+    """Laplace's approximation; its prior is the one under which rows left out are likeliest."""
+
+    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[Softmax]:
+        prior = self._prior(rows, features)
+        return [self._one(rows, part, rows.used, prior) for part in features]
+
+    def read(self, state: Mapping[str, Tensor]) -> Softmax:
+        return Softmax.from_state(dict(state))
+
+    def updated(
+        self,
+        layer: Softmax,
+        features: Tensor,
+        target: Target,
+        rows: Tensor,
+        keep: float,
+        noise: float | None,
+    ) -> Softmax:
+        del noise
+        weight, values = target.weight[rows], target.values[rows]
+        used = weight > 0
+        if not used.any():
+            return layer
+        return layer.update(
+            features[used], values[used], weight[used], classes=target.outputs, keep=keep
+        )
+
+    def noise(self, layer: Softmax) -> None:
+        del layer
+
+    def forgot(
+        self, head: Head, pairs: Sequence[tuple[Softmax, Softmax]], rows: int
+    ) -> tuple[str, Pairs]:
+        del head
+        added = float(np.mean([old.cost(new) for old, new in pairs])) / max(rows, 1)
+        return "Gaussian", {"loss added, nats a row": (0.0, finite(added))}
+
+    def _prior(self, rows: TargetRows, features: Sequence[Tensor]) -> float | None:
+        """The first member's evidence sets the scale, the rows left out of all the factor.
+
+        None (each member's own evidence) where no row left out has a value.
+        """
+        parts = [(features[at], inside, out) for at, (inside, out) in rows.parts.items()]
+        if not parts:
+            return None
+        part, inside, _ = parts[0]
+        first = self._one(rows, part, inside)
+        likelihood = dict.fromkeys(_FACTORS, 0.0)
+        for part, inside, out in parts:
+            for factor in _FACTORS:
+                layer = self._one(rows, part, inside, first.prior * factor)
+                found = layer.predict(part[out]).log_prob(rows.values[out])
+                likelihood[factor] += float(rows.weight[out] @ found)
+        return first.prior * max(_FACTORS, key=lambda factor: likelihood[factor])
+
+    def _one(
+        self, rows: TargetRows, part: Tensor, chosen: Tensor, prior: float | None = None
+    ) -> Softmax:
+        values, weight = rows.values[chosen], rows.weight[chosen]
+        return Softmax.fit(part[chosen], values, rows.target.outputs, weight, prior=prior)
+
+
+LAYERS: dict[str, HeadLayer[Any]] = {"number": _Number(), "category": _Category()}
+"""A head's kind -> what it says of its posteriors."""

@@ -1,0 +1,233 @@
+"""Train a model: put the parts together, run, and clean up."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from counterpoint.balance import Balancer
+from counterpoint.data import (
+    DataLike,
+    Loader,
+    ParquetStream,
+    Tensors,
+    Unpack,
+    as_loader,
+    count_rows,
+)
+from counterpoint.goals import Goals
+from counterpoint.parameters import modes_kept
+from counterpoint.plain import StrPath
+from counterpoint.recipe import Training
+from counterpoint.seeding import seeded, threads
+from counterpoint.storage import DISK, FileSystem, JSONValue
+from counterpoint.train._balance_log import choose_recorder
+from counterpoint.train._callbacks import Callback
+from counterpoint.train._compiled import CompiledStep
+from counterpoint.train._folder import RunFolder
+from counterpoint.train._groups import Groups
+from counterpoint.train._groups import groups as make_groups
+from counterpoint.train._optimiser import Optimiser
+from counterpoint.train._outcome import Fit, FitEnding
+from counterpoint.train._progress import Reporter, reporter
+from counterpoint.train._run import Parts, TrainingRun
+from counterpoint.train._signals import Interruption
+from counterpoint.train._step import EagerStep
+from counterpoint.train._weights import contents, frozen, put
+
+# when checkpoints are written does not change the result, and they hold the number of threads
+_FREE = ("checkpoint_every", "checkpoint_steps", "threads")
+_HEARD = "stopping after this step; once more to stop at once"
+
+
+def fit(
+    model: nn.Module,
+    goals: Goals,
+    data: DataLike,
+    training: Training,
+    *,
+    validation: DataLike | None = None,
+    groups: Groups | None = None,
+    balancer: Balancer | None = None,
+    callbacks: Sequence[Callback] = (),
+    folder: StrPath | None = None,
+    recipe: JSONValue = None,
+    command: str | None = None,
+    progress: bool | str = True,
+    disk: FileSystem = DISK,
+    unpack: Unpack | None = None,
+) -> Fit:
+    """Train a model in place toward its goals: their mean, or what a balancer makes of them.
+
+    With a `folder` the run survives anything: killed at any moment and started again with the
+    same call it ends with the same bits (same machine, same build of torch; on a GPU as far as its
+    kernels are deterministic). Ctrl-C or SIGTERM then stops it at the next step with a checkpoint.
+    A finished run in the folder is not run again: its weights are put into the model.
+
+    Args:
+        model: trained where it is; its submodules' modes, `requires_grad` and torch's global
+            random state are as before afterwards.
+        goals: ``goals(model, batch) -> {name: scalar}``, the same names for every batch.
+        data: the training rows: whatever `counterpoint.data.as_loader` takes. Those that are in
+            memory are drawn in an order that the seed decides; a `DataLoader` or other batches come
+            in their own order and size, and `counterpoint.data.Batched` says what a restart can
+            promise of them.
+        training: how to train.
+        validation: rows to evaluate after each epoch; the weights of the epoch with the lowest
+            score are the ones the model ends with.
+        groups: rates and freezing; None: every parameter that asks for a gradient, at one rate.
+        balancer: lets the goals share each step, in place of `training.balance`; its state is in
+            the checkpoints, and without a folder it goes on from where it is. Losses that it sees
+            of an accumulated step are those of the first part, by its share of the rows.
+        callbacks: told of every step and epoch.
+        folder: where checkpoints and the log go; None: nothing is written.
+        recipe: what else decides the result (such as a hash of the data), stored in the folder and
+            compared at a restart; any JSON value.
+        command: what to type to go on, shown when the run is interrupted.
+        progress: a bar on a terminal, plain lines elsewhere, both on standard error; a text says
+            what is being trained.
+        disk: the file system; tests pass one that fails.
+        unpack: reads a batch, of both; none means `counterpoint.data.as_batch`.
+
+    Raises:
+        InputError: bad settings, a folder with another recipe, a disk that is full.
+        NonFiniteError: a goal or a weight is no longer finite; the last checkpoint is from before.
+    """
+    split = make_groups(model) if groups is None else groups
+    loader = as_loader(data, unpack)
+    held_out = None if validation is None else as_loader(validation, unpack)
+    training = resolved(training, loader)
+    folder = None if folder is None else Path(folder)
+    with ExitStack() as stack:
+        place = None
+        if folder is not None:
+            whole = _describe(model, loader, training, held_out, split, recipe)
+            if balancer is not None:
+                whole["balancer"] = balancer.describe()
+            place = stack.enter_context(RunFolder(folder, whole, disk))
+        steps = loader.steps(training.batch_size) * training.epochs
+        report = stack.enter_context(closing(_Notes(reporter(progress, training.epochs, steps))))
+        stack.enter_context(modes_kept(model))
+        stack.enter_context(frozen(model, split.frozen))
+        stack.enter_context(seeded(training.seed))
+        stack.enter_context(threads(training.threads or torch.get_num_threads()))
+        asked = stack.enter_context(
+            Interruption(wanted=place is not None, heard=lambda: report.note(_HEARD))
+        )
+        optimiser = Optimiser(model, split, training)
+        recorder = choose_recorder(training, balancer, steps, report.note)
+        if training.compile:
+            step = CompiledStep(model, goals, optimiser, training)
+        else:
+            step = EagerStep(model, goals, optimiser, training, recorder)
+        parts = Parts(
+            model=model,
+            goals=goals,
+            loader=loader,
+            validation=held_out,
+            training=training,
+            optimiser=optimiser,
+            step=step,
+            report=report,
+            asked=asked,
+            place=place,
+            recorder=recorder,
+            callbacks=callbacks,
+        )
+        run = TrainingRun(parts)
+        _begin(run, place, report)
+        status = run.go()
+        if status is FitEnding.INTERRUPTED:
+            report.note(_farewell(run, command))
+        elif run.best.epoch is not None:
+            put(model, run.best.weights)
+    return Fit(
+        history=tuple(run.at.history),
+        status=status,
+        best_epoch=run.best.epoch,
+        step=run.at.step,
+        seconds=run.seconds,
+        notes=tuple(report.notes),
+        signal=asked.signal,
+        folder=folder,
+        balance=None if recorder is None else recorder.record(),
+    )
+
+
+class _Notes:
+    """A reporter that remembers the remarks."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self.notes: list[str] = []
+        self._inner = inner
+        self.step, self.row, self.close = inner.step, inner.row, inner.close
+
+    def note(self, text: str) -> None:
+        """Remember and pass on."""
+        self.notes.append(text)
+        self._inner.note(text)
+
+
+def _begin(run: TrainingRun, place: RunFolder | None, report: Reporter) -> None:
+    if place is None:
+        return
+    found, notes = place.latest()
+    for note in notes:
+        report.note(note)
+    if found is None:
+        place.log.cut(0, ())
+        run.save()  # also finds out at once whether the folder can be written
+        return
+    size = run.restore(found)
+    lines = [{"event": "epoch", **row} for row in run.at.history]
+    if not place.log.cut(size, lines):
+        report.note(f"{place.path}: the log had lost lines; those of the epochs are written anew")
+    if run.at.status is None:
+        report.note(f"going on at epoch {run.at.epoch + 1}, step {run.at.step}")
+    else:
+        report.note(f"{place.path}: this run has ended already: {run.at.status.sentence}")
+
+
+def _farewell(run: TrainingRun, command: str | None) -> str:
+    how = "start it again with the same call" if command is None else f"go on with: {command}"
+    return f"stopped at epoch {run.at.epoch + 1}, step {run.at.step}, and saved; {how}"
+
+
+def _describe(
+    model: nn.Module,
+    loader: Loader,
+    training: Training,
+    validation: Loader | None,
+    split: Groups,
+    recipe: JSONValue,
+) -> dict[str, JSONValue]:
+    settings = {key: value for key, value in asdict(training).items() if key not in _FREE}
+    return {
+        "training": settings,
+        "rows": _size(loader, training),
+        "validation_rows": None if validation is None else _size(validation, training),
+        "groups": asdict(split),
+        "model": {
+            name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+            for name, value in contents(model).items()
+        },
+        "recipe": recipe,
+    }
+
+
+def resolved(training: Training, loader: Loader) -> Training:
+    """The settings with every 0 replaced that means "by the number of rows"."""
+    # rows that somebody else batches are counted in a pass, which none pays for who names both
+    if training.batch_size and training.epochs:
+        return training
+    return training.resolved(count_rows(loader))
+
+
+def _size(loader: Loader, training: Training) -> JSONValue:
+    if isinstance(loader, Tensors | ParquetStream):
+        return loader.rows
+    # to count the rows of somebody else's batches would cost a pass over them
+    return f"{loader.steps(training.batch_size)} batches"

@@ -1,0 +1,246 @@
+"""The run folder: what the run is, its checkpoints, its log, one writer at a time.
+
+Layout::
+
+    run.json                    the recipe; a restart with another one is refused
+    checkpoints/step-00000123/  the last two, each verified as a whole when read
+    log.jsonl                   one JSON object a line
+    lock
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from torch import Tensor
+
+from counterpoint.errors import InputError
+from counterpoint.storage import (
+    FileSystem,
+    Folder,
+    JSONValue,
+    Lock,
+    read_folder,
+    sweep,
+    write_file,
+    write_folder,
+)
+
+_KIND, _SCHEMA, _KEPT = "checkpoint", 1, 2
+
+
+class Log:
+    """An append-only file of JSON lines.
+
+    Args:
+        path: the file; created when missing.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("ab")
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def append(self, line: Mapping[str, JSONValue]) -> None:
+        """Write one line; it is in the file, whole, when this returns."""
+        content = json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n"
+        try:
+            self._file.write(content.encode())
+            self._file.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def settle(self) -> int:
+        """Flush to the disk; the length in bytes."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
+        return os.fstat(self._file.fileno()).st_size
+
+    def cut(self, size: int, epochs: Iterable[Mapping[str, JSONValue]]) -> bool:
+        """Drop what was written after a checkpoint.
+
+        Args:
+            size: the log's length when the checkpoint was written.
+            epochs: the lines of the epochs, for a log that has lost some.
+
+        Returns:
+            False if the log was shorter than that, and was written anew from `epochs`.
+        """
+        if os.fstat(self._file.fileno()).st_size >= size:
+            self._file.truncate(size)
+            return True
+        self._file.truncate(0)
+        for line in epochs:
+            self.append(line)
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _refused(self, error: OSError) -> InputError:
+        return InputError(f"{self._path}: could not be written ({error.strerror})")
+
+
+class RunFolder:
+    """A run folder held open by this process; use it as a context.
+
+    Args:
+        path: the folder; made when missing.
+        recipe: everything that decides the result; compared key by key with what is stored.
+        disk: the file system.
+
+    Raises:
+        InputError: the folder is in use, holds another recipe (names the first key that differs),
+            holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, recipe: Mapping[str, JSONValue], disk: FileSystem) -> None:
+        self.path = path
+        self._disk = disk
+        # through JSON, since tuples read back as lists
+        self._recipe = json.loads(json.dumps(recipe))
+        self.digest = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).hexdigest()
+        self._checkpoints = path / "checkpoints"
+        try:
+            self._checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path}: could not be made ({error.strerror})") from error
+        self._lock = Lock(path / "lock")
+        self._log: Log | None = None
+
+    def __enter__(self) -> "RunFolder":
+        self._lock.__enter__()
+        try:
+            # a process that was killed may have left folders half-written
+            sweep(self.path, disk=self._disk)
+            sweep(self._checkpoints, disk=self._disk)
+            self._agree()
+            self._log = Log(self.path / "log.jsonl")
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.log.close()
+        self._lock.__exit__(kind, error, trace)
+
+    @property
+    def log(self) -> Log:
+        """The run's log; there is one while the folder is held."""
+        if self._log is None:
+            raise InputError(f"{self.path}: the run folder is not held open")
+        return self._log
+
+    def save(
+        self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, JSONValue]
+    ) -> None:
+        """Write the checkpoint of a step, then drop all but the last two.
+
+        The state goes into a file of its own: the manifest, which has no hash, says only whose
+        checkpoint it is.
+        """
+        path = self._checkpoints / f"step-{step:08d}"
+        write_folder(
+            path,
+            kind=_KIND,
+            schema=_SCHEMA,
+            tensors={"run": tensors},
+            documents={"state": state},
+            data={"run": self.digest},
+            overwrite=True,
+            disk=self._disk,
+        )
+        # two: if the newest turns out damaged there is one before it
+        for old in self._list()[:-_KEPT]:
+            self._disk.remove(old)
+
+    def latest(self) -> tuple[Folder | None, list[str]]:
+        """The newest checkpoint that is whole, and what was wrong with newer ones.
+
+        Newer damaged checkpoints are removed: the run will write those steps again.
+
+        Raises:
+            InputError: there are checkpoints, and none of them is whole.
+        """
+        notes: list[str] = []
+        damaged: list[Path] = []
+        for path in reversed(self._list()):
+            try:
+                found = read_folder(path, kind=_KIND, schema=_SCHEMA)
+                self._own(found)
+            except InputError as error:
+                notes.append(str(error))
+                damaged.append(path)
+                continue
+            for old in damaged:
+                self._disk.remove(old)
+            # only once a whole one is found: until then nothing is thrown away
+            return found, [f"{note}; going back to {path.name}" for note in notes]
+        if notes:
+            raise InputError(
+                f"{self._checkpoints}: no checkpoint is whole ({'; '.join(notes)});"
+                " remove the folder to start again"
+            )
+        return None, []
+
+    def _own(self, found: Folder) -> None:
+        data = found.data
+        other = data.get("run") if isinstance(data, dict) else None
+        if other != self.digest:
+            raise InputError(
+                f"{found.path}: belongs to another run: expected {self.digest[:12]}…,"
+                f" found {str(other)[:12]}…"
+            )
+
+    def _list(self) -> list[Path]:
+        return sorted(self._checkpoints.glob("step-*"))
+
+    def _agree(self) -> None:
+        path = self.path / "run.json"
+        if not path.exists():
+            if self._list():
+                raise InputError(f"{self.path}: has checkpoints but no run.json; not a run folder")
+            write_file(path, json.dumps(self._recipe, indent=1).encode() + b"\n", disk=self._disk)
+            return
+        try:
+            stored = json.loads(path.read_bytes())
+        except (ValueError, RecursionError, OSError) as error:
+            raise InputError(f"{path}: not readable: {error}") from error
+        here, there = _flat(self._recipe), _flat(stored)
+        for key in [*there, *here]:
+            if here.get(key) != there.get(key):
+                raise InputError(
+                    f"{self.path}: holds a run with {key} = {_show(there, key)}, asked for"
+                    f" {_show(here, key)}; use another folder for another recipe"
+                )
+
+
+def _flat(value: JSONValue, prefix: str = "") -> dict[str, JSONValue]:
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    return {
+        name: leaf
+        for key, inner in value.items()
+        for name, leaf in _flat(inner, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def _show(values: Mapping[str, JSONValue], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "nothing"
