@@ -89,7 +89,7 @@ def test_a_second_step_of_the_same_form_uses_the_plan_of_the_first(monkeypatch):
         balancer = Balancer(spy, gram=gram)
         balancer.backward(goals_of(model, {"x": x}), model)
         with monkeypatch.context() as patch:
-            for module in ("sources.features", "sources.plan"):
+            for module in ("sources._features", "sources._plan"):
                 patch.setattr(f"counterpoint.balance.{module}.Graph", None)
             balancer.backward(goals_of(model, {"x": x}), model)
         close(spy.seen[1].gram, spy.seen[0].gram)

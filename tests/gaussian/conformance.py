@@ -14,9 +14,11 @@ from counterpoint.gaussian import (
     Gaussian,
     LookupJacobian,
     explicit,
-    jacobian,
     pool,
     precision_from,
+)
+from counterpoint.gaussian import (
+    _jacobian as jacobian,
 )
 from counterpoint.gaussian._vectors import padded
 from gaussian.cases import lookup, normal, outer, rows, thin

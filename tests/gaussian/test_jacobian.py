@@ -11,8 +11,10 @@ from counterpoint.gaussian import (
     LayerJacobian,
     LookupJacobian,
     explicit,
-    jacobian,
     squares,
+)
+from counterpoint.gaussian import (
+    _jacobian as jacobian,
 )
 from counterpoint.gaussian._jacobian import grams
 from gaussian.cases import SHAPES, Largest, lookup, normal, outer, outer_shapes, rows

@@ -15,10 +15,12 @@ from counterpoint.gaussian import (
     LayerJacobian,
     Sum,
     explicit,
-    vectors,
 )
 from counterpoint.gaussian import _dense as dense_module
 from counterpoint.gaussian import _sum as summed
+from counterpoint.gaussian import (
+    _vectors as vectors,
+)
 from counterpoint.gaussian._conjugate import conjugate_gradients
 from gaussian.cases import LAYER, WIDE, Largest, definite, diagonal, kronecker, normal, outer
 from gaussian.conformance import flat

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from balance_models import goals_of, make, numbers
 from counterpoint.balance import Balancer, Failure
+from counterpoint.data import as_batch
 from counterpoint.train._balance_log import BalanceRecorder
 
 
@@ -19,7 +20,8 @@ def test_a_record_of_an_earlier_version_goes_on():
 
     def go(recorder, seeds):
         for seed in seeds:
-            step = recorder.backward(goals_of, model, {"x": numbers(6, 5, seed=seed)})
+            batch = as_batch({"x": numbers(6, 5, seed=seed)})
+            step = recorder.backward(goals_of, model, batch)
             recorder.add(step, list(step.losses))
         return recorder.record()
 

@@ -67,7 +67,7 @@ def refusal(pattern, goals=bowl, model=None, batch=None, **options):
 
 
 def test_bad_settings_are_refused():
-    refusal("method: no 'lbfgs'; did you mean 'l-bfgs'", method="lbfgs")
+    refusal("found 'lbfgs'; did you mean 'l-bfgs'", method="lbfgs")
     refusal("iterations: must be at least 1, found 0", iterations=0)
     refusal("tolerance: must be finite and not negative, found -1", tolerance=-1.0)
     refusal("rate: must be finite and above 0, found nan", rate=float("nan"))
