@@ -112,3 +112,16 @@ def test_a_seed_decides_what_is_drawn():
 
     assert drawn(0) == drawn(0)
     assert drawn(0) != drawn(1)
+
+
+def test_a_state_goes_on_where_weights_are_chosen_by_a_function():
+    """The function is another object in every process."""
+
+    def balancer():
+        return Balancer("impartial", gram="parameters", at=lambda name, _: "trunk" in name)
+
+    model, _ = make("mlp")
+    first, second = balancer(), balancer()
+    first.step(goals_of, model, batches(1)[0])
+    assert "0x" not in str(first.describe())
+    second.load_state_dict(first.state_dict())

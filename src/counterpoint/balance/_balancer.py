@@ -29,6 +29,7 @@ from counterpoint.balance.sources import (
     GramSource,
     Sketch,
     source_of,
+    spelt,
 )
 from counterpoint.data import Unpack, as_batch
 from counterpoint.errors import one_of
@@ -130,7 +131,7 @@ class Balancer:
             "rule": repr(self.rule),
             # what "auto" chooses is no setting: it may change with the goals
             "gram": "auto" if isinstance(engine.source, AutoSource) else engine.source.text,
-            "at": repr(engine.at),
+            "at": spelt(engine.at),
             "every": engine.every,
             "nonfinite": engine.nonfinite,
             "remedy": str(engine.on_alarm == "remedy"),

@@ -46,6 +46,11 @@ def select(model: nn.Module, pattern: Pattern) -> dict[str, nn.Parameter]:
     """
     parameters = named(model)
     if not isinstance(pattern, str | nn.Module | Sequence):
+        if not callable(pattern):  # pyright: ignore[reportUnnecessaryComparison]
+            raise InputError(
+                "weights are chosen by a dotted name, a glob, a module, a list of these, or by"
+                f" a function of (name, parameter); found a {type(pattern).__name__}"
+            )
         chosen = {name: value for name, value in parameters.items() if pattern(name, value)}
         return _some(chosen, "the function given matches no parameter of the model", "", parameters)
     # under all its names: a tied weight is chosen by any, and is known by the first

@@ -123,8 +123,10 @@ def rule(chosen: str | Rule) -> Rule:
     >>> rule("impartial")
     Magnitude(power=-1.0, relative=False, decay=0.9, floor=1e-08)
     """
-    if not isinstance(chosen, str):
+    if isinstance(chosen, Rule):
         return chosen
+    if not isinstance(chosen, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"rule: expected a name such as 'impartial', or a rule, found {chosen!r}")
     if chosen.lower() == "protect":
         raise InputError(
             "rule 'protect': must be told which goals; write Protect(('memory',)), with their names"

@@ -11,7 +11,7 @@ graph; out comes `Measured`.
 
 from counterpoint.balance.sources._auto import GRAMS, AutoSource, choose, make_source, source_of
 from counterpoint.balance.sources._features import Features
-from counterpoint.balance.sources._hook import FeatureHook
+from counterpoint.balance.sources._hook import FeatureHook, spelt
 from counterpoint.balance.sources._last import last_layer
 from counterpoint.balance.sources._loss import Loss
 from counterpoint.balance.sources._parameters import Parameters
@@ -36,4 +36,5 @@ __all__ = [
     "make_source",
     "movable",
     "source_of",
+    "spelt",
 ]

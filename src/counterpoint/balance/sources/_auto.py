@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from counterpoint.balance._graph import Graph, trace
 from counterpoint.balance._rule import Rule
 from counterpoint.balance.sources._features import Features
+from counterpoint.balance.sources._hook import spelt
 from counterpoint.balance.sources._last import last_layer
 from counterpoint.balance.sources._loss import Loss
 from counterpoint.balance.sources._parameters import Parameters
@@ -44,7 +45,7 @@ def make_source(
     if gram == "sketch":
         return Sketch(seed=seed)
     if at is not None:
-        return Parameters(lambda context: _selected(context.model, at), f" {at!r}")
+        return Parameters(lambda context: _selected(context.model, at), f" {spelt(at)}")
     if gram == "last":
         return Parameters(_last, f" of the last shared layer{why}")
     return Parameters(None, why)

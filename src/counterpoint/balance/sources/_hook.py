@@ -1,5 +1,6 @@
-"""Catching what named parts of a model return."""
+"""Parts of a model that a balancer measures at: how they are spelt, and what they return."""
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,6 +10,13 @@ from torch.utils import _pytree as pytree
 
 from counterpoint.errors import InputError
 from counterpoint.parameters import modules
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def spelt(at: object) -> str:
+    """What was given as `at`, the same in every process: of a function without its address."""
+    return _ADDRESS.sub("", repr(at))
 
 
 class FeatureHook:
@@ -23,7 +31,10 @@ class FeatureHook:
 
     def __init__(self, at: object) -> None:
         if not isinstance(at, str | nn.Module | Sequence):
-            raise InputError("at: features come from parts of the model; give their names")
+            raise InputError(
+                "at: features come from parts of the model, found a"
+                f" {type(at).__name__}; give a module's name, or several"
+            )
         self._at: str | nn.Module | Sequence[str | nn.Module] = at
         self._caught: list[Tensor] = []
 
