@@ -1,6 +1,7 @@
 """Choose parameters or modules of a model by name, by module, or by a function."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TypeAlias, TypeVar
 
@@ -14,6 +15,8 @@ Pattern: TypeAlias = _Part | Sequence[_Part] | Callable[[str, nn.Parameter], boo
 """A dotted name, a glob, a module, several of these, or a function of name and parameter."""
 
 _Value = TypeVar("_Value")
+
+_WILD = set("*?[")
 
 
 def named(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -75,7 +78,12 @@ def modules(model: nn.Module, pattern: _Part | Sequence[_Part]) -> dict[str, nn.
     >>> list(modules(net, "1.*")), list(modules(net, net[1]))
     (['1.0', '1.1'], ['1'])
     """
-    known = dict(unwrapped(model).named_modules())
+    bare = unwrapped(model)
+    # one plain name, asked for every step by a balancer's `at=`: no need to go through all of them
+    if isinstance(pattern, str) and not _WILD & set(pattern):
+        with suppress(AttributeError):  # what is not there is refused below, with the nearest
+            return {pattern: bare.get_submodule(pattern)}
+    known = dict(bare.named_modules())
     chosen = set[str]()
     for part in _parts(pattern):
         chosen |= _modules(part, known).keys()
