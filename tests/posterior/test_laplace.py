@@ -339,3 +339,10 @@ def test_refusals():
     with torch.no_grad():
         model[0].weight.add_(1.0)
     refused("of the model changed since the fit", lambda: posterior.predict(x))
+
+
+@pytest.mark.parametrize("labels", ["jac", "JAC"])
+def test_labels_that_are_no_curvature_are_refused_whatever_their_case(labels):
+    line, x = nn.Linear(1, 1), torch.ones(3, 1)
+    with pytest.raises(InputError, match="'jac' is no curvature of the likelihood"):
+        laplace(line, Normal(), [(x, x)], labels=labels)

@@ -17,6 +17,7 @@ from counterpoint.train._balance_log import BalanceRecorder, choose_recorder
 from counterpoint.train._optimiser import Optimiser
 from counterpoint.train._schedule import Phase
 from counterpoint.train._step import EagerStep
+from train.crash import Crash, CrashAt
 
 TRAINING = Training(
     epochs=3,
@@ -28,23 +29,6 @@ TRAINING = Training(
     balance="impartial",
 )
 NAMES = ("square", "absolute")
-
-
-class Crash(Exception):
-    pass
-
-
-class CrashAt:
-    def __init__(self, step):
-        self._step = step
-
-    def step_end(self, moment):
-        if moment.step == self._step:
-            raise Crash
-        return False
-
-    def epoch_end(self, _):
-        return False
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from counterpoint.errors import InputError
 from counterpoint.storage import DISK, FileSystem, Lock, read_folder, write_folder
 from counterpoint.train import NonFiniteError, Training, fit
 from counterpoint.train._folder import RunFolder
+from train.crash import Crash, CrashAt
 
 TRAINING = Training(
     epochs=3,
@@ -26,23 +27,6 @@ TRAINING = Training(
     checkpoint_steps=3,
 )
 SLOW = Training(epochs=2, batch_size=30, checkpoint_steps=3)
-
-
-class Crash(Exception):
-    pass
-
-
-class CrashAt:
-    def __init__(self, step):
-        self._step = step
-
-    def step_end(self, moment):
-        if moment.step == self._step:
-            raise Crash
-        return False
-
-    def epoch_end(self, _):
-        return False
 
 
 def _lines(folder):

@@ -28,12 +28,13 @@ tensor([[10., 14.],
 from counterpoint.curvature._distributed import all_reduce
 from counterpoint.curvature._fisher import Observer, fisher, ggn, linearised_fisher
 from counterpoint.curvature._hessian import hessian
-from counterpoint.curvature._labels import Labels
+from counterpoint.curvature._labels import LABELS, Labels
 from counterpoint.curvature._linearise import Linearised, LinearisedOutput, linearise
 from counterpoint.curvature._product import product
 from counterpoint.curvature._structure import STRUCTURES, Structure
 
 __all__ = [
+    "LABELS",
     "STRUCTURES",
     "Labels",
     "Linearised",

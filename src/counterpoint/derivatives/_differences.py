@@ -33,8 +33,7 @@ class ForwardDifference:
         directions: Float[Tensor, "ways rows inputs"] | None,
     ) -> Slopes:
         """By one batched evaluation."""
-        at = _shifted(function, x, directions, self.step, (1.0,), order=1)
-        return at.values, (at.outputs.squeeze(0) - at.values) / at.moved.squeeze(0)
+        return _one_sided(function, x, directions, self.step, 1.0)
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ class BackwardDifference:
         directions: Float[Tensor, "ways rows inputs"] | None,
     ) -> Slopes:
         """By one batched evaluation."""
-        at = _shifted(function, x, directions, self.step, (-1.0,), order=1)
-        return at.values, (at.outputs.squeeze(0) - at.values) / at.moved.squeeze(0)
+        return _one_sided(function, x, directions, self.step, -1.0)
 
 
 @dataclass(frozen=True)
@@ -161,6 +159,18 @@ def _shifted(
     values, outputs = together(function, points).split([1, len(points) - 1])
     each = outputs.unflatten(0, (len(offsets), ways))
     return _Shifted(values.squeeze(0), each, moved.unsqueeze(-1))
+
+
+def _one_sided(
+    function: Function,
+    x: Float[Tensor, "rows inputs"],
+    directions: Float[Tensor, "ways rows inputs"] | None,
+    step: StepSize,
+    side: float,
+) -> Slopes:
+    """The quotient with the point ahead (1) or behind (-1); the signed move makes both one."""
+    at = _shifted(function, x, directions, step, (side,), order=1)
+    return at.values, (at.outputs.squeeze(0) - at.values) / at.moved.squeeze(0)
 
 
 def _unit(x: Tensor, step: StepSize, offsets: Sequence[float], order: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from counterpoint.curvature import (
+    LABELS,
     Labels,
     Linearised,
     LinearisedOutput,
@@ -338,6 +339,7 @@ def laplace(
     >>> posterior.predict(torch.tensor([[3.0]])).knowledge  # 3² / (1² + 2² + 1)
     tensor([[1.5000]], dtype=torch.float64)
     """
+    labels = one_of("labels", labels, LABELS)
     if labels == "jac":
         raise InputError(
             "labels: 'jac' is no curvature of the likelihood, so there is no posterior from it; "
