@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from counterpoint.goals import Bernoulli, Categorical, Likelihood, Normal, Poisson
+from counterpoint.goals import (
+    Bernoulli,
+    Categorical,
+    HeteroscedasticNormal,
+    Likelihood,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,20 @@ def _learned() -> Likelihood:
     return likelihood
 
 
+def _scattered(output: Tensor, generator: torch.Generator) -> Tensor:
+    mean, log_variance = output.chunk(2, dim=1)
+    return mean + (log_variance / 2).exp() * torch.randn(
+        mean.shape, generator=generator, dtype=mean.dtype
+    )
+
+
+def _learned_dispersion() -> Likelihood:
+    likelihood = NegativeBinomial().double()
+    with torch.no_grad():
+        likelihood.log_dispersion.copy_(torch.tensor(-0.7))
+    return likelihood
+
+
 NOISES = torch.tensor([0.1, 1.0, 7.0], dtype=torch.float64)
 
 CASES = [
@@ -67,6 +89,10 @@ CASES = [
     Case("bernoulli columns", Bernoulli, 3, _coin),
     Case("poisson", Poisson, None, _count),
     Case("poisson columns", Poisson, 2, _count),
+    Case("negative binomial", lambda: NegativeBinomial(0.5), None, _count),
+    Case("negative binomial learned", _learned_dispersion, 2, _count),
+    Case("heteroscedastic normal", HeteroscedasticNormal, 2, _scattered),
+    Case("heteroscedastic normal columns", HeteroscedasticNormal, 6, _scattered),
 ]
 
 

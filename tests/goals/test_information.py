@@ -1,12 +1,21 @@
 """Roots of the Fisher information and drawn targets: what they are, for every likelihood."""
 
 import itertools
+import math
 
 import pytest
 import torch
+from numpy.polynomial.hermite import hermgauss
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
+from counterpoint.goals import (
+    Bernoulli,
+    Categorical,
+    HeteroscedasticNormal,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
 from counterpoint.goals._noise import uniforms
 
 
@@ -45,11 +54,12 @@ def expected_information(likelihood, output, targets, probabilities):
     return total
 
 
-def test_root_squares_to_the_hessian(case):
+def test_root_squares_to_the_hessian_of_a_natural_parameter(case):
     output, target = case.batch(5)
     root = case.make().root(output)
     assert root.shape[1:] == output.shape
-    expected = hessians(case.make(), output, target)
+    # of another output the Hessian depends on the target; its information has tests of its own
+    expected = hessians(case.make(), output, target) if case.make().natural else gram(root)
     torch.testing.assert_close(gram(root), expected, rtol=1e-12, atol=1e-14)
 
 
@@ -80,13 +90,13 @@ def test_draws_scatter_as_the_distribution_says(case):
 
 
 def test_draws_are_targets(case):
-    output, _ = case.batch(6)
+    output, target = case.batch(6)
     likelihood = case.make()
     drawn = likelihood.draw(output.requires_grad_(), torch.Generator().manual_seed(0))
     assert not drawn.requires_grad
     assert likelihood.nll_each(output, drawn).isfinite().all()
     classes = isinstance(likelihood, Categorical)
-    assert drawn.shape == (output.shape[:1] if classes else output.shape)
+    assert drawn.shape == (output.shape[:1] if classes else target.shape)
 
 
 def test_draws_come_from_the_generator_that_is_passed(case):
@@ -196,6 +206,29 @@ def test_poisson_information_is_the_expectation_over_counts():
         part = expected_information(Poisson(), one, counts, chances)
         expected[:, column, column] = part[:, 0, 0]
     torch.testing.assert_close(gram(Poisson().root(output)), expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("dispersion", [0.2, 1.0, 3.0])
+def test_negative_binomial_information_is_the_expectation_over_counts(dispersion):
+    output = torch.tensor([[-1.0], [0.5]], dtype=torch.float64)
+    likelihood = NegativeBinomial(dispersion)
+    counts = [torch.full((2, 1), float(count), dtype=torch.float64) for count in range(1000)]
+    chances = [likelihood.distribution(output).log_prob(count).exp() for count in counts]
+    torch.testing.assert_close(sum(chances), torch.ones(2, dtype=torch.float64))
+    expected = expected_information(likelihood, output, counts, chances)
+    torch.testing.assert_close(gram(likelihood.root(output)), expected, rtol=1e-10, atol=0)
+
+
+def test_heteroscedastic_information_is_the_expectation_over_targets():
+    output = torch.tensor([[0.3, -1.0], [2.0, 1.5]], dtype=torch.float64)
+    # Gauss-Hermite: exact for the polynomials that scores of a normal are
+    nodes, weights = hermgauss(8)
+    mean, deviation = output[:, :1], (output[:, 1:] / 2).exp()
+    targets = [mean + deviation * 2**0.5 * node for node in nodes]
+    shares = list(torch.from_numpy(weights / math.pi**0.5)[:, None].expand(8, 2))
+    expected = expected_information(HeteroscedasticNormal(), output, targets, shares)
+    found = gram(HeteroscedasticNormal().root(output))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

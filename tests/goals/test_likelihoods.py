@@ -7,9 +7,17 @@ import warnings
 
 import pytest
 import torch
+from scipy.stats import nbinom
 
 from counterpoint.errors import InputError
-from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson
+from counterpoint.goals import (
+    Bernoulli,
+    Categorical,
+    HeteroscedasticNormal,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+)
 
 TARGETS = torch.tensor([[1.0, 0, 0], [0, 0, 1.0]], dtype=torch.float64)
 PREDICTIONS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3]], dtype=torch.float64)
@@ -171,6 +179,21 @@ X, X2 = torch.zeros(2), torch.zeros(2, 3)
          "poisson likelihood: target must be finite and at least 0, found inf in row 1"),
         (Poisson(), X, torch.tensor([True, False]),
          "poisson likelihood: target must be a count, found torch.bool"),
+        (NegativeBinomial(), X, torch.tensor([0, -2]),
+         "negative binomial likelihood: target must be finite and at least 0, found -2 in row 1"),
+        (NegativeBinomial(), X, torch.tensor([True, False]),
+         "negative binomial likelihood: target must be a count, found torch.bool"),
+        (HeteroscedasticNormal(), X2, X,
+         "heteroscedastic normal likelihood: output must have the shape (batch, 2 * targets), "
+         "means before logarithms of variances, found (2, 3)"),
+        (HeteroscedasticNormal(), torch.zeros(2, 4), X,
+         "heteroscedastic normal likelihood: target must have the shape (2, 2) of the means, "
+         "found (2,)"),
+        (HeteroscedasticNormal(), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long),
+         "heteroscedastic normal likelihood: target must be floating point, found torch.int64; "
+         "convert it (for example .float())"),
+        (HeteroscedasticNormal(), torch.zeros(2, 2), torch.tensor([0.0, math.nan]),
+         "heteroscedastic normal likelihood: target must be finite, found nan in row 1"),
     ],
 )  # fmt: skip
 def test_bad_batches(likelihood, output, target, message):
@@ -191,6 +214,9 @@ def test_bad_batches(likelihood, output, target, message):
          "normal likelihood: noise must be one variance or one an output, found shape (2, 2)"),
         (lambda: Normal("learned", outputs=0),
          "normal likelihood: outputs must be at least 1, found 0"),
+        (lambda: NegativeBinomial(0.0),
+         "negative binomial likelihood: dispersion must be from 1e-08 to 1e+08, found 0; without "
+         "any, use Poisson"),
         (lambda: Categorical("probs"),
          "categorical likelihood: inputs: expected one of logits, probabilities, found 'probs'"),
     ],
@@ -211,13 +237,79 @@ def test_noises_may_be_whole_numbers():
     assert Normal(torch.tensor([1, 4])).noise.tolist() == pytest.approx([1.0, 4.0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_negative_binomial_of_no_dispersion_is_poisson(dtype):
+    output = torch.linspace(-3, 8, 12, dtype=dtype)
+    count = output.exp().round()
+    found = NegativeBinomial(1e-8).nll_each(output, count)
+    expected = Poisson().nll_each(output.double(), count).to(dtype)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_negative_binomial_is_scipys():
+    counts = torch.arange(30, dtype=torch.float64)
+    mean, dispersion = 4.0, 0.7
+    expected = nbinom.logpmf(counts.numpy(), 1 / dispersion, 1 / (1 + dispersion * mean))
+    output = torch.full((30,), mean, dtype=torch.float64).log()
+    found = -NegativeBinomial(dispersion).nll_each(output, counts)
+    torch.testing.assert_close(found, torch.from_numpy(expected), rtol=1e-11, atol=0)
+
+
+def test_learned_dispersion_ends_at_that_of_the_counts():
+    likelihood = NegativeBinomial().double()
+    output = torch.full((20_000,), 3.0, dtype=torch.float64).log()
+    drawn = NegativeBinomial(0.4).draw(output, torch.Generator().manual_seed(0))
+    optimiser = torch.optim.LBFGS(likelihood.parameters(), line_search_fn="strong_wolfe")
+
+    def closure():
+        optimiser.zero_grad()
+        loss = likelihood.nll(output, drawn)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert likelihood.dispersion.item() == pytest.approx(0.4, rel=0.05)
+
+
+def test_a_variance_of_its_own_is_a_normal_of_that_noise():
+    output = torch.tensor([[1.0, -2.0, 0.4, -1.0], [0.0, 3.0, -3.0, 2.0]], dtype=torch.float64)
+    target = torch.tensor([[0.5, 1.0], [2.0, 2.5]], dtype=torch.float64)
+    found = HeteroscedasticNormal().nll_each(output, target)
+    for row in (0, 1):
+        one = Normal(noise=output[row, 2:].exp()).nll_each(output[[row], :2], target[[row]])
+        torch.testing.assert_close(found[[row]], one)
+
+
+def test_mean_and_variance_of_a_straight_line_are_found():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(4000, 1, generator=generator, dtype=torch.float64)
+    noise = torch.randn(4000, 1, generator=generator, dtype=torch.float64)
+    y = 2 * x + (0.5 * (1 - 2 * x)).exp() * noise  # log variance 1 - 2 x
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        line = torch.nn.Linear(1, 2).double()
+    optimiser = torch.optim.LBFGS(line.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimiser.zero_grad()
+        loss = HeteroscedasticNormal().nll(line(x), y)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    torch.testing.assert_close(
+        line.weight.detach(), torch.tensor([[2.0], [-2.0]]).double(), rtol=0, atol=0.25
+    )
+    assert line.bias[1].item() == pytest.approx(1.0, abs=0.15)
+
+
 @pytest.mark.slow
 def test_whole_graph_compiles():
     code = (
         "import torch; from counterpoint.goals import *\n"
         "torch.set_num_threads(1)\n"
         "x, y, w = torch.ones(4, 1), torch.ones(4), torch.ones(4)\n"
-        "for likelihood in (Normal('learned'), Bernoulli(), Poisson()):\n"
+        "for likelihood in (Normal('learned'), Bernoulli(), Poisson(), NegativeBinomial()):\n"
         "    loss = torch.compile(likelihood.nll, fullgraph=True, backend='eager')(x, y, w)\n"
         "    torch.testing.assert_close(loss, likelihood.nll(x, y, w))\n"
         "nll = torch.compile(Categorical().nll, fullgraph=True, backend='eager')\n"

@@ -252,7 +252,10 @@ STRUCTURES = {"Block", "Dense", "Diagonal", "Isotropic", "Kronecker", "Sum"}
 """What a precision may be: nobody's business outside the room that they live in."""
 
 
-LIKELIHOODS = {"Bernoulli", "Categorical", "Normal", "Poisson", "SubsetCategorical"}
+LIKELIHOODS = {
+    "Bernoulli", "Categorical", "HeteroscedasticNormal", "NegativeBinomial", "Normal", "Poisson",
+    "SubsetCategorical",
+}  # fmt: skip
 """What a likelihood may be: likewise."""
 
 

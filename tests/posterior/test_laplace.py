@@ -12,7 +12,15 @@ from torch import nn
 
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Diagonal
-from counterpoint.goals import Bernoulli, Categorical, Normal, Poisson, SubsetCategorical
+from counterpoint.goals import (
+    Bernoulli,
+    Categorical,
+    HeteroscedasticNormal,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    SubsetCategorical,
+)
 from counterpoint.posterior import LastLayer, Statistics, laplace, laplace_from
 from curvature_models import jacobians
 from gaussian.rowwise import RowWise
@@ -181,6 +189,7 @@ def test_float32_models_are_tuned_as_float64_ones():
                 (Poisson(), 2, lambda n: draw(n, 2, seed=5).exp().round()),
                 (Normal(noise=torch.tensor([0.5, 2.0])), 2, lambda n: draw(n, 2, seed=5)),
                 (Bernoulli(), 2, lambda n: (draw(n, 2, seed=5) > 0).double()),
+                (HeteroscedasticNormal(), 4, lambda n: draw(n, 2, seed=5)),
             ]
         ),
     ],
@@ -202,6 +211,31 @@ def test_closed_and_drawn_predictions_agree_where_the_gaussian_is_narrow(
     sample = closed.sample(generator, 5000).double()
     if outputs == 2:
         assert torch.allclose(sample.mean(0), closed.mean, atol=0.12)
+
+
+def test_a_variance_of_its_own_is_known_as_far_as_the_weights_are():
+    x, model = draw(30, 2), net(2)
+    data = [(x, draw(30, 1, seed=5))]
+    posterior = laplace(model, HeteroscedasticNormal(), data, structure="dense", prior=3.0)
+    found, local = posterior.predict(x[:4]), posterior.outputs(x[:4])
+    mean, variance = model(x[:4]).detach(), local.covariance.diagonal(dim1=1, dim2=2)
+    close(found.mean, mean[:, :1])
+    close(found.knowledge, variance[:, :1])
+    close(found.noise, (mean[:, 1:] + variance[:, 1:] / 2).exp())  # E of a lognormal
+    assert float(posterior.tuned().log_evidence()) >= float(posterior.log_evidence())
+
+
+def test_counts_that_scatter_more_than_a_poissons_are_drawn():
+    x, model = draw(30, 2), net(1)
+    data = [(x, draw(30, 1, seed=5).exp().round())]
+    posterior = laplace(model, NegativeBinomial(0.5), data, structure="dense", prior=3.0)
+    found = posterior.predict(
+        x[:4], link="montecarlo", samples=400, generator=torch.Generator().manual_seed(0)
+    )
+    rate = found.mean
+    assert bool((found.noise > rate).all())  # m + 0.5 m², and more by Jensen
+    with pytest.raises(InputError, match="no closed form"):
+        posterior.predict(x[:4])
 
 
 def test_the_last_layer_alone_any_selection_and_a_user_module_in_three_lines():

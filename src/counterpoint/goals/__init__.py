@@ -34,8 +34,10 @@ from counterpoint.goals._contract import Goals, ModelWithGoals, check_goals
 from counterpoint.goals._divergence import kl_categorical, kl_normal
 from counterpoint.goals._diversity import diversity, negative_correlation, orthogonality
 from counterpoint.goals._heads import Heads
+from counterpoint.goals._heteroscedastic import HeteroscedasticNormal
 from counterpoint.goals._likelihood import Likelihood
 from counterpoint.goals._moments import moments
+from counterpoint.goals._negative_binomial import NegativeBinomial
 from counterpoint.goals._normal import Normal
 from counterpoint.goals._poisson import Poisson
 from counterpoint.goals._rows import checked_weight
@@ -46,8 +48,10 @@ __all__ = [
     "Categorical",
     "Goals",
     "Heads",
+    "HeteroscedasticNormal",
     "Likelihood",
     "ModelWithGoals",
+    "NegativeBinomial",
     "Normal",
     "Poisson",
     "SubsetCategorical",

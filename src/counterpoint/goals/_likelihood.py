@@ -138,6 +138,20 @@ class Likelihood(nn.Module, ABC):
             InputError: an output of another shape or type.
         """
 
+    def marginal(
+        self, mean: Float[Tensor, "rows outputs"], variance: Float[Tensor, "rows outputs"]
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Mean, noise and knowledge of a target that is about normal, where the output is normal.
+
+        None, as here, where that has no closed form, or follows from `noise` or a canonical link.
+
+        Args:
+            mean: of the output.
+            variance: of the output.
+        """
+        del mean, variance
+        return None
+
     def nll(
         self,
         output: Shaped[Tensor, "..."],

@@ -1,5 +1,6 @@
 """Random numbers in the shape of an output, from a generator on any device."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -24,3 +25,13 @@ def uniforms(
     device = generator.device
     drawn = torch.rand(like.shape, generator=generator, dtype=torch.float64, device=device)
     return drawn.to(like.device)
+
+
+def gammas(
+    like: Float[Tensor, "batch ..."], number: float, generator: torch.Generator
+) -> Float64[Tensor, "batch ..."]:
+    """Gamma numbers of shape `number` and scale 1, float64, in the shape and device of `like`."""
+    # torch takes a generator for these in no public function; a seed drawn from it is as good
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    drawn = np.random.default_rng(int(seed)).standard_gamma(number, tuple(like.shape))
+    return torch.from_numpy(np.asarray(drawn)).to(like.device)

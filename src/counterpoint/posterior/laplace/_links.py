@@ -47,6 +47,9 @@ def closed(
     if likelihood.noise is not None:
         noise = _expanded(likelihood.noise, mean, noise_scale)
         return Predictive(mean.double(), noise, variance.double())
+    found = likelihood.marginal(mean.double(), variance.double())
+    if found is not None:
+        return Predictive(*found)
     # of a natural parameter the link is the family's canonical one, and known by the family
     family = _single(likelihood.distribution(mean)) if likelihood.natural else None
     if isinstance(family, CategoricalDistribution):
