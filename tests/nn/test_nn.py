@@ -53,6 +53,27 @@ def test_a_level_that_no_row_had_gets_the_average_of_the_others():
     assert torch.equal(after[0], after[3])
 
 
+def test_hidden_rows_are_read_without_their_code_while_training_alone():
+    embeddings = Embeddings([4, 4], widths=[1, 1], hidden=[0.5, 0.0])
+    codes = torch.full((400, 2), 3)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        first, second = embeddings(codes).detach().unbind(1)
+    unseen, known = embeddings.weights[0].detach()[[1, 3], 0].tolist()
+    assert set(first.tolist()) == {unseen, known}
+    assert 150 < int((first == unseen).sum()) < 250
+    assert len(set(second.tolist())) == 1
+    assert set(embeddings.eval()(codes)[:, 0].tolist()) == {known}
+    assert "hidden" not in embeddings.state_dict()
+
+
+def test_what_hidden_rows_taught_is_said_of_every_level_that_no_row_had():
+    embeddings = Embeddings([4], hidden=[0.1])
+    table = embeddings.weights[0].detach().clone()
+    embeddings.fill_unused([torch.tensor([0, 0, 3, 0])])
+    assert torch.equal(embeddings.weights[0].detach(), table[[1, 1, 2, 1]])
+
+
 @pytest.mark.parametrize("trunk", ["plain", "residual"])
 def test_heads_are_linear_in_the_features(trunk):
     net = TableNet([3, 5], [(), (0.0, 1.0, 2.0)], {"a.b": 1, "c": 4}, trunk=trunk, width=16).eval()

@@ -20,6 +20,7 @@ class TableNet(nn.Module):
         edges: for each number the edges of its bins, standardised; empty for no bins.
         heads: target name -> number of outputs.
         widths: of each categorical column's embedding; none: by the number of codes.
+        hidden: of each categorical column, see `Embeddings`.
         trunk: "plain" or "residual".
         width: units of each layer; also the number of features.
         depth: layers (plain) or blocks (residual).
@@ -37,6 +38,7 @@ class TableNet(nn.Module):
         heads: Mapping[str, int],
         *,
         widths: Sequence[int] | None = None,
+        hidden: Sequence[float] | None = None,
         trunk: str = "plain",
         width: int = 128,
         depth: int = 2,
@@ -48,7 +50,7 @@ class TableNet(nn.Module):
             raise InputError("a network needs at least one input column, found none")
         if not heads:
             raise InputError("a network needs at least one target, found none")
-        self.embeddings = Embeddings(cardinalities, widths)
+        self.embeddings = Embeddings(cardinalities, widths, hidden=hidden)
         self.bins = PiecewiseLinear(edges)
         inputs = self.embeddings.width + len(edges) + self.bins.width
         build = ResidualTrunk if trunk == "residual" else plain_trunk

@@ -69,6 +69,8 @@ class Network:
         depth: layers (plain) or blocks (residual).
         dropout: share of units silenced in training.
         bins: most quantile bins of the piecewise-linear encoding of a number; 0: none.
+        repeated: a number of at most so many distinct values, each of many rows, also has a vector
+            for each of them, as a category has; 0: none has.
         members: networks trained side by side, each leaving out another part of the rows.
     """
 
@@ -77,6 +79,7 @@ class Network:
     depth: int = 2
     dropout: float = 0.2
     bins: int = 32
+    repeated: int = 256
     members: int = 4
 
     def __post_init__(self) -> None:
@@ -85,6 +88,7 @@ class Network:
         whole("network.depth", self.depth, 1, 64)
         number("network.dropout", self.dropout, 0.0, 0.9)
         whole("network.bins", self.bins, 0, 1024)
+        whole("network.repeated", self.repeated, 0, 10_000)
         whole("network.members", self.members, 1, 64)
 
 

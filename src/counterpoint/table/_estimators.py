@@ -37,6 +37,7 @@ class _Table(BaseEstimator):
         depth: layers of the trunk.
         dropout: share of units silenced in training.
         bins: most quantile bins of a number's piecewise-linear encoding.
+        repeated: most distinct values of a number that has a vector for each; 0: none.
         members: networks trained side by side, each leaving out another part of the rows.
         epochs: passes over the rows; 0: by their number.
         batch_size: rows a step; 0: by their number.
@@ -60,6 +61,7 @@ class _Table(BaseEstimator):
         depth: int = Network.depth,
         dropout: float = Network.dropout,
         bins: int = Network.bins,
+        repeated: int = Network.repeated,
         members: int = Network.members,
         epochs: int = Training.epochs,
         batch_size: int = Training.batch_size,
@@ -78,6 +80,7 @@ class _Table(BaseEstimator):
         self.depth = depth
         self.dropout = dropout
         self.bins = bins
+        self.repeated = repeated
         self.members = members
         self.epochs = epochs
         self.batch_size = batch_size

@@ -29,12 +29,14 @@ class Lesson:
         values: of these rows.
         weights: of these rows, at least 0.
         bins: most quantile bins of a number.
+        repeated: most values of a number that get a vector each; 0: none.
         where: the table's name, for messages.
     """
 
     values: ParsedColumn
     weights: np.ndarray
     bins: int = 0
+    repeated: int = 0
     where: str = "table"
 
 

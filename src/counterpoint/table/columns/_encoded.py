@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MISSING_LEVEL = 0
+"""Code of a missing value."""
+
+UNSEEN_LEVEL = 1
+"""Code of a value that no training row had, or too few; known ones follow from 2."""
+
+NAMELESS = ("(missing)", "(unseen)")
+"""Labels of these two."""
+
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
@@ -12,10 +21,12 @@ class EmbeddingSpec:
     Attributes:
         labels: what each code means.
         width: of a vector.
+        hidden: share of the rows that training shows without it; see `counterpoint.nn.Embeddings`.
     """
 
     labels: tuple[str, ...]
     width: int
+    hidden: float = 0.0
 
 
 @dataclass(frozen=True)

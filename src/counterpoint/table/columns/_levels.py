@@ -11,17 +11,16 @@ from counterpoint.nn import embedding_width
 from counterpoint.table.columns._column import Lesson, Moved, UsableColumn
 from counterpoint.table.columns._counts import ColumnCounts
 from counterpoint.table.columns._date import Date
-from counterpoint.table.columns._encoded import EmbeddingSpec, Encoded
+from counterpoint.table.columns._encoded import (
+    MISSING_LEVEL,
+    NAMELESS,
+    UNSEEN_LEVEL,
+    EmbeddingSpec,
+    Encoded,
+)
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn
 from counterpoint.table.targets._category import CategoryHead
 
-_MISSING_LEVEL = 0
-"""Code of a missing category."""
-
-UNSEEN_LEVEL = 1
-"""Code of a category that no training row had (or only one); known levels follow from 2."""
-
-_NAMELESS = ("(missing)", "(unseen)")
 _MOST_LEVELS = 10_000
 _RARE = 2
 _LABELS = 12
@@ -75,12 +74,12 @@ class LevelColumn(UsableColumn):
         known = {level: code for code, level in enumerate(self.levels, 2)}
         codes = pd.Series(values.data, dtype=object).map(known).fillna(UNSEEN_LEVEL)
         coded = codes.to_numpy(dtype=np.int64)
-        return Encoded(codes=(np.where(values.missing, _MISSING_LEVEL, coded),))
+        return Encoded(codes=(np.where(values.missing, MISSING_LEVEL, coded),))
 
     @property
     def embeddings(self) -> tuple[EmbeddingSpec, ...]:
         """One, of all levels."""
-        labels = (*_NAMELESS, *self.levels)
+        labels = (*NAMELESS, *self.levels)
         return (EmbeddingSpec(labels, self.width or embedding_width(len(labels))),)
 
     @property

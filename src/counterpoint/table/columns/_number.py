@@ -25,6 +25,7 @@ class Number(NumericColumn):
 
     kind: ClassVar[str] = "number"
     head_type = NumberHead
+    embeds: ClassVar[bool] = True
 
     @classmethod
     def reject(cls, raw: RawColumn) -> str:

@@ -3,19 +3,23 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from counterpoint.errors import InputError
 from counterpoint.findings import Bins
+from counterpoint.nn import embedding_width
 from counterpoint.table.columns._column import Lesson, Moved, UsableColumn
 from counterpoint.table.columns._counts import ColumnCounts
-from counterpoint.table.columns._encoded import EmbeddingSpec, Encoded
+from counterpoint.table.columns._encoded import NAMELESS, EmbeddingSpec, Encoded
 from counterpoint.table.columns._raw import ParsedColumn
+from counterpoint.table.columns._repeated import find_codes, find_repeated
 from counterpoint.table.targets._number import NumberHead
 
 _CONSTANT = (-1e-9, 1e-9)
 _BINS = 24
+_HIDDEN = 0.1  # without it the network forgets how to read a value between two that it knows
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,15 @@ class NumericColumn(UsableColumn):
 
     Attributes:
         features: the numbers; the first is the value itself.
+        repeated: the values that have a vector of their own beside, increasing; see
+            `find_repeated`.
     """
 
+    embeds: ClassVar[bool] = False
+    """Whether values of the kind that repeat are learnt as levels, too."""
+
     features: tuple[Feature, ...] = ()
+    repeated: tuple[float, ...] = ()
 
     @abstractmethod
     def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -86,10 +96,15 @@ class NumericColumn(UsableColumn):
             raise InputError(
                 f"{lesson.where}: target {self.name!r}: does not vary in the training rows"
             )
-        return replace(self, features=features, gaps=bool(lesson.values.missing.any()))
+        repeated = ()
+        if self.embeds and self.role == "input":
+            counted = ~lesson.values.missing & (lesson.weights > 0)
+            repeated = find_repeated(lesson.values.data[counted], lesson.repeated)
+        gaps = bool(lesson.values.missing.any())
+        return replace(self, features=features, repeated=repeated, gaps=gaps)
 
     def grown(self, values: ParsedColumn, where: str) -> "NumericColumn":
-        """The same: scales and bins stay, so that old weights keep their meaning."""
+        """The same: scales, bins and vectors stay, so that old weights keep their meaning."""
         del values, where
         return self
 
@@ -98,12 +113,16 @@ class NumericColumn(UsableColumn):
         parts = self.parts(values.data)
         numbers = tuple((parts[f.part] - f.mean) / f.scale for f in self.features)
         indicator = values.missing.astype(np.float64) if self.indicated else None
-        return Encoded(numbers=numbers, indicator=indicator)
+        codes = (find_codes(values, self.repeated),) if self.repeated else ()
+        return Encoded(codes=codes, numbers=numbers, indicator=indicator)
 
     @property
     def embeddings(self) -> tuple[EmbeddingSpec, ...]:
-        """None."""
-        return ()
+        """One, of the values that repeat, where some do."""
+        if not self.repeated:
+            return ()
+        labels = (*NAMELESS, *map(self.show, self.repeated))
+        return (EmbeddingSpec(labels, embedding_width(len(labels)), _HIDDEN),)
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:

@@ -50,6 +50,11 @@ class Schema:
         return [spec.width for _, spec in self.embeddings]
 
     @property
+    def hidden(self) -> list[float]:
+        """Share of the rows that training shows without each embedding."""
+        return [spec.hidden for _, spec in self.embeddings]
+
+    @property
     def edges(self) -> list[tuple[float, ...]]:
         """Bin edges of each of the network's numbers; indicators of missing values have none."""
         values = [edges for column in self.inputs for edges in column.edges]

@@ -141,19 +141,23 @@ class Table:
         absent = [self.values[column.name].missing for column in self.schema.targets]
         return ~np.logical_and.reduce(absent)
 
-    def learnt(self, rows: np.ndarray, weights: np.ndarray, bins: int = 0) -> "Table":
+    def learnt(
+        self, rows: np.ndarray, weights: np.ndarray, bins: int = 0, repeated: int = 0
+    ) -> "Table":
         """The table under columns that know scales, bins and levels, of the training rows alone.
 
         Args:
             rows: places of the training rows.
             weights: of every row of the table.
             bins: most quantile bins a number.
+            repeated: most values of a number that get a vector each.
 
         Raises:
             InputError: the training rows of a column cannot serve.
         """
         return self._with_columns(
-            rows, lambda c, values: c.learn(Lesson(values, weights[rows], bins, self.where))
+            rows,
+            lambda c, values: c.learn(Lesson(values, weights[rows], bins, repeated, self.where)),
         )
 
     def grown(self, rows: np.ndarray) -> "Table":

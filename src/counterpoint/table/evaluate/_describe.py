@@ -15,7 +15,7 @@ from counterpoint.findings import (
     EpochRow,
 )
 from counterpoint.nn import TableNet
-from counterpoint.table.columns import Schema, Table, UsableColumn
+from counterpoint.table.columns import NumericColumn, Schema, Table, UsableColumn
 from counterpoint.table.columns._levels import describe_levels
 from counterpoint.table.evaluate._measures import finite
 from counterpoint.train import BalanceLog, Row
@@ -131,7 +131,8 @@ def describe_embeddings(network: TableNet, schema: Schema, codes: Tensor) -> lis
         labels = spec.labels
         counts = torch.bincount(codes[:, place], minlength=len(labels))
         known = [code for code in range(len(labels)) if counts[code] > 0]
-        if len(known) < 3:
+        # numbers have an order of their own, and need no map
+        if len(known) < 3 or isinstance(schema.column(name), NumericColumn):
             continue
         known = sorted(known, key=lambda code: -int(counts[code]))[:_POINTS]
         table = network.embeddings.weights[place].detach().double()[known]

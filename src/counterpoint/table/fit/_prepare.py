@@ -75,7 +75,7 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     # mean one over the training rows: the unit of the weights does not matter to the evidence
     unit = float(weight[rows.train].mean())
     weight = weight / unit
-    table = table.learnt(rows.train, weight, recipe.network.bins)
+    table = table.learnt(rows.train, weight, recipe.network.bins, recipe.network.repeated)
     counted = torch.from_numpy(weight)
     targets = tuple(Target.of(column, table, counted) for column in table.schema.targets)
     for target in targets:

@@ -28,6 +28,7 @@ def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
         schema.edges,
         {c.name: heads * c.head.outputs for c in schema.targets},
         widths=schema.widths,
+        hidden=schema.hidden,
         trunk=network.trunk,
         width=network.width,
         depth=network.depth,

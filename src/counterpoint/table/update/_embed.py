@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from counterpoint.data import Batch
 from counterpoint.nn import TableNet
-from counterpoint.table.columns._levels import UNSEEN_LEVEL
+from counterpoint.table.columns._encoded import UNSEEN_LEVEL
 from counterpoint.table.fit._losses import make_goals, make_source
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.train import minimize

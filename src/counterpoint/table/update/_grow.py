@@ -4,7 +4,7 @@ from counterpoint.nn import TableNet
 from counterpoint.recipe import Recipe
 from counterpoint.seeding import seeded
 from counterpoint.table.columns import Schema
-from counterpoint.table.columns._levels import UNSEEN_LEVEL
+from counterpoint.table.columns._encoded import UNSEEN_LEVEL
 from counterpoint.table.model._network import build_network
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.table.columns import Number, Table, UsableColumn
-from counterpoint.table.columns._levels import UNSEEN_LEVEL
+from counterpoint.table.columns._encoded import UNSEEN_LEVEL
 from counterpoint.table.columns._split import later_split
 from counterpoint.table.fit._prepare import Prepared, Target
 from counterpoint.table.fit._split import is_test
