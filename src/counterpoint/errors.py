@@ -9,12 +9,17 @@ a member of an `Ending`.
 "; did you mean 'price'?"
 """
 
+import inspect
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
 from typing import TypeVar
 
-__all__ = ["Ending", "InputError", "nearest", "one_of"]
+__all__ = ["Ending", "InputError", "nearest", "one_of", "warn"]
+
+_BETWEEN = {__name__.partition(".")[0], "torch", "contextlib", "jaxtyping"}
+"""Packages whose lines say nothing of what their caller did: ours, and what wraps our functions."""
 
 _MOST = 8
 """Names that a message lists."""
@@ -64,6 +69,20 @@ class Ending(Enum):
         if word not in members:
             raise InputError(f"{cls.__name__}: no ending is {word!r}{nearest(word, members)}")
         return members[word]
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called into this package, however deep inside the reason is found.
+
+    Args:
+        message: what is so, and what to do about it.
+        category: of the warning.
+    """
+    # counted, not told: a number written by hand is wrong as soon as a call is added between
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
 
 
 def one_of(what: str, value: object, known: Iterable[str]) -> str:

@@ -6,9 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from balance_models import goals_of, gradient, make
-from counterpoint.balance import Balancer, BalanceWarning, StepEnding
+from balance_models import Spy, goals_of, gradient, make
+from counterpoint.balance import (
+    Balancer,
+    BalanceWarning,
+    Gram,
+    Knowledge,
+    StatelessRule,
+    StepEnding,
+)
 from counterpoint.balance._checks import check_arguments, check_features, check_losses, check_model
+from counterpoint.balance.rules import RULES
+from counterpoint.balance.sources import Loss, Measured
 from counterpoint.errors import InputError
 
 
@@ -182,6 +191,139 @@ def test_features_that_no_goal_knows(model):
     with pytest.raises(InputError, match="no goal depends on them"):
         Balancer("upgrad").backward(losses(model), model, features=other)
     assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_is_not_given_a_source_that_shows_less_than_it_needs(name, model):
+    if RULES[name]().needs == "losses":
+        balancer = Balancer(name, gram="loss")
+        assert torch.isfinite(balancer.backward(losses(model), model).weights).all()
+        return
+    with pytest.raises(InputError, match="gram='loss': shows losses alone, and the rule"):
+        Balancer(name, gram="loss")
+
+
+class Louder(StatelessRule):
+    """Somebody else's rule."""
+
+    needs, waits = "norms", False
+
+    def weigh(self, inputs):
+        return inputs.norms / inputs.norms.mean()
+
+
+class Lengths:
+    """Somebody else's source: it measures norms, and no angles."""
+
+    gives = "norms"
+
+    def measure(self, context):
+        found = torch.arange(1.0, len(context.names) + 1.0, dtype=torch.float64)
+        return Measured(Gram(found, torch.eye(len(found), dtype=torch.float64)))
+
+
+def test_what_a_rule_needs_and_a_source_gives_is_asked_of_strangers_too(model):
+    step = Balancer(Louder(), gram=Lengths()).backward(losses(model), model)
+    assert step.weights.tolist() == [0.5, 1.0, 1.5]
+    assert step.source == "Lengths"
+    with pytest.raises(InputError, match="gram=Lengths: shows norms alone, and the rule UpGrad"):
+        Balancer("upgrad", gram=Lengths())
+    with pytest.raises(InputError, match="gram=Loss: shows losses alone"):
+        Balancer(Louder(), gram=Loss())
+
+
+@pytest.mark.parametrize(
+    ("gram", "message"),
+    [("loss", "gram='loss' measures nowhere"), (Lengths(), "Lengths decides itself where")],
+)
+def test_a_part_that_nobody_would_look_at(gram, message):
+    with pytest.raises(InputError, match=message):
+        Balancer("sum", gram=gram, at="trunk")
+
+
+class Broken(StatelessRule):
+    """A rule whose weights are not finite though all that it sees is."""
+
+    needs, waits = "norms", False
+
+    def __init__(self, value):
+        self._value = value
+
+    def weigh(self, inputs):
+        weights = torch.ones_like(inputs.losses)
+        weights[1] = self._value
+        return weights
+
+
+class Silent:
+    """A source that says it measures, and does not."""
+
+    def measure(self, context):
+        return Measured.nothing(context)
+
+
+@pytest.mark.parametrize("gram", ["features", "parameters", "last"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("every", [1, 3])
+def test_no_weight_that_is_not_finite_reaches_a_gradient(model, gram, value, every):
+    for weight in model.parameters():
+        weight.grad = torch.full_like(weight, 3.0)
+    with pytest.raises(
+        InputError, match="rule .*Broken.*: its weights are not finite .*b (nan|inf)"
+    ):
+        Balancer(Broken(value), gram=gram, every=every).backward(losses(model), model)
+    for policy in ("skip", "drop"):
+        balancer = Balancer(Broken(value), gram=gram, every=every, nonfinite=policy)
+        step = balancer.backward(losses(model), model)
+        assert step.status is StepEnding.SKIPPED
+        assert step.dropped == ()
+    assert all(bool((weight.grad == 3.0).all()) for weight in model.parameters())
+
+
+@pytest.mark.parametrize("rule", ["impartial", "upgrad", "gradnorm", "db-mtl"])
+def test_a_source_that_measures_nothing_moves_nothing(model, rule):
+    with pytest.raises(InputError, match="weights are not finite"):
+        Balancer(rule, gram=Silent()).backward(losses(model), model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_weights_of_another_shape_are_refused(model):
+    class Column(Spy):
+        def weights(self, given, state):
+            return given.preference[:, None], state
+
+    with pytest.raises(InputError, match="one weight for each of 3 goals, shape \\(3,\\), found"):
+        Balancer(Column()).backward(losses(model), model)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("gram", ["Features", "PARAMETERS", "Sketch"])
+def test_a_source_is_found_whatever_its_case(model, gram):
+    batch = {"x": make("mlp")[1]}
+    assert Balancer("sum", gram=gram).step(goals_of, model, batch).source.startswith(gram.lower())
+
+
+def test_a_warning_is_of_the_line_that_called(model):
+    """Whatever the way by which the engine comes to it."""
+    batch = {"x": make("mlp")[1]}
+
+    def fewer(model, batch):
+        found = goals_of(model, batch)
+        return {name: found[name] for name in ("a", "b")}
+
+    with pytest.warns(BalanceWarning, match="no goal of the first step") as one:
+        Balancer(preference={"aa": 2.0}).backward(losses(model), model)
+    with pytest.warns(BalanceWarning, match="no goal of the first step") as two:
+        Balancer(preference={"aa": 2.0}).step(goals_of, model, batch)
+    unknown = Balancer(preference={"a": 2.0}, gram="sketch", every=2)
+    unknown.step(goals_of, model, batch)
+    # as if goals were met for the first time in a step of which nothing is measured
+    unknown._engine.rule.wanted["aa"] = 2.0
+    unknown._engine.rule._known.clear()
+    with pytest.warns(BalanceWarning, match="no goal of the first step") as three:
+        step = unknown.step(fewer, model, batch)
+    assert step.knowledge is Knowledge.UNKNOWN
+    assert [seen[0].filename for seen in (one, two, three)] == [__file__] * 3
 
 
 def test_things_of_another_type():

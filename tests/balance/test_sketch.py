@@ -12,15 +12,19 @@ from counterpoint.data import Batch, as_batch
 from counterpoint.errors import InputError
 
 
+def step_of(losses, model, looked):
+    scalars = [*losses.values()]
+    means = torch.stack(scalars).double()
+    return StepContext(tuple(losses), scalars, means, model, Ranks(), looked=looked)
+
+
 def grams(model, batch, steps, **told):
     """The estimate after every step, at weights that stay."""
     sketch = Sketch(**told)
     found = []
     for _ in range(steps):
-        sketch.look(goals_of, model, as_batch(batch), [*model.parameters()], Ranks())
-        losses = goals_of(model, batch)
-        scalars = [*losses.values()]
-        context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())
+        looked = sketch.look(goals_of, model, as_batch(batch), [*model.parameters()], Ranks())
+        context = step_of(goals_of(model, batch), model, looked)
         found.append(sketch.measure(context).gram.matrix)
     return torch.stack(found)
 
@@ -149,10 +153,9 @@ def test_near_convergence_what_bends_alike_is_taken_away():
     nn.init.constant_(model.weight, 1e-9)
     sketch = Sketch(length=1e4)
     for _ in range(300):
-        sketch.look(pulled, model, Batch((), {}, None, None, 0), [*model.parameters()], Ranks())
-        losses = pulled(model, {})
-        scalars = [*losses.values()]
-        context = StepContext(tuple(losses), scalars, torch.stack(scalars).double(), model, Ranks())
+        batch = Batch((), {}, None, None, 0)
+        looked = sketch.look(pulled, model, batch, [*model.parameters()], Ranks())
+        context = step_of(pulled(model, {}), model, looked)
         gram = sketch.measure(context).gram
     assert gram.cosines[0, 1] < -0.9
 

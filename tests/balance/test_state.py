@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from balance_models import goals_of, make, numbers
-from counterpoint.balance import Balancer
+from counterpoint.balance import Balancer, Gram
 from counterpoint.balance.rules import RULES
+from counterpoint.balance.sources import Features, Measured
 from counterpoint.errors import InputError
 
 
@@ -58,6 +59,36 @@ def same(rule, **told):
         assert a.fresh == b.fresh
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+class Memory:
+    """A source of somebody else's that remembers: the norms of the last step count, too."""
+
+    def __init__(self):
+        self.total = torch.zeros(3, dtype=torch.float64)
+
+    def measure(self, context):
+        gram = Features().measure(context).gram
+        self.total = self.total + gram.norms
+        return Measured(Gram(self.total, gram.cosines))
+
+    def state(self):
+        return {"total": self.total}
+
+    def restore(self, state):
+        self.total = state["total"]
+
+
+def test_a_source_of_somebody_else_goes_on():
+    model, _ = make("mlp")
+    data = batches(6)
+    one, two = Balancer("db-mtl", gram=Memory()), Balancer("db-mtl", gram=Memory())
+    for batch in data[:3]:
+        one.step(goals_of, model, batch)
+    two.load_state_dict(one.state_dict())
+    for batch in data[3:]:
+        first, second = (each.step(goals_of, model, batch) for each in (one, two))
+        assert torch.equal(first.weights, second.weights)
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

@@ -24,11 +24,10 @@ from counterpoint.balance.monitor import MonitorState
 from counterpoint.balance.rules import rule as named_rule
 from counterpoint.balance.sources import (
     GRAMS,
-    AutoSource,
+    BackwardOptions,
     FeatureHook,
     GramSource,
-    Sketch,
-    source_of,
+    SourceState,
     spelt,
 )
 from counterpoint.data import Unpack, as_batch
@@ -59,8 +58,9 @@ class Balancer:
         preference: how much a goal is wanted, by name; 1 where nothing is said. What a rule does
             with it is in its docstring.
         nonfinite: what to do with a goal that is not finite: "raise"; "skip" the step; "drop" the
-            goal from the step; "pass" it on. All but the last wait for the device once a step.
-            With a GradScaler everything is passed on, and the scaler skips the step.
+            goal from the step; "pass" it on. All but the last wait for the device at every
+            step, and let no weight reach `.grad` that is not finite. With a GradScaler everything
+            is passed on, and the scaler skips the step.
         on_alarm: "warn"; "remedy": hold weights back as `counterpoint.balance.monitor.remedied`
             says; or a function that is given every `Alarm`.
         monitor: whether to look for failures; see `counterpoint.balance.monitor`.
@@ -104,8 +104,7 @@ class Balancer:
         chosen = named_rule(rule)
         self._engine = Engine(
             rule=RuleState(chosen, preference or {}, seed),
-            source=source_of(gram, chosen, at, seed),
-            at=at,
+            source=SourceState(gram, chosen, at, seed),
             hook=hook,
             every=every,
             nonfinite=one_of("nonfinite", nonfinite, POLICIES),
@@ -129,9 +128,8 @@ class Balancer:
         engine = self._engine
         settings = {
             "rule": repr(self.rule),
-            # what "auto" chooses is no setting: it may change with the goals
-            "gram": "auto" if isinstance(engine.source, AutoSource) else engine.source.text,
-            "at": spelt(engine.at),
+            "gram": engine.source.name,
+            "at": spelt(engine.source.at),
             "every": engine.every,
             "nonfinite": engine.nonfinite,
             "remedy": str(engine.on_alarm == "remedy"),
@@ -178,16 +176,8 @@ class Balancer:
         Raises:
             InputError: names the goal, the rule and what was found; `.grad` is as it was.
         """
-        found = check_losses(losses)
-        context = self._engine.capture(
-            found,
-            check_model(model),
-            check_features(features),
-            scaler=scaler,
-            refresh=refresh,
-            share=share,
-            backward=backward,
-        )
+        found, options = check_losses(losses), BackwardOptions(scaler, refresh, share, backward)
+        context = self._engine.capture(found, check_model(model), options, check_features(features))
         return self._engine.balance(context)
 
     def step(
@@ -220,21 +210,12 @@ class Balancer:
             InputError: see `backward`.
         """
         check_model(model)
-        batch = as_batch(batch, unpack)
+        batch, options = as_batch(batch, unpack), BackwardOptions(scaler, refresh, share, backward)
         # before the step's own forward pass, whose graph the moved weights must not enter
-        looked = self._engine.look(goals, model, batch, refresh=refresh)
+        look = self._engine.look(goals, model, batch, options)
         with self.watching(model):
             found = check_losses(goals(model, batch))
-        context = self._engine.capture(
-            found,
-            model,
-            scaler=scaler,
-            refresh=refresh,
-            share=share,
-            backward=backward,
-            looked=looked,
-        )
-        return self._engine.balance(context)
+        return self._engine.balance(self._engine.capture(found, model, options, look=look))
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
@@ -250,13 +231,12 @@ class Balancer:
         engine = self._engine
         values = {
             "count": engine.count,
-            "choice": engine.source.choice if isinstance(engine.source, AutoSource) else None,
+            "choice": engine.source.choice,
             "of": engine.last.names,
             "settings": self.describe(),
         }
         groups = {"weigher": engine.rule.state(), "kept": engine.last.state()}
-        if isinstance(engine.source, Sketch):
-            groups["source"] = engine.source.state()
+        groups["source"] = engine.source.state()
         if engine.monitor is not None:
             groups["watch"] = engine.monitor.state()
         return pack_state(values, groups)
@@ -272,10 +252,7 @@ class Balancer:
         engine.rule.restore(below(state, "weigher"))
         engine.last.restore(values["of"], below(state, "kept"))
         engine.count = values["count"]
-        if isinstance(engine.source, AutoSource):
-            engine.source.restore(values["choice"])
-        elif isinstance(engine.source, Sketch):
-            engine.source.restore(below(state, "source"))
+        engine.source.restore(values["choice"], below(state, "source"))
         # a state may be of a balancer without a monitor: that is no setting, nothing depends on it
         if engine.monitor is not None and (watched := below(state, "watch")):
             engine.monitor.restore(watched)

@@ -5,7 +5,6 @@ balanced gradient, note what happened: one method or function each, called by `E
 top to bottom, each given what the ones before it made.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -21,17 +20,15 @@ from counterpoint.balance._state import LastWeights, RuleState
 from counterpoint.balance._step import Alarm, BalancedStep, Knowledge
 from counterpoint.balance.monitor import MonitorState, remedied
 from counterpoint.balance.sources import (
+    BackwardOptions,
     FeatureHook,
-    GramSource,
     Measured,
-    Sketch,
+    SourceState,
     StepContext,
-    movable,
 )
 from counterpoint.data import Batch
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, warn
 from counterpoint.goals import Goals
-from counterpoint.parameters import Pattern
 
 
 @dataclass(frozen=True)
@@ -42,13 +39,20 @@ class _Participants:
     dropped: tuple[str, ...] = ()  # names of those not finite, if any were looked for
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What a source saw before a step's forward pass."""
+
+    found: object = None
+    missed: bool = False  # it would have had to look, and was not due
+
+
 @dataclass
 class Engine:
     """What a `Balancer` works with: its settings, and what it remembers."""
 
     rule: RuleState
-    source: GramSource
-    at: Pattern | None  # the weights that count
+    source: SourceState
     hook: FeatureHook | None
     every: int  # steps from one measurement to the next
     nonfinite: str
@@ -65,42 +69,38 @@ class Engine:
             goals = _finite_goals(self.nonfinite, context, measured)
             position = self._position(context)
             weights = self._weigh(context, measured.gram, goals.indices)
+            goals = self._with_numbers(context, goals, weights)
             step = self._record(context, measured, goals, weights)
             if goals.indices:
                 _add_gradient(context, weights, goals.indices, measured)
         return self._note(context, step, position)
 
-    def look(self, goals: Goals, model: nn.Module, batch: Batch, *, refresh: bool) -> bool:
-        """Let a sketch evaluate the goals if it is due; whether this step could measure."""
-        if not isinstance(self.source, Sketch):
-            return True
-        if self.last.names and not self._due(refresh):
-            return False
-        self.source.look(goals, model, batch, movable(model, self.at), self.ranks)
-        return True
+    def look(
+        self, goals: Goals, model: nn.Module, batch: Batch, options: BackwardOptions
+    ) -> "_Look":
+        """Let a source that evaluates the goals itself do so, if it is due."""
+        if self.source.looks and self.last.names and not self._due(options):
+            return _Look(missed=True)
+        return _Look(self.source.look(goals, model, batch, self.ranks))
 
     def capture(
         self,
         losses: Mapping[str, Tensor],
         model: nn.Module,
+        options: BackwardOptions,
         features: tuple[Tensor, ...] = (),
-        *,
-        scaler: torch.amp.GradScaler | None,
-        refresh: bool,
-        share: float,
-        backward: Callable[[Tensor], object] | None,
-        looked: bool = True,  # what `look` returned
+        look: "_Look | None" = None,
     ) -> StepContext:
         """All that is known before anything is differentiated; see `Balancer.backward`."""
-        names, scalars = tuple(losses), [*losses.values()]
-        if self.last.names == names and not self._due(refresh):
+        names, scalars, look = tuple(losses), [*losses.values()], look or _Look()
+        if self.last.names == names and not self._due(options):
             knowledge = Knowledge.REUSED
         else:
-            # a sketch that was not due meets goals that are not those of its last look
-            knowledge = Knowledge.FRESH if looked else Knowledge.UNKNOWN
+            # a source that was not due meets goals that are not those of its last look
+            knowledge = Knowledge.UNKNOWN if look.missed else Knowledge.FRESH
         if self.hook is not None and not features:
             features = self.hook.take(wanted=knowledge is not Knowledge.REUSED)
-        scale = _scale_of(scaler, scalars[0])
+        scale = _scale_of(options.scaler, scalars[0])
         self.ranks.agree(names, scalars[0].device)
         return StepContext(
             names=names,
@@ -109,15 +109,15 @@ class Engine:
             model=model,
             ranks=self.ranks,
             knowledge=knowledge,
-            counted=refresh or not self.count,
+            counted=options.refresh or not self.count,
             features=features,
             scale=scale,
-            share=share,
-            backward=backward,
+            options=options,
+            looked=look.found,
         )
 
-    def _due(self, refresh: bool) -> bool:
-        return refresh and self.count % self.every == 0
+    def _due(self, options: BackwardOptions) -> bool:
+        return options.refresh and self.count % self.every == 0
 
     def _measure(self, context: StepContext) -> Measured:
         if context.knowledge is Knowledge.REUSED:
@@ -154,6 +154,26 @@ class Engine:
             wanted = self.rule.weigh(some, means[chosen], part)
             weights[chosen] = self._held_back(some, part, wanted)
         return weights
+
+    def _with_numbers(
+        self, context: StepContext, goals: _Participants, weights: Tensor
+    ) -> _Participants:
+        """Who takes part if the rule's weights are numbers; else nobody, or the step is refused."""
+        # a scaler finds what is not finite itself; weights of an earlier step were looked at then
+        passed_on = self.nonfinite == "pass" or context.scale is not None
+        if passed_on or not goals.indices or context.knowledge is not Knowledge.FRESH:
+            return goals
+        if bool(torch.isfinite(weights).all()):
+            return goals
+        self.last.forget()
+        if self.nonfinite == "raise":
+            pairs = zip(context.names, weights.tolist(), strict=True)
+            raise InputError(
+                f"rule {self.rule.rule!r}: its weights are not finite"
+                f" ({', '.join(f'{name} {weight:g}' for name, weight in pairs)}), though every goal"
+                " is; no gradient was added; use another rule or source, or nonfinite='skip'"
+            )
+        return replace(goals, indices=())
 
     def _held_back(self, names: Sequence[str], gram: Gram, weights: Tensor) -> Tensor:
         """The weights, or what a remedy makes of them while a failure is in force."""
@@ -196,8 +216,7 @@ class Engine:
             if callable(self.on_alarm):
                 self.on_alarm(alarm)
             elif self.on_alarm == "warn" and not alarm.over:
-                # the line that calls `Balancer.backward` or `step`
-                warnings.warn(f"{alarm.sentence}; {alarm.remedy}", BalanceWarning, stacklevel=4)
+                warn(f"{alarm.sentence}; {alarm.remedy}", BalanceWarning)
         return replace(step, alarms=alarms) if alarms else step
 
 
@@ -225,23 +244,23 @@ def _add_gradient(
 ) -> None:
     """Add ``(1/K) sum_k w_k g_k`` over the K goals that take part to `.grad`."""
     if measured.assemble is not None:
-        measured.assemble(weights * context.share, indices)
+        measured.assemble(weights * context.options.share, indices)
         return
     whole = len(indices) == len(context.names)
     some = weights if whole else weights[torch.tensor(indices, device=weights.device)]
     value = modulated([context.losses[index] for index in indices], some)
-    if context.share != 1.0:
-        value = value * context.share
+    if context.options.share != 1.0:
+        value = value * context.options.share
     if context.scale is not None:
         value = value * context.scale
     if not whole and context.ranks.count > 1:
         # other ranks wait for the gradient of every weight, also of those that only a dropped
         # goal depends on
         value = value + sum(0.0 * p.sum() for p in context.model.parameters() if p.requires_grad)
-    if context.backward is None:
+    if context.options.backward is None:
         value.backward()
     else:
-        context.backward(value)
+        context.options.backward(value)
 
 
 def modulated(losses: Sequence[Tensor], weights: Float[Tensor, " goals"]) -> Float[Tensor, ""]:

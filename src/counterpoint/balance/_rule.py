@@ -13,6 +13,10 @@ GoalTensors: TypeAlias = Mapping[str, Tensor]
 """What a rule remembers: float64 tensors of shape (), (K,) or (K, K), every axis one of goals."""
 
 
+NEEDS = ("losses", "norms", "gram")
+"""What a rule may need and a source may give, from the least to the most."""
+
+
 @dataclass(frozen=True)
 class RuleInputs:
     """What a rule sees of one step; K goals in a fixed order.
@@ -45,7 +49,7 @@ class Rule(Protocol):
     goes in and comes out; one that remembers nothing is a `StatelessRule`.
 
     Attributes:
-        needs: "losses", "norms" or "gram": what of `RuleInputs` it reads.
+        needs: one of `NEEDS`: what of `RuleInputs` it reads.
         waits: True for a rule that decides on the CPU (it solves a program, or draws): it gets
             CPU tensors and only goals whose gradient is not zero, all of it finite, at least two
             of them. False for closed forms: tensors stay on their device, nothing may be read

@@ -1,6 +1,5 @@
 """What a balancer remembers from step to step: of its rule, and of the last measurement."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from counterpoint.balance._checks import BalanceWarning
 from counterpoint.balance._gram import Gram
 from counterpoint.balance._rule import Rule, RuleInputs
-from counterpoint.errors import InputError, nearest
+from counterpoint.errors import InputError, nearest, warn
 from counterpoint.seeding import generator
 
 _CPU = torch.device("cpu")
@@ -70,11 +69,10 @@ class RuleState:
         self._known |= dict.fromkeys(names)
         for name in self.wanted:
             if first and name not in names:
-                warnings.warn(
+                warn(
                     f"preference: no goal of the first step is called {name!r}"
                     f"{nearest(name, names)}",
                     BalanceWarning,
-                    stacklevel=7,  # the line that calls `Balancer.backward` or `step`
                 )
 
     def _weigh_awake(self, names: Sequence[str], inputs: RuleInputs) -> Tensor:
@@ -103,6 +101,12 @@ class RuleState:
     def _ask(self, names: Sequence[str], inputs: RuleInputs) -> Tensor:
         rule = self._bound(names)
         weights, state = rule.weights(inputs, self._memory.recall(names, inputs.losses.device))
+        # another shape would be stretched against the losses, and silently weigh all with all
+        if weights.shape != inputs.losses.shape:
+            raise InputError(
+                f"rule {rule}: must give one weight for each of {len(names)} goals, shape"
+                f" ({len(names)},), found {tuple(weights.shape)}"
+            )
         if state:
             # a step that overflowed must not poison every average from here on
             self._memory.keep(names, state, torch.isfinite(weights).all())

@@ -17,7 +17,7 @@ class StepEnding(Ending):
 
     BALANCED = "all goals took part"
     DROPPED = "a goal was not finite and was left out of this step"
-    SKIPPED = "a goal was not finite: no gradient was added"
+    SKIPPED = "a goal, or what the rule gave, was not finite: no gradient was added"
     OVERFLOWED = "a goal was not finite: the gradient is not, so a GradScaler skips it"
 
 

@@ -2,26 +2,34 @@
 
 `Features`: at the values through which all goals reach what they share. `Parameters`: at weights,
 exact; with `last_layer`, at those of one layer. `Sketch`: from directional derivatives. `Loss`:
-nothing. `AutoSource` chooses one of them. In comes a `StepContext`, one step's goals with their
-graph; out comes `Measured`.
+nothing. `SourceState` is one of them at work, chosen by name or by the goals. In comes a
+`StepContext`, one step's goals with their graph; out comes `Measured`.
 
 >>> make_source("features").text
 'features'
 """
 
-from counterpoint.balance.sources._auto import GRAMS, AutoSource, choose, make_source, source_of
+from counterpoint.balance.sources._auto import GRAMS, choose, make_source
 from counterpoint.balance.sources._features import Features
 from counterpoint.balance.sources._hook import FeatureHook, spelt
 from counterpoint.balance.sources._last import last_layer
 from counterpoint.balance.sources._loss import Loss
 from counterpoint.balance.sources._parameters import Parameters
 from counterpoint.balance.sources._sketch import Sketch, movable
-from counterpoint.balance.sources._source import Assemble, GramSource, Measured, StepContext, Unfit
+from counterpoint.balance.sources._source import (
+    Assemble,
+    BackwardOptions,
+    GramSource,
+    Measured,
+    StepContext,
+    Unfit,
+)
+from counterpoint.balance.sources._source_state import SourceState
 
 __all__ = [
     "GRAMS",
     "Assemble",
-    "AutoSource",
+    "BackwardOptions",
     "FeatureHook",
     "Features",
     "GramSource",
@@ -29,12 +37,12 @@ __all__ = [
     "Measured",
     "Parameters",
     "Sketch",
+    "SourceState",
     "StepContext",
     "Unfit",
     "choose",
     "last_layer",
     "make_source",
     "movable",
-    "source_of",
     "spelt",
 ]

@@ -13,7 +13,7 @@ from counterpoint.balance.sources._last import last_layer
 from counterpoint.balance.sources._loss import Loss
 from counterpoint.balance.sources._parameters import Parameters
 from counterpoint.balance.sources._sketch import Sketch
-from counterpoint.balance.sources._source import GramSource, Measured, StepContext, Unfit
+from counterpoint.balance.sources._source import GramSource, StepContext
 from counterpoint.errors import InputError, one_of
 from counterpoint.parameters import Pattern, select
 
@@ -35,9 +35,14 @@ def make_source(
         seed: of what "sketch" draws.
 
     Raises:
-        InputError: no source has this name.
+        InputError: no source has this name, or it has no use for `at`.
     """
     gram = one_of("gram", gram, GRAMS[1:])
+    if gram == "loss" and at is not None:
+        raise InputError(
+            f"at: gram='loss' measures nowhere, so {spelt(at)} would not be looked at; leave one of"
+            " the two out"
+        )
     if gram == "features":
         return Features(why)
     if gram == "loss":
@@ -49,60 +54,6 @@ def make_source(
     if gram == "last":
         return Parameters(_last, f" of the last shared layer{why}")
     return Parameters(None, why)
-
-
-def source_of(gram: str | GramSource, rule: Rule, at: Pattern | None, seed: int) -> GramSource:
-    """The source that somebody asks for, by itself or by its name.
-
-    Raises:
-        InputError: it is neither a source nor the name of one.
-    """
-    if isinstance(gram, str):
-        return AutoSource(rule) if gram == "auto" else make_source(gram, at=at, seed=seed)
-    # by what it does: a source of somebody else need not know the protocol
-    if not callable(getattr(gram, "measure", None)):
-        raise InputError(f"gram: expected a source or the name of one, found {gram!r}")
-    return gram
-
-
-class AutoSource:
-    """The source that `choose` finds for the goals of the first step, until it fits no longer.
-
-    Attributes:
-        choice: the chosen source's name, and why; None before the first step.
-
-    Args:
-        rule: what the source is for.
-    """
-
-    def __init__(self, rule: Rule) -> None:
-        self.choice: tuple[str, str] | None = None
-        self._rule = rule
-        self._source: GramSource | None = None
-
-    @property
-    def text(self) -> str:
-        """Where it measures, and why there; "" before the first step."""
-        return "" if self._source is None else self._source.text
-
-    def measure(self, context: StepContext) -> Measured:
-        """See `GramSource`."""
-        if self._source is not None:
-            try:
-                return self._source.measure(context)
-            except Unfit:
-                # the goals of this step are others than those it was chosen for: choose again
-                self._source = None
-        self.choice = choose(self._rule, context)
-        self._source = make_source(*self.choice)
-        return self._source.measure(context)
-
-    def restore(self, choice: Sequence[str] | None) -> None:
-        """Go on with the choice of another run; None: choose at the next step."""
-        self.choice = self._source = None
-        if choice is not None:
-            gram, why = choice
-            self.choice, self._source = (gram, why), make_source(gram, why)
 
 
 def choose(rule: Rule, context: StepContext) -> tuple[str, str]:

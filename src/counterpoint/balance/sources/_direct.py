@@ -14,7 +14,7 @@ from counterpoint.balance.sources._source import StepContext
 def plain(context: StepContext, leaves: Sequence[Tensor]) -> bool:
     """Whether nothing but `.grad` depends on what a backward pass does to some leaves."""
     wrapped = isinstance(context.model, DistributedDataParallel | DataParallel)
-    if context.ranks.count > 1 or wrapped or context.backward is not None:
+    if context.ranks.count > 1 or wrapped or context.options.backward is not None:
         return False
     # hooks would not see a sum that is written past them, and a shard is a part of its weight
     return not any(

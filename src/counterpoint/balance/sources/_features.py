@@ -10,6 +10,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance._gram import Gram
 from counterpoint.balance._graph import Form, Graph, Trace, trace
+from counterpoint.balance.sources._buffers import Buffers, recomputes
 from counterpoint.balance.sources._direct import add, hooked, plain
 from counterpoint.balance.sources._source import Measured, StepContext, Unfit, once_only
 from counterpoint.errors import InputError
@@ -52,10 +53,11 @@ class Features:
         before = [value.grad if value.retains_grad else None for value in context.features]
         way, nodes = self._follow(context)
         places: Sequence[Tensor | GradientEdge] = context.features or way.edges(nodes)
-        heads = _Heads.of(way, nodes) if way.single(nodes, context.features) else None
+        buffers = Buffers(context.model if way.again else None)
+        heads = _Heads.of(way, nodes, buffers) if way.single(nodes, context.features) else None
         if heads is not None and not plain(context, heads.leaves):
             heads = None
-        found = _collected(context, places, heads)
+        found = _collected(context, places, heads, buffers)
         for value, kept in zip(context.features, before, strict=True):
             if value.retains_grad:
                 value.grad = kept  # these short passes are none of the caller's business
@@ -101,6 +103,7 @@ class _Way:
     outputs: tuple[int, ...]  # of each meeting node; empty where goals meet in weights
     own: tuple[tuple[int, ...], ...]  # for every goal which of those leaves it reaches
     hooked: bool  # whether something changes a gradient that arrives where they meet
+    again: bool  # whether a backward pass may run parts of the model again
 
     @classmethod
     def through(cls, found: Trace, goals: int) -> "_Way":
@@ -118,6 +121,7 @@ class _Way:
             tuple(edge.output_nr for edge in meeting),
             tuple(reached),
             any(hooked(edge) for edge in meeting),
+            recomputes(graph.nodes),
         )
 
     def edges(self, nodes: Sequence[Node]) -> list[GradientEdge]:
@@ -143,14 +147,15 @@ class _Heads:
 
     leaves: Sequence[Tensor]
     own: Sequence[Sequence[int]]  # for every goal the places of the leaves that it reaches
+    buffers: Buffers
     rows: list[dict[int, Tensor]] = field(default_factory=list[dict[int, Tensor]])
     arrived: Tensor | None = None
     meeting: Any = None
 
     @classmethod
-    def of(cls, way: _Way, nodes: Sequence[Node]) -> "_Heads":
+    def of(cls, way: _Way, nodes: Sequence[Node], buffers: Buffers) -> "_Heads":
         own = nodes[len(way.outputs) :]
-        return cls([getattr(node, "variable") for node in own], way.own)  # noqa: B009
+        return cls([getattr(node, "variable") for node in own], way.own, buffers)  # noqa: B009
 
     def below(self, goal: int) -> list[Tensor]:
         """The leaves that a goal reaches."""
@@ -167,6 +172,7 @@ class _Heads:
         """Weigh the heads' gradients, and go on through the trunk."""
         if self.arrived is None:
             return
+        self.buffers.settle()  # the heads are not gone through again; the trunk is, below
         arrived, shares = self.arrived, weights / len(kept)
         each = shares.float().unbind() if arrived.dtype != torch.float64 else shares.unbind()
         with torch.no_grad():
@@ -200,7 +206,10 @@ class _Collected:
 
 
 def _collected(
-    context: StepContext, places: Sequence[Tensor | GradientEdge], heads: _Heads | None
+    context: StepContext,
+    places: Sequence[Tensor | GradientEdge],
+    heads: _Heads | None,
+    buffers: Buffers,
 ) -> _Collected:
     """One short backward pass a goal; each row is let go once it is in its column."""
     columns: dict[int, Tensor] = {}
@@ -208,7 +217,8 @@ def _collected(
     seen: list[bool] = []
     for goal, loss in enumerate(context.scaled):
         try:
-            row = _gradients(loss, places, heads.below(goal) if heads else ())
+            with buffers.passing():
+                row = _gradients(loss, places, heads.below(goal) if heads else ())
         except RuntimeError as error:
             raise once_only(error) from error
         reached = [

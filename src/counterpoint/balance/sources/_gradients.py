@@ -10,6 +10,7 @@ from torch.autograd.graph import GradientEdge, Node
 
 from counterpoint.balance._gram import Gram, products
 from counterpoint.balance._ranks import Ranks
+from counterpoint.balance.sources._buffers import Buffers
 from counterpoint.balance.sources._direct import add
 from counterpoint.balance.sources._plan import GradientPlan
 from counterpoint.errors import InputError
@@ -27,11 +28,18 @@ class Gradients:
     # for every goal its gradients by place: of leaves, then of the products' outputs, (n, out);
     # a place is absent where the goal does not reach
     rows: Sequence[_Row]
+    buffers: Buffers
     _stacked: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
 
     @classmethod
     def ask(
-        cls, plan: GradientPlan, nodes: Sequence[Node], losses: Sequence[Tensor], *, whole: bool
+        cls,
+        plan: GradientPlan,
+        nodes: Sequence[Node],
+        losses: Sequence[Tensor],
+        buffers: Buffers,
+        *,
+        whole: bool,
     ) -> "Gradients":
         """Differentiate the losses; if `whole` by all leaves, and for the last time."""
         first, last = len(plan.reach), len(nodes) - len(plan.meeting)
@@ -51,8 +59,8 @@ class Gradients:
         if meeting:
             rows = _together(plan, losses, asked, meeting, keep=not whole)
         else:
-            rows = _apart(plan, losses, asked, keep=not whole)
-        return cls(plan, leaves, inputs, rows)
+            rows = _apart(plan, losses, asked, buffers, keep=not whole)
+        return cls(plan, leaves, inputs, rows, buffers)
 
     def gram(self, ranks: Ranks, *, shared: bool) -> Gram:
         """G over the leaves that count; if `shared`, those at which two goals pull."""
@@ -73,6 +81,7 @@ class Gradients:
 
     def assemble(self, weights: Tensor, kept: Sequence[int]) -> None:
         """Add ``(1/K) sum_k w_k g_k`` over the kept goals to every leaf's `.grad`."""
+        self.buffers.settle()  # no other backward pass follows
         shares = (weights / len(kept)).unbind()
         with torch.no_grad():
             for place, leaf in enumerate(self.leaves):
@@ -132,6 +141,7 @@ def _apart(
     plan: GradientPlan,
     losses: Sequence[Tensor],
     asked: dict[int, Tensor | GradientEdge],
+    buffers: Buffers,
     *,
     keep: bool,
 ) -> list[_Row]:
@@ -141,7 +151,9 @@ def _apart(
             place for place in asked if place >= len(plan.reach) or plan.reach[place] >> goal & 1
         ]
         last = goal == len(losses) - 1
-        rows.append(_ask([loss], {place: asked[place] for place in places}, keep=keep or not last))
+        with buffers.passing():
+            some = {place: asked[place] for place in places}
+            rows.append(_ask([loss], some, keep=keep or not last))
     return rows
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from counterpoint.balance._graph import Graph, trace
+from counterpoint.balance.sources._buffers import Buffers, recomputes
 from counterpoint.balance.sources._source import StepContext
 from counterpoint.errors import InputError
 
@@ -42,8 +43,10 @@ def last_layer(context: StepContext) -> tuple[str, list[Tensor]]:
         )
     # behind values that are put side by side the graph leads every goal to every head: look
     counts: dict[int, tuple[str, list[Tensor]]] = {}
+    buffers = Buffers(context.model if recomputes(graph.nodes) else None)
     for _, name, own in sorted(found, key=lambda one: -one[0]):
-        pulling = sum(_pulls(loss, own) for loss in context.losses)
+        with buffers.passing():
+            pulling = sum(_pulls(loss, own) for loss in context.losses)
         counts.setdefault(pulling, (name, own))
         if pulling == len(context.losses):
             break

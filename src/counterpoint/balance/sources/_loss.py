@@ -6,6 +6,8 @@ from counterpoint.balance.sources._source import Measured, StepContext
 class Loss:
     """Measures nothing: norms and cosines are NaN."""
 
+    gives = "losses"
+
     def __init__(self, why: str = "") -> None:
         self._why = why
 

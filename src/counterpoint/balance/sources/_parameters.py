@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from counterpoint.balance._graph import Graph, trace
+from counterpoint.balance.sources._buffers import Buffers
 from counterpoint.balance.sources._direct import plain
 from counterpoint.balance.sources._gradients import Gradients
 from counterpoint.balance.sources._plan import GradientPlan, askable, make_plan, plain_product
@@ -59,8 +60,9 @@ class Parameters:
         # all gradients are worth keeping only where all of them are computed anyway
         leaves = [getattr(node, "variable") for node in nodes[: len(plan.reach)]]  # noqa: B009
         whole = self._chosen is None and not plan.hooked and plain(context, leaves)
+        buffers = Buffers(context.model if plan.again else None)
         try:
-            found = Gradients.ask(plan, nodes, context.scaled, whole=whole)
+            found = Gradients.ask(plan, nodes, context.scaled, buffers, whole=whole)
         except RuntimeError as error:
             raise once_only(error) from error
         gram = context.unscaled(found.gram(context.ranks, shared=self._chosen is None))

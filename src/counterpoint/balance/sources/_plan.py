@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from counterpoint.balance._graph import Form, Graph, leaf_of
+from counterpoint.balance.sources._buffers import recomputes
 from counterpoint.balance.sources._direct import hooked
 from counterpoint.errors import InputError
 
@@ -34,6 +35,7 @@ class GradientPlan:
     counted: tuple[bool, ...]  # which leaves enter the Gram matrix
     meeting: tuple[int, ...]  # outputs where all goals meet; empty: one goal after the other
     hooked: bool  # whether something changes a gradient that arrives where the goals meet
+    again: bool  # whether a backward pass may run parts of the model again
 
 
 def make_plan(
@@ -50,8 +52,9 @@ def make_plan(
     for some in used:
         uses.append(None if some is None else (len(nodes), len(nodes) + len(some)))
         nodes += some or []
-    touched = any(hooked(edge) for edge in graph.meeting() or [])
-    meeting = _together(graph, leaves, counted) if structured and not touched else []
+    touched, again = any(hooked(edge) for edge in graph.meeting() or []), recomputes(graph.nodes)
+    batched = structured and not touched and not again
+    meeting = _together(graph, leaves, counted) if batched else []
     places = [edge[0] for edge in meeting]
     return GradientPlan(
         form=form,
@@ -61,6 +64,7 @@ def make_plan(
         counted=tuple(counted.values()),
         meeting=tuple(edge[1] for edge in meeting),
         hooked=touched,
+        again=again,
     )
 
 
@@ -84,7 +88,7 @@ def _counted(
     if not any(counted.values()):
         raise InputError(
             "gram: no weight is shared: no two goals depend on the same one; train them apart, or"
-            " use gram='loss'"
+            " take a rule that looks at losses only, such as 'sum' or 'uncertainty'"
         )
     return counted
 

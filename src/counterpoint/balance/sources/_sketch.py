@@ -24,6 +24,14 @@ _STEP = 3e-3
 _FEW = 4.0  # probes; a covariance of fewer says less than their squares do
 
 
+@dataclass(frozen=True)
+class Probes:
+    """What the goals were along random directions, or how fast they changed."""
+
+    losses: list[dict[str, Tensor]]  # for each direction
+    length: Tensor  # of the way, (); 1 where it is a derivative
+
+
 class Sketch:
     """G estimated by ``E[d d'] = J J'`` with ``d = J v`` for directions v of random signs.
 
@@ -66,7 +74,6 @@ class Sketch:
         self._probes, self._decay, self._exact, self._length = probes, decay, exact, length
         self._generator = make_generator(seed, 7)
         self._memory = GoalState(_start)
-        self._seen: _Seen | None = None
 
     def look(
         self,
@@ -75,7 +82,7 @@ class Sketch:
         batch: Batch,
         weights: Sequence[nn.Parameter],
         ranks: Ranks,
-    ) -> None:
+    ) -> "Probes":
         """Evaluate the goals along random directions; before the step's own forward pass.
 
         Buffers and torch's generators are afterwards as they were before, so the pass that
@@ -87,6 +94,12 @@ class Sketch:
             batch: the step's batch.
             weights: the weights to move.
             ranks: who trains the model.
+
+        Returns:
+            What is to be in `StepContext.looked`.
+
+        Raises:
+            InputError: no weight asks for a gradient, or weights are too coarse to be moved.
         """
         places = [weight for weight in weights if weight.requires_grad]
         if not places:
@@ -110,7 +123,7 @@ class Sketch:
             signs = _signs(total, length, make_generator(word, own))
             with _undisturbed(model):
                 moved.append(probe(goals, model, batch, places, signs))
-        self._seen = _Seen(moved, length)
+        return Probes(moved, length)
 
     def measure(self, context: StepContext) -> Measured:
         """See `GramSource`.
@@ -119,12 +132,12 @@ class Sketch:
             InputError: nobody looked: `Balancer.step` evaluates the goals, `backward` cannot; or
                 the goals' function gave other goals the second time.
         """
-        if self._seen is None:
+        seen = context.looked
+        if not isinstance(seen, Probes):
             raise InputError(
                 "gram='sketch': evaluates the goals once more, so it needs their function; call"
                 " balancer.step(goals, model, batch) instead of balancer.backward"
             )
-        seen, self._seen = self._seen, None
         here = torch.stack([loss.detach().double() for loss in context.losses])
         probes: list[Tensor] = []
         for found in seen.losses:
@@ -178,12 +191,6 @@ def movable(model: nn.Module, at: Pattern | None) -> list[nn.Parameter]:
     """The weights that a sketch moves: those that are chosen and ask for a gradient."""
     chosen = model.parameters() if at is None else select(model, at).values()
     return [weight for weight in chosen if weight.requires_grad]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    losses: list[dict[str, Tensor]]
-    length: Tensor
 
 
 def _start(goals: int) -> dict[str, Tensor]:

@@ -14,6 +14,23 @@ from counterpoint.balance._step import Knowledge
 from counterpoint.errors import InputError
 
 
+@dataclass(frozen=True)
+class BackwardOptions:
+    """How a caller wants one backward pass; see `counterpoint.balance.Balancer.backward`.
+
+    Attributes:
+        scaler: of an automatic mixed precision loop.
+        refresh: False for the further parts of an accumulated step.
+        share: the part's share of an accumulated step: what the gradient is multiplied by.
+        backward: what is called with the balanced loss; None: its own `backward`.
+    """
+
+    scaler: torch.amp.GradScaler | None = None
+    refresh: bool = True
+    share: float = 1.0
+    backward: Callable[[Tensor], object] | None = None
+
+
 class Unfit(InputError):
     """A source cannot measure the goals of this step; another one could."""
 
@@ -37,8 +54,8 @@ class StepContext:
         counted: False for the further parts of an accumulated step: the first stands for all.
         features: values that were named as the shared representation; none if nobody did.
         scale: what a GradScaler multiplies losses by before they are differentiated; None: nothing.
-        share: how much the gradient counts: the part's share of an accumulated step.
-        backward: what is called with the balanced loss; None: its own `backward`.
+        options: how the caller wants the backward pass.
+        looked: what a source that looks saw before this step's forward pass; None: it did not.
     """
 
     names: tuple[str, ...]
@@ -50,8 +67,8 @@ class StepContext:
     counted: bool = True
     features: tuple[Tensor, ...] = ()
     scale: Tensor | None = None
-    share: float = 1.0
-    backward: Callable[[Tensor], object] | None = None
+    options: BackwardOptions = field(default_factory=BackwardOptions)
+    looked: object = None
 
     @property
     def scaled(self) -> Sequence[Tensor]:
@@ -93,12 +110,14 @@ class Measured:
 
 @runtime_checkable
 class GramSource(Protocol):
-    """Measures the Gram matrix of the goals' gradients; the graph is kept for what follows."""
+    """Measures the Gram matrix of the goals' gradients; the graph is kept for what follows.
 
-    @property
-    def text(self) -> str:
-        """Where it measures, and why there."""
-        ...
+    A source of your own needs no more than `measure`. It may have ``text``, where it measures, for
+    the record; ``gives``, what it shows a rule, of "losses", "norms" and "gram" (which is taken
+    for granted); ``state() -> {name: tensor}`` and ``restore(state)``, which a balancer's
+    `state_dict` then holds; and ``look(goals, model, batch, weights, ranks)``, called before the
+    forward pass of `Balancer.step`, whose result comes back as `StepContext.looked`.
+    """
 
     def measure(self, context: StepContext) -> Measured:
         """The Gram matrix of one step, the same on every rank."""
