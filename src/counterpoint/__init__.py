@@ -2,8 +2,8 @@
 
 The rooms, from the ground up: `parameters`, `storage`, `recipe`, `data`, `findings`,
 `datasets`; `derivatives`, `gaussian`, `nn`; `goals`, `report`; `balance`, `curvature`; `train`;
-`posterior`, `continual`; `estimators`; `table`; `cli`. What most programs need is here, and
-imported when it is first used, so that `import counterpoint` itself costs nothing:
+`posterior`, `continual`, `merge`; `estimators`; `table`; `cli`. What most programs need is here,
+and imported when it is first used, so that `import counterpoint` itself costs nothing:
 
 >>> import counterpoint as cp
 >>> cp.TableRegressor(epochs=20, random_state=0)
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from counterpoint.continual import EWC, OnlineEWC
     from counterpoint.errors import InputError
     from counterpoint.estimators import LunaRegressor, NeuralLinearRegressor
+    from counterpoint.merge import merge
     from counterpoint.posterior import LastLayer, Softmax, laplace
     from counterpoint.recipe import Recipe, Update
     from counterpoint.table import (
@@ -47,6 +48,7 @@ __all__ = [
     "Update",
     "fit_table",
     "laplace",
+    "merge",
     "read_table",
     "update_table",
 ]
@@ -67,6 +69,7 @@ _HOMES = {
     "Update": "recipe",
     "fit_table": "table",
     "laplace": "posterior",
+    "merge": "merge",
     "read_table": "table",
     "update_table": "table",
 }
@@ -75,4 +78,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'counterpoint' has no attribute {name!r}")
-    return getattr(import_module(f"counterpoint.{_HOMES[name]}"), name)
+    room = import_module(f"counterpoint.{_HOMES[name]}")
+    # a room that is its own verb can be called, and is what Python gives from now on
+    return room if name == _HOMES[name] else getattr(room, name)

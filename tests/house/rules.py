@@ -33,6 +33,7 @@ FLOORS = {
     "curvature": 3,
     "train": 4,
     "continual": 5,
+    "merge": 5,
     "posterior": 5,
     "estimators": 6,
     "table": 7,

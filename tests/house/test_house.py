@@ -108,7 +108,9 @@ def command(*arguments):
     return f"from counterpoint.cli import main\nmain({[str(word) for word in arguments]!r})"
 
 
-@pytest.mark.parametrize("room", ["", ".cli", ".findings", ".recipe", ".report", ".storage"])
+@pytest.mark.parametrize(
+    "room", ["", ".cli", ".findings", ".merge", ".recipe", ".report", ".storage"]
+)
 def test_torch_is_not_imported_with_a_room_that_needs_none(room):
     done = imported_by(f"import counterpoint{room}")
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,73 @@
+"""One model of several: layer by layer, by a method, or by what each model knows of its weights.
+
+In go two or more models of one architecture (modules or state dicts) and weights: a number, one a
+layer, or rules that choose layers by name. Out comes one model. A layer is the path of a module
+that owns tensors; its weight, bias and statistics have their shares in common. λ is the share of
+the second model, ``(1 - λ) A + λ B``; ``first=`` says it the other way round.
+
+`layers` numbers the layers of anything, `MergePlan` says what a merge would do and which rule
+decides what, `counterpoint.merge.methods` has the methods. What is answered from names and shapes
+alone (the table, selectors, schedules, plans) is imported without torch. The room can be called:
+``cp.merge([a, b], 0.5)`` is ``merge.merge([a, b], 0.5)``.
+
+>>> import torch
+>>> import counterpoint as cp
+>>> a, b = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+>>> both = cp.merge([a, b], 0.25)
+>>> torch.equal(both.bias, a.bias.lerp(b.bias, 0.25))
+True
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.merge._entries import Policy, TensorEntry
+from counterpoint.merge._layers import Layer, Layers, tabulate
+from counterpoint.merge._plan import Covered, MergePlan, Weights
+from counterpoint.merge._registry import METHODS, Facts
+from counterpoint.merge._schedules import Jump, Knots, Ramp, WeightSchedule, read_weight
+from counterpoint.merge._table import layers
+
+if TYPE_CHECKING:
+    from counterpoint.merge._merge import MergeWarning, merge
+
+__all__ = [
+    "METHODS",
+    "Covered",
+    "Facts",
+    "Jump",
+    "Knots",
+    "Layer",
+    "Layers",
+    "MergePlan",
+    "MergeWarning",
+    "Policy",
+    "Ramp",
+    "TensorEntry",
+    "WeightSchedule",
+    "Weights",
+    "layers",
+    "merge",
+    "read_weight",
+    "tabulate",
+]
+
+_HOMES = {"MergeWarning": "_merge", "merge": "_merge"}
+"""What needs torch, and is imported when it is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+class _Callable(ModuleType):
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.merge(*arguments, **options)
+
+
+# `cp.merge` is this module once it is imported, and the verb that people look for: it is both
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,227 @@
+"""Merge modules or state dicts in memory."""
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import InputError
+from counterpoint.merge._entries import Policy
+from counterpoint.merge._plan import Coefficient, MergePlan, Weights
+from counterpoint.merge._state import Model, NamedState, agree
+from counterpoint.merge.methods import (
+    Evidence,
+    MergedTensor,
+    MergeMethod,
+    evidence_of,
+    method_of,
+)
+from counterpoint.parameters import unwrapped
+
+_Model = TypeVar("_Model", bound=Model)
+
+
+class MergeWarning(UserWarning):
+    """A merged model needs something more; the message says what."""
+
+
+def merge(
+    models: Sequence[_Model],
+    weights: Weights = None,
+    *,
+    first: Weights = None,
+    method: str | MergeMethod = "linear",
+    base: Model | None = None,
+    evidence: Sequence[Evidence] | None = None,
+    buffers: Mapping[str, str] | None = None,
+) -> _Model:
+    """One model of several of the same architecture, layer by layer.
+
+    A weight λ is the share of the second of two models, ``(1 - λ) A + λ B``; see
+    `MergePlan.of` for all that a weight may be.
+
+    Args:
+        models: two or more modules, or two or more state dicts; none is changed.
+        weights: one number, one a layer, a schedule, a tensor, or selector -> any of these.
+        first: instead of `weights`: λ is the share of the first, ``λ A + (1 - λ) B``.
+        method: a name, or a method with its settings.
+        base: the common start, for methods that merge what was learnt since.
+        evidence: one a model, for methods that are told more than the weights: see each.
+        buffers: selector -> what becomes of those tensors where the usual is not meant.
+
+    Returns:
+        A module (a copy of the first, in its mode), or a state dict with the names, types and ties
+        of the first. A state dict has the graph of the inputs and the weights.
+
+    Raises:
+        InputError: the models differ in names, shapes, ties or masks, or a weight is not one.
+
+    >>> import counterpoint as cp
+    >>> a, b = {"w": torch.tensor([0.0])}, {"w": torch.tensor([4.0])}
+    >>> cp.merge([a, b], 0.25), cp.merge([a, b], first=0.25)
+    ({'w': tensor([1.])}, {'w': tensor([3.])})
+    """
+    if len(models) < 2:
+        raise InputError(f"merge: at least two models are expected, found {len(models)}")
+    if weights is not None and first is not None:
+        raise InputError("merge: weights are shares of the second model or of the first, not both")
+    chosen = method_of(method)
+    states = [NamedState.of(model) for model in models]
+    agree(states)
+    start = _base(chosen, base, states)
+    told = _evidence(chosen, evidence, len(models))
+    plan = MergePlan.of(
+        states[0].table(),
+        weights if first is None else first,
+        inputs=len(models),
+        scales=chosen.facts.scales,
+        first=first is not None,
+        buffers=buffers,
+    )
+    module = models[0] if isinstance(models[0], nn.Module) else None
+    with torch.set_grad_enabled(torch.is_grad_enabled() and module is None):
+        tensors = merged(
+            MergedStates(plan, [state.tensors for state in states], start, told), chosen
+        )
+    result = {key: tensors[states[0].ties.get(name, name)] for name, key in states[0].keys.items()}
+    if module is None:
+        return cast(_Model, result)
+    return cast(_Model, _module(module, result))
+
+
+@dataclass(frozen=True)
+class MergedStates:
+    """What is merged, in memory: a `MergeInputs`."""
+
+    plan: MergePlan
+    states: Sequence[Mapping[str, Tensor]]
+    start: Mapping[str, Tensor] | None = None
+    told: Sequence[Evidence] = ()
+
+    def names(self) -> Sequence[str]:
+        """Of the tensors that the method merges."""
+        return [name for name, what in self.plan.policies.items() if what is Policy.MERGE]
+
+    def tensors(self, name: str) -> Sequence[Tensor]:
+        """One an input."""
+        return [state[name] for state in self.states]
+
+    def base(self, name: str) -> Tensor | None:
+        """The common start."""
+        return None if self.start is None else self.start[name]
+
+    def coefficients(self) -> Mapping[str, tuple[Coefficient, ...]]:
+        """By name, one number an input."""
+        return self.plan.coefficients
+
+    def evidence(self) -> Sequence[Evidence]:
+        """What is known of each input beside its tensors."""
+        return self.told
+
+
+def merged(inputs: MergedStates, method: MergeMethod) -> dict[str, Tensor]:
+    """Every tensor by its policy, in the first input's types."""
+    ready = method.surveyed(inputs) if method.facts.surveys else method
+    result = dict[str, Tensor]()
+    for name, what in inputs.plan.policies.items():
+        tensors = inputs.tensors(name)
+        if what is Policy.MERGE:
+            about = MergedTensor(name, inputs.base(name), evidence_of(name, inputs.told))
+            value = ready.merge(tensors, inputs.plan.coefficients[name], about)
+            result[name] = value.to(tensors[0].dtype)
+        else:
+            shares = inputs.plan.coefficients.get(name, ())
+            result[name] = kept(name, what, tensors, shares)
+    averaged = [n for n, what in inputs.plan.policies.items() if what is Policy.AVERAGE]
+    _say_refit(averaged, inputs)
+    return result
+
+
+def kept(
+    name: str, what: Policy, tensors: Sequence[Tensor], shares: Sequence[Coefficient]
+) -> Tensor:
+    """A tensor that no method merges.
+
+    Raises:
+        InputError: integers or masks that must be equal are not.
+    """
+    first = tensors[0]
+    if what is Policy.ZERO:
+        return torch.zeros_like(first)
+    if what is Policy.MAX:
+        return torch.stack([tensor.to(first) for tensor in tensors]).amax(0)
+    if what is Policy.AVERAGE:
+        # scales of task vectors need not sum to one, and a mean's shares must
+        total: Coefficient = sum(shares)
+        if not isinstance(total, Tensor) and not total:
+            shares, total = (1,) * len(tensors), len(tensors)
+        pairs = zip(tensors, shares, strict=True)
+        return torch.stack([tensor.to(first) * (share / total) for tensor, share in pairs]).sum(0)
+    if what is Policy.EQUAL:
+        for place, other in enumerate(tensors[1:], 2):
+            if not torch.equal(first, other):
+                raise InputError(
+                    f"{name}: integers and masks are not averaged, and model {place} has others"
+                    f" than model 1; say what is meant, such as buffers={{{name!r}: 'first'}}"
+                )
+    return first.clone()
+
+
+def _base(
+    method: MergeMethod, base: Model | None, states: Sequence[NamedState]
+) -> Mapping[str, Tensor] | None:
+    if base is None:
+        if method.facts.base:
+            raise InputError(
+                f"merge: {type(method).__name__} merges what was learnt since a common start; give"
+                " it as base="
+            )
+        return None
+    state = NamedState.of(base)
+    agree([states[0], state])
+    return state.tensors
+
+
+def _evidence(
+    method: MergeMethod, evidence: Sequence[Evidence] | None, models: int
+) -> Sequence[Evidence]:
+    needed = method.facts.evidence
+    if bool(needed) != (evidence is not None):
+        name = type(method).__name__
+        what = f"needs evidence= ({needed})" if needed else "takes no evidence"
+        raise InputError(f"merge: {name} {what}")
+    if evidence is not None and len(evidence) != models:
+        raise InputError(
+            f"merge: one piece of evidence for each of {models} models is expected, found"
+            f" {len(evidence)}"
+        )
+    return evidence or ()
+
+
+def _say_refit(averaged: Sequence[str], inputs: MergedStates) -> None:
+    """Statistics of a normalisation are of no model's activations once models differ."""
+    moved = [
+        name
+        for name in averaged
+        if any(not torch.equal(inputs.tensors(name)[0], one) for one in inputs.tensors(name)[1:])
+    ]
+    if moved:
+        layers = dict.fromkeys(name.rpartition(".")[0] for name in moved)
+        warnings.warn(
+            f"the statistics of {len(layers)} normalisation layers ({next(iter(layers))}, ...) are"
+            " averages, and not those of the merged model; refit(model, inputs) re-estimates them",
+            MergeWarning,
+            stacklevel=4,
+        )
+
+
+def _module(like: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of a module with other tensors."""
+    # copied before it is loaded: ties, modes, hooks and plain attributes are the first model's
+    copied = copy.deepcopy(unwrapped(like))
+    copied.load_state_dict(dict(state))
+    return copied

@@ -1,0 +1,142 @@
+"""Models in memory become one: what is merged, what is kept, what is refused."""
+
+import copy
+import re
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoint as cp
+from counterpoint.errors import InputError
+from counterpoint.merge import MergeWarning, merge
+
+close = torch.testing.assert_close
+
+
+class Net(nn.Module):
+    """Every kind of tensor: a tied pair, a normalisation, a counter, a mask."""
+
+    def __init__(self, seed):
+        super().__init__()
+        random = torch.Generator().manual_seed(seed)
+        self.embed, self.bn = nn.Embedding(4, 3), nn.BatchNorm1d(3)
+        self.hidden, self.out = nn.Linear(3, 3), nn.Linear(3, 4, bias=False)
+        self.out.weight = self.embed.weight
+        self.register_buffer("mask", torch.tensor([True, False]))
+        with torch.no_grad():
+            for tensor in (*self.parameters(), self.bn.running_mean):
+                tensor.copy_(torch.randn(tensor.shape, generator=random))
+            self.bn.num_batches_tracked.fill_(seed)
+
+
+@pytest.fixture
+def nets():
+    return Net(1), Net(5)
+
+
+def quietly(*arguments, **options):
+    with pytest.warns(MergeWarning, match="refit"):
+        return merge(*arguments, **options)
+
+
+def test_one_number_a_layer_is_the_question_it_all_starts_from():
+    one, two = (nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)) for _ in range(2))
+    share = [0.2, 0.7]
+    found = cp.merge([one, two], first=share)
+    for place, part in zip(share, (0, 2), strict=True):
+        for name in ("weight", "bias"):
+            a, b = getattr(one[part], name), getattr(two[part], name)
+            close(getattr(found[part], name), place * a + (1 - place) * b)
+
+
+def test_a_module_comes_back_as_one_and_nothing_given_is_changed(nets):
+    before = [copy.deepcopy(net.state_dict()) for net in nets]
+    found = quietly(nets, 0.25)
+    assert isinstance(found, Net)
+    assert found.out.weight is found.embed.weight
+    assert all(parameter.requires_grad for parameter in found.parameters())
+    for net, old in zip(nets, before, strict=True):
+        close(net.state_dict(), old, rtol=0, atol=0)
+    close(found.hidden.weight, 0.75 * nets[0].hidden.weight + 0.25 * nets[1].hidden.weight)
+
+
+def test_statistics_share_their_layers_weight_counters_and_masks_do_not(nets):
+    found = quietly(nets, {"**": 0.5, "bn": 0.25})
+    close(found.bn.running_mean, 0.75 * nets[0].bn.running_mean + 0.25 * nets[1].bn.running_mean)
+    assert found.bn.num_batches_tracked.dtype == torch.int64
+    assert found.bn.num_batches_tracked.item() == 5
+    assert found.mask.tolist() == [True, False]
+
+
+def test_a_mask_that_differs_is_refused_until_somebody_says_what_is_meant(nets):
+    nets[1].mask[1] = True
+    with pytest.raises(InputError, match="mask: integers and masks are not averaged"):
+        merge(nets)
+    assert quietly(nets, buffers={"mask": "first"}).mask.tolist() == [True, False]
+    assert quietly(nets, buffers={"mask": "max"}).mask.tolist() == [True, True]
+
+
+def test_equal_statistics_need_no_refit(nets):
+    merge([nets[0], copy.deepcopy(nets[0])])
+
+
+def test_a_state_dict_keeps_names_types_ties_and_the_graph():
+    one = {"module.a.weight": torch.ones(2, requires_grad=True), "module.a.n": torch.tensor(3)}
+    two = {"a.weight": torch.full((2,), 3.0, dtype=torch.float64), "a.n": torch.tensor(3)}
+    share = torch.tensor(0.5, requires_grad=True)
+    found = merge([one, two], share)
+    assert list(found) == list(one)
+    assert found["module.a.weight"].dtype == torch.float32
+    found["module.a.weight"].sum().backward()
+    close(one["module.a.weight"].grad, torch.full((2,), 0.5))
+    close(share.grad, torch.tensor(4.0))
+
+
+def test_ties_of_a_state_dict_are_kept():
+    weight = torch.randn(3, generator=torch.Generator().manual_seed(0))
+    found = merge([{"a": weight, "b": weight}, {"a": weight + 1, "b": weight + 1}], 0.5)
+    assert found["a"] is found["b"]
+
+
+def test_weights_beside_other_things_are_found():
+    inside = {"w": torch.zeros(1)}
+    found = merge([{"state_dict": inside, "epoch": 3}, {"model": {"w": torch.ones(1)}}], 0.5)
+    close(found, {"w": torch.tensor([0.5])})
+
+
+@pytest.mark.parametrize(
+    ("two", "message"),
+    [
+        ({"b": torch.zeros(2)}, "model 2 is not built like model 1: it lacks a; it has besides b"),
+        ({"a": torch.zeros(3)}, "it has of other shape a (3,) for (2,)"),
+        ({"a": torch.zeros(2).to_sparse()}, "'a' is sparse or quantised"),
+        ({"a": 1.0}, "'a' is no tensor but float"),
+        ({}, "the model has no tensor"),
+    ],
+)
+def test_refused_in_one_line(two, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        merge([{"a": torch.zeros(2)}, two])
+
+
+def test_what_is_tied_in_one_model_alone_is_refused():
+    weight = torch.zeros(2)
+    apart = {"a": torch.zeros(2), "b": torch.ones(2)}
+    with pytest.raises(InputError, match="'a' and 'b' are one tensor in model 1 and two"):
+        merge([{"a": weight, "b": weight}, apart])
+    with pytest.raises(InputError, match="at least two models"):
+        merge([apart])
+    with pytest.raises(InputError, match="not both"):
+        merge([apart, apart], 0.5, first=0.5)
+    with pytest.raises(InputError, match="did you mean 'linear'"):
+        merge([apart, apart], method="linaer")
+    with pytest.raises(InputError, match="give it as base="):
+        merge([apart, apart], method="task-arithmetic")
+    with pytest.raises(InputError, match="takes no evidence"):
+        merge([apart, apart], evidence=[{}, {}])
+
+
+def test_the_room_and_the_front_door_are_one():
+    weights = {"a": torch.zeros(1)}, {"a": torch.ones(1)}
+    assert cp.merge(weights, 0.5) == cp.merge.merge(weights, 0.5) == merge(weights, 0.5)
