@@ -2,8 +2,9 @@
 
 The rooms, from the ground up: `parameters`, `storage`, `recipe`, `data`, `findings`,
 `datasets`; `derivatives`, `gaussian`, `nn`; `goals`, `report`; `balance`, `curvature`; `train`;
-`posterior`, `continual`, `merge`; `estimators`; `table`; `cli`. What most programs need is here,
-and imported when it is first used, so that `import counterpoint` itself costs nothing:
+`posterior`, `continual`, `merge`; `estimators`, `landscape`; `table`; `cli`. What most programs
+need is here, and imported when it is first used, so that `import counterpoint` itself costs
+nothing:
 
 >>> import counterpoint as cp
 >>> cp.TableRegressor(epochs=20, random_state=0)

@@ -36,6 +36,7 @@ FLOORS = {
     "merge": 5,
     "posterior": 5,
     "estimators": 6,
+    "landscape": 6,
     "table": 7,
     "cli": 8,
     "__main__": 9,

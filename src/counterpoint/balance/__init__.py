@@ -26,6 +26,7 @@ from counterpoint.balance._checks import BalanceWarning
 from counterpoint.balance._engine import modulated
 from counterpoint.balance._gram import Gram
 from counterpoint.balance._rule import GoalTensors, Rule, RuleInputs, StatelessRule
+from counterpoint.balance._state import RuleState
 from counterpoint.balance._step import Alarm, BalancedStep, Failure, Knowledge, StepEnding
 from counterpoint.balance.sources import Sketch
 
@@ -40,6 +41,7 @@ __all__ = [
     "Knowledge",
     "Rule",
     "RuleInputs",
+    "RuleState",
     "Sketch",
     "StatelessRule",
     "StepEnding",
