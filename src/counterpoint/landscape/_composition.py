@@ -13,11 +13,11 @@ from counterpoint.balance.rules import RULES, rule
 from counterpoint.errors import InputError, one_of
 from counterpoint.landscape._landscape import Evaluation
 
-Weights: TypeAlias = Float[Tensor, "points layers"]
+LayerWeights: TypeAlias = Float[Tensor, "points layers"]
 
 
 class Composition(ABC):
-    """Weights w of K layers at each of N points; the composite's slope is ``(1/K) sum_k w_k g_k``.
+    """LayerWeights w of K layers at each of N points; the composite's slope is ``(1/K) sum_k w_k g_k``.
 
     >>> here = Evaluation(torch.tensor([[1.0, 3.0]]), torch.tensor([[[2.0], [0.0]]]))
     >>> composition("largest-value").direction(here).tolist()  # the layer whose value is 3
@@ -25,7 +25,7 @@ class Composition(ABC):
     """
 
     @abstractmethod
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """w, (N, K); w = 1 is the mean."""
 
     def value(self, here: Evaluation) -> Float[Tensor, " points"]:
@@ -41,7 +41,7 @@ class Composition(ABC):
 class Mean(Composition):
     """``(1/K) sum_k L_k``."""
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """1 for all."""
         return torch.ones_like(here.values)
 
@@ -49,7 +49,7 @@ class Mean(Composition):
 class LayerSum(Composition):
     """``sum_k L_k``: the mean, K times as steep."""
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """K for all."""
         return torch.full_like(here.values, float(here.values.shape[1]))
 
@@ -61,7 +61,7 @@ class LayerSum(Composition):
 class Product(Composition):
     """``prod_k L_k``: lowest wherever any layer that is never negative is 0."""
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """K times the product of all other layers."""
         layers = here.values.shape[1]
         # by leaving one out, not by dividing: a layer may be 0
@@ -88,7 +88,7 @@ class SoftMaximum(Composition):
         if not self.mu > 0:
             raise InputError(f"soft maximum: mu must be positive, found {self.mu}")
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """K softmax(L / mu)."""
         return here.values.shape[1] * (here.values / self.mu).softmax(1)
 
@@ -101,7 +101,7 @@ class SoftMaximum(Composition):
 class LargestValue(Composition):
     """At each point the layer that is highest there: ``max_k L_k``."""
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """K for the highest."""
         return _all_for(here.values.argmax(1), here)
 
@@ -113,7 +113,7 @@ class LargestValue(Composition):
 class LargestGradient(Composition):
     """At each point the layer that is steepest there; as a function it jumps where that changes."""
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """K for the steepest."""
         return _all_for(here.gradients.norm(dim=2).argmax(1), here)
 
@@ -138,7 +138,7 @@ class Alternation(Composition):
         self.pick = one_of("alternation: pick", pick, ("uniform", "magnitude"))
         self._generator = torch.Generator().manual_seed(seed)
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """K for the layer that was drawn."""
         chances = torch.ones_like(here.values)
         if self.pick == "magnitude":
@@ -165,7 +165,7 @@ class Ruled(Composition):
         self._seed = seed
         self._states: list[RuleState] = []  # one a point, in the order of the points
 
-    def weights(self, here: Evaluation) -> Weights:
+    def weights(self, here: Evaluation) -> LayerWeights:
         """What the rule says, point by point."""
         if len(self._states) != len(here.values):
             self._states = [
