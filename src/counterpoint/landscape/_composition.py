@@ -17,7 +17,7 @@ LayerWeights: TypeAlias = Float[Tensor, "points layers"]
 
 
 class Composition(ABC):
-    """LayerWeights w of K layers at each of N points; the composite's slope is ``(1/K) sum_k w_k g_k``.
+    """Weights w of K layers at each of N points; the composite's slope is ``(1/K) sum_k w_k g_k``.
 
     >>> here = Evaluation(torch.tensor([[1.0, 3.0]]), torch.tensor([[[2.0], [0.0]]]))
     >>> composition("largest-value").direction(here).tolist()  # the layer whose value is 3
