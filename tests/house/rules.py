@@ -24,6 +24,7 @@ FLOORS = {
     "parameters": 0,
     "recipe": 0,
     "storage": 0,
+    "checkpoints": 1,
     "derivatives": 1,
     "nn": 1,
     "gaussian": 1,

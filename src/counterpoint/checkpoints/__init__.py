@@ -1,0 +1,35 @@
+"""Weight files of any program: listed without trust, read and written in pieces.
+
+In comes a path: a `.safetensors` file, a file of `torch.save`, a folder of shards with an index, a
+folder of `torch.distributed.checkpoint`. Out comes a `Checkpoint`: names, types, shapes and the
+places of the bytes, all of which was checked against the files, none of which was executed, and
+for which torch was not imported. `Reader` reads any range of any tensor from there.
+
+>>> import tempfile, torch
+>>> from pathlib import Path
+>>> with tempfile.TemporaryDirectory() as parent:
+...     file = Path(parent, "net.pt")
+...     torch.save({"state_dict": {"module.weight": torch.ones(2, 3)}, "epoch": 4}, file)
+...     found = open_checkpoint(file)
+>>> found.tensors["weight"].dtype, found.tensors["weight"].shape
+('F32', (2, 3))
+>>> for note in found.notes:
+...     note
+"net.pt: read from 'state_dict'"
+"net.pt: wrappers' names taken off (module.weight is weight)"
+"""
+
+from counterpoint.checkpoints._names import natural
+from counterpoint.checkpoints._open import open_checkpoint
+from counterpoint.checkpoints._reader import Reader
+from counterpoint.checkpoints._tensor import ITEM_SIZES, Box, Checkpoint, StoredTensor
+
+__all__ = [
+    "ITEM_SIZES",
+    "Box",
+    "Checkpoint",
+    "Reader",
+    "StoredTensor",
+    "natural",
+    "open_checkpoint",
+]

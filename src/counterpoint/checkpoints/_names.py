@@ -1,0 +1,126 @@
+"""From what a checkpoint holds to the state dict of a model: what is around it is taken off."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from counterpoint.checkpoints._opcodes import PickledCall
+from counterpoint.checkpoints._tensor import StoredTensor
+from counterpoint.errors import InputError
+
+_KEYS = ("state_dict", "model_state_dict", "model", "app", "module")
+"""Where training programs keep a model's state among others', the usual first."""
+
+_DEPTH = 3
+# torch.compile, FSDP and activation checkpointing put these around a module, wherever it is
+_ANYWHERE = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+_FRONT = "module."  # DataParallel and DistributedDataParallel put it before all names
+
+TensorOf = Callable[[str, Any], StoredTensor | None]
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """The tensors of a model's state dict, and a sentence for each thing that was taken off."""
+
+    tensors: dict[str, StoredTensor]
+    notes: tuple[str, ...] = ()
+
+
+def unwrap(content: Any, where: Path, tensor_of: TensorOf) -> Unwrapped:
+    """The state dict in the content of a checkpoint.
+
+    Args:
+        content: nested mappings, as a pickle describes them.
+        where: for the message.
+        tensor_of: gives the tensor that a value is, or none.
+
+    Raises:
+        InputError: there is no state dict (says how to save one), or more than one thing that
+            could be it.
+    """
+    path, notes = list[str](), list[str]()
+    # a state dict holds no mappings, so that one of them under a usual name is what is meant
+    while len(path) < _DEPTH and (key := _inner(content)) is not None:
+        path.append(key)
+        content = content[key]
+    if not isinstance(content, Mapping) or not _holds_tensors(content, tensor_of):
+        raise InputError(f"{where}: {_refusal(content, path)}")
+    if path:
+        notes.append(f"{where.name}: read from {'.'.join(path)!r}")
+    tensors, others = dict[str, StoredTensor](), list[str]()
+    for name, value in content.items():
+        tensor = tensor_of(str(name), value)
+        if tensor is None:
+            others.append(str(name))
+        else:
+            tensors[str(name)] = tensor
+    if others:
+        listed = ", ".join(f"{name:.40}" for name in others[:5])
+        notes.append(f"{where.name}: left out what is no tensor: {listed}")
+    return Unwrapped(tensors, tuple(notes))
+
+
+def stripped(found: Unwrapped, where: Path) -> Unwrapped:
+    """Names without what wrappers put before them.
+
+    Raises:
+        InputError: two names become one.
+    """
+    names = {name: _ANYWHERE.sub("", name) for name in found.tensors}
+    while names and all(name.startswith(_FRONT) for name in names.values()):
+        names = {name: short.removeprefix(_FRONT) for name, short in names.items()}
+    if all(name == short for name, short in names.items()):
+        return found
+    tensors = dict[str, StoredTensor]()
+    for name, short in names.items():
+        if short in tensors:
+            raise InputError(
+                f"{where}: two tensors are {short!r:.80} without their wrappers' names"
+            )
+        tensors[short] = replace(found.tensors[name], name=short)
+    first = next(name for name, short in names.items() if name != short)
+    note = f"{where.name}: wrappers' names taken off ({first:.60} is {names[first]:.60})"
+    return Unwrapped(tensors, (*found.notes, note))
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A key to sort names by in which layer 10 comes after layer 2.
+
+    >>> sorted(["h.10.w", "h.2.w", "h.2.b"], key=natural)
+    ['h.2.b', 'h.2.w', 'h.10.w']
+    """
+    parts = re.split(r"(\d+)", name)
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
+
+
+def _holds_tensors(content: Mapping[Any, Any], tensor_of: TensorOf) -> bool:
+    return any(tensor_of(str(name), value) is not None for name, value in content.items())
+
+
+def _inner(content: Any) -> str | None:
+    if not isinstance(content, Mapping):
+        return None
+    return next((key for key in _KEYS if isinstance(content.get(key), Mapping)), None)
+
+
+def _refusal(content: Any, path: list[str]) -> str:
+    whole = content
+    if isinstance(content, Mapping):
+        whole = next(
+            (content[k] for k in _KEYS if isinstance(content.get(k), PickledCall)), content
+        )
+    if isinstance(whole, PickledCall):
+        return (
+            f"holds a pickled {whole.name:.80}, not a state dict, and to load it would run its"
+            " code; save it with torch.save(model.state_dict(), file)"
+        )
+    inside = f" in {'.'.join(path)!r}" if path else ""
+    found = type(content).__name__
+    if isinstance(content, Mapping):
+        found = ", ".join(f"{key!s:.30}" for key in list(content)[:6]) or "nothing"
+    return f"no state dict{inside}: expected tensors by name, found {found}"
