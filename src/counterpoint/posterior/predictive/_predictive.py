@@ -1,9 +1,11 @@
-"""Gaussian predictive distributions with noise and knowledge kept apart."""
+"""Predictive distributions of numbers with noise and knowledge kept apart."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64
+from scipy import special
 from torch import Tensor
 
 from counterpoint.errors import InputError
@@ -13,7 +15,7 @@ _LOG_TWO_PI = 1.8378770664093453
 
 @dataclass(frozen=True)
 class Predictive:
-    """A Gaussian for each row and target: variance = noise + knowledge.
+    """A Gaussian for each row and target, or a Student's t: variance = noise + knowledge.
 
     Noise is what stays uncertain however much is learned (the variance of the target around its
     mean); knowledge is the posterior variance of that mean, which more rows near by would shrink.
@@ -24,6 +26,8 @@ class Predictive:
         knowledge: variance of the mean under the posterior, in the same unit; never negative.
         covariance: joint covariance of the means of all rows, target by target, where
             `predict(..., joint=True)` asked for it; its diagonal is `knowledge`.
+        degrees: degrees of freedom, above 2: below infinity a Student's t of the same mean and
+            variance, whose tails are heavier. Its scale is ``sqrt(variance (ν − 2) / ν)``.
 
     >>> zero, one = torch.zeros(1, 1).double(), torch.ones(1, 1).double()
     >>> lower, upper = Predictive(zero, 0.6 * one, 0.4 * one).interval(0.95)
@@ -35,6 +39,7 @@ class Predictive:
     noise: Float64[Tensor, "rows targets"]
     knowledge: Float64[Tensor, "rows targets"]
     covariance: Float64[Tensor, "targets rows rows"] | None = None
+    degrees: float = math.inf
 
     @property
     def variance(self) -> Float64[Tensor, "rows targets"]:
@@ -54,8 +59,11 @@ class Predictive:
         """
         if not 0 < level < 1:
             raise InputError(f"quantile: the level must be between 0 and 1, found {level}")
-        normal = torch.special.ndtri(torch.tensor(level, dtype=torch.float64))
-        return self.mean + self.std * normal.to(self.mean.device)
+        if self._normal:
+            place = float(torch.special.ndtri(torch.tensor(level, dtype=torch.float64)))
+        else:
+            place = float(special.stdtrit(self.degrees, level)) * self._shrunk
+        return self.mean + self.std * place
 
     def interval(
         self, level: float = 0.9
@@ -69,7 +77,12 @@ class Predictive:
 
     def cdf(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
         """Probability that the target is at most the value given (its PIT value)."""
-        return torch.special.ndtr((self._matched(target) - self.mean) / self.std)
+        place = (self._matched(target) - self.mean) / self.std
+        if self._normal:
+            return torch.special.ndtr(place)
+        # torch has no distribution function of Student's t
+        found = special.stdtr(self.degrees, (place / self._shrunk).cpu().numpy())
+        return torch.as_tensor(found, dtype=torch.float64, device=place.device)
 
     def log_prob(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
         """Log density of targets, in nats, row by row and target by target.
@@ -81,7 +94,13 @@ class Predictive:
             InputError: another shape than the mean.
         """
         scaled = (self._matched(target) - self.mean).square() / self.variance
-        return -(scaled + self.variance.log() + _LOG_TWO_PI) / 2
+        if self._normal:
+            return -(scaled + self.variance.log() + _LOG_TWO_PI) / 2
+        half = (self.degrees + 1) / 2
+        constant = math.lgamma(half) - math.lgamma(half - 0.5)
+        constant -= 0.5 * math.log(math.pi * (self.degrees - 2))
+        tail = half * torch.log1p(scaled / (self.degrees - 2))
+        return constant - self.variance.log() / 2 - tail
 
     def sample(
         self, generator: torch.Generator | None = None, draws: int = 1
@@ -92,6 +111,8 @@ class Predictive:
             generator: source of randomness, on the CPU; none means torch's global one.
             draws: how many.
         """
+        if not self._normal:
+            return self._tailed(generator, draws)
         unit = torch.randn(2, draws, *self.mean.shape, generator=generator, dtype=torch.float64)
         mean_draw, noise_draw = unit.to(self.mean.device)
         if self.covariance is None:
@@ -121,6 +142,25 @@ class Predictive:
             knowledge=self.knowledge * factor.square(),
             covariance=joint,
         )
+
+    @property
+    def _normal(self) -> bool:
+        return math.isinf(self.degrees)
+
+    @property
+    def _shrunk(self) -> float:
+        """The scale of a Student's t of variance one."""
+        return math.sqrt((self.degrees - 2) / self.degrees)
+
+    def _tailed(
+        self, generator: torch.Generator | None, draws: int
+    ) -> Float64[Tensor, "draws rows targets"]:
+        """Draws of a Student's t, row by row, by its quantiles."""
+        share = torch.rand(draws, *self.mean.shape, generator=generator, dtype=torch.float64)
+        # zero would be minus infinity
+        share = share.clamp_min(torch.finfo(torch.float64).eps)
+        place = torch.from_numpy(special.stdtrit(self.degrees, share.numpy())) * self._shrunk
+        return self.mean + self.std * place.to(self.mean.device)
 
     def _matched(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
         matrix = target[:, None] if target.ndim == 1 and self.mean.shape[1] == 1 else target

@@ -24,6 +24,9 @@ from counterpoint.report.figures import (
 )
 
 _MOST_ROWS = 20_000
+_DIFFERS = 1.05
+"""How much the noise of rows must differ to be worth a picture."""
+
 # half a deviation a bar from -4 to 4, and one more on either side for all beyond
 _EDGES = [-4.5 + 0.5 * index for index in range(19)]
 
@@ -38,6 +41,8 @@ def number_cards(target: TargetFindings, anchor: str, points: int) -> list[Marku
         cards.append(_coverage(target, target.coverage, anchor))
     if held is not None and (residuals := standardised(held)):
         cards.append(_residuals(residuals, anchor))
+    if held is not None and max(held.noise, default=0.0) > _DIFFERS * min(held.noise, default=0.0):
+        cards.append(_noise(held, anchor, points))
     return cards
 
 
@@ -199,6 +204,31 @@ def _residuals(residuals: list[float], anchor: str) -> Markup:
     )
     reading = "Errors in units of what the model expected; the outermost bars hold all rows beyond."
     return card("How large are the errors?", [(f"{anchor}-residuals", figure)], reading, summary)
+
+
+def _noise(held: HeldOut, anchor: str, points: int) -> Markup:
+    chosen = every(len(held.mean), points)
+    least, most = min(held.noise), max(held.noise)
+    summary = (
+        f"The standard deviation of the noise goes from {number(least)} to {number(most)}: rows"
+        " that scatter more have wider intervals."
+    )
+    figure = Figure(
+        "Noise against prediction",
+        [
+            Points(
+                [held.mean[index] for index in chosen],
+                [held.noise[index] for index in chosen],
+                tips=[_tip(held, index) for index in chosen],
+            )
+        ],
+        Axis("predicted"),
+        Axis("standard deviation of the noise", low=0.0),
+        description=summary,
+        height=290,
+    )
+    reading = "Each dot is a held-out row; noise is what more rows would not remove."
+    return card("Noise against prediction", [(f"{anchor}-noise", figure)], summary, reading)
 
 
 def _range(index: int) -> str:

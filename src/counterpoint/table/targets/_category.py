@@ -143,7 +143,7 @@ class CategoryHead(Head):
         return CategoricalPredictive(output.softmax(1), torch.zeros_like(output))
 
     def renoised(
-        self, part: MemberPrediction, noise: float | None, between: Tensor | float = 0.0
+        self, part: MemberPrediction, noise: Tensor | float | None, between: Tensor | float = 0.0
     ) -> MemberPrediction:
         """The prediction itself: its noise follows from its mean."""
         del noise, between

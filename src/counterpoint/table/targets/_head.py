@@ -60,7 +60,7 @@ class Head(ABC):
 
     @abstractmethod
     def renoised(
-        self, part: MemberPrediction, noise: float | None, between: Tensor | float = 0.0
+        self, part: MemberPrediction, noise: Tensor | float | None, between: Tensor | float = 0.0
     ) -> MemberPrediction:
         """A prediction with another noise, if there is one, and more variance of the mean."""
 

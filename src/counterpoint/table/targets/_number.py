@@ -23,7 +23,7 @@ _SHOWN = 400
 
 @dataclass(frozen=True)
 class NumberPrediction(Prediction):
-    """A normal distribution for each row, in the units of the table.
+    """A normal distribution, or a Student's t, for each row, in the units of the table.
 
     Attributes:
         distribution: mean, noise and knowledge, shapes (N, 1).
@@ -34,9 +34,8 @@ class NumberPrediction(Prediction):
     def rows(self, chosen: Tensor) -> "NumberPrediction":
         """The prediction of some rows (indices or a mask)."""
         found = self.distribution
-        return NumberPrediction(
-            Predictive(found.mean[chosen], found.noise[chosen], found.knowledge[chosen])
-        )
+        mean, noise, knowledge = found.mean[chosen], found.noise[chosen], found.knowledge[chosen]
+        return NumberPrediction(Predictive(mean, noise, knowledge, degrees=found.degrees))
 
     @property
     def mean(self) -> np.ndarray:
@@ -165,25 +164,28 @@ class NumberHead(Head):
         return Predictive(output, torch.full_like(output, noise or 1.0), torch.zeros_like(output))
 
     def renoised(
-        self, part: MemberPrediction, noise: float | None, between: Tensor | float = 0.0
+        self, part: MemberPrediction, noise: Tensor | float | None, between: Tensor | float = 0.0
     ) -> MemberPrediction:
         """See `Head`."""
-        spread = part.noise if noise is None else torch.full_like(part.mean, noise)
-        return Predictive(part.mean, spread, part.knowledge + between)
+        spread = part.noise
+        if noise is not None:
+            spread = torch.as_tensor(noise, dtype=torch.float64).expand_as(part.mean)
+        return Predictive(part.mean, spread, part.knowledge + between, degrees=_degrees([part]))
 
     def joined(self, parts: Sequence[MemberPrediction]) -> Predictive:
         """See `Head`."""
         lots = ([p.mean for p in parts], [p.noise for p in parts], [p.knowledge for p in parts])
-        return Predictive(*(torch.cat(lot) for lot in lots))
+        return Predictive(*(torch.cat(lot) for lot in lots), degrees=_degrees(parts))
 
     def combine(self, parts: Sequence[MemberPrediction]) -> NumberPrediction:
-        """The normal distribution of the mixture's mean and variance.
+        """The distribution of the members' family with the mixture's mean and variance.
 
         Source: Lakshminarayanan et al. 2017, arXiv 1612.01474, section 2.4.
         """
         mean, knowledge = mixed(parts)
         noise = torch.stack([part.noise for part in parts]).mean(0)
-        return NumberPrediction(Predictive(mean, noise, knowledge).rescaled(self.scale, self.mean))
+        found = Predictive(mean, noise, knowledge, degrees=_degrees(parts))
+        return NumberPrediction(found.rescaled(self.scale, self.mean))
 
     def constant(self, values: Tensor, weight: Tensor, rows: int) -> NumberPrediction:
         """Their mean and variance."""
@@ -192,3 +194,9 @@ class NumberHead(Head):
         flat = torch.ones(rows, 1, dtype=torch.float64)
         variance = share @ (values - mean).square() * flat
         return NumberPrediction(Predictive(mean * flat, variance, 0.0 * flat))
+
+
+def _degrees(parts: Sequence[MemberPrediction]) -> float:
+    """Degrees of freedom of the family, which all members share."""
+    (first, *_) = parts
+    return first.degrees if isinstance(first, Predictive) else math.inf

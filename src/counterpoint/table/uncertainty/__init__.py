@@ -9,7 +9,8 @@ Gaussian on all weights, and an "ensemble" has nothing but what its members disa
 All are as sure of themselves as rows outside the training allow. A trunk that was fitted to a row
 leaves it a smaller residual than to a new one, so each member predicts the rows it left out, and
 one number a target is chosen under which these predictions are likeliest: the noise variance of a
-number, a factor on the prior precision of a category.
+number, a factor on the prior precision of a category. How the noise of a number differs from row to
+row, and how heavy its tails are, is learnt from the same rows (`RowNoise`).
 
 >>> sorted(UNCERTAINTIES)
 ['ensemble', 'laplace', 'last-layer', 'luna']

@@ -12,7 +12,7 @@ are likeliest then.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -32,7 +32,14 @@ from counterpoint.table.model._network import compute_outputs
 from counterpoint.table.model._observed import ObservedTargets, batches, likelihoods
 from counterpoint.table.targets._head import Head, MemberPrediction
 from counterpoint.table.uncertainty._member_posterior import PosteriorFiles, UncertaintyKind
-from counterpoint.table.uncertainty._rows import TargetRows, pooled_noise, residual_noise
+from counterpoint.table.uncertainty._row_noise import (
+    RowNoise,
+    learn_row_noise,
+    of_rows,
+    pack_noises,
+    unpack_noises,
+)
+from counterpoint.table.uncertainty._rows import LeftOut, TargetRows, pooled_noise, residual_noise
 
 _TEMPERATURES = (1.0, 0.25, 0.0625, 0.015625, 0.00390625)
 _DOUBT = 2.0
@@ -51,11 +58,13 @@ class AllWeights:
         posterior: over the weights; its heads are the places of the targets.
         heads: of each target.
         noise: target -> its noise variance, standardised; None where its head has none.
+        noises: target -> how the noise of its rows differs, where it does.
     """
 
     posterior: Laplace
     heads: Mapping[str, Head]
     noise: Mapping[str, float | None]
+    noises: Mapping[str, RowNoise] = field(default_factory=dict[str, RowNoise])
 
     def predict(
         self, network: TableNet, inputs: Mapping[str, Tensor]
@@ -69,10 +78,11 @@ class AllWeights:
             self._part({name: value[low : low + step] for name, value in inputs.items()})
             for low in range(0, rows, step)
         ]
-        return {
+        found = {
             name: head.renoised(head.joined([part[name] for part in parts]), self.noise[name])
             for name, head in self.heads.items()
         }
+        return of_rows(found, self.noises, inputs["numbers"])
 
     def settle(self, network: TableNet) -> None:
         """See `MemberPosterior`: the heads are what was trained."""
@@ -101,6 +111,7 @@ class AllWeights:
             "weights": self.posterior.tensors(),
             "noise": {"noise": torch.tensor(noise, dtype=torch.float64)},
         }
+        tensors |= pack_noises(self.heads, self.noises)
         return PosteriorFiles(tensors, self.posterior.spec())
 
     def _part(self, inputs: Mapping[str, Tensor]) -> dict[str, MemberPrediction]:
@@ -113,10 +124,11 @@ class AllWeights:
 
 
 def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeights:
-    if set(files.tensors) != {"weights", "noise"}:
+    heads = schema.heads
+    noises = unpack_noises(heads, files.tensors)
+    if len(files.tensors) != 2 + len(noises) or not {"weights", "noise"} <= set(files.tensors):
         raise InputError("posterior: its parts do not fit together: not those of laplace")
     values = files.tensors["noise"]["noise"].tolist()
-    heads = schema.heads
     pairs = zip(heads.items(), values, strict=True)
     noise = {name: value if head.noisy else None for (name, head), value in pairs}
     rows = torch.zeros(2, len(schema.edges))
@@ -126,7 +138,7 @@ def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeight
     found = laplace_from(
         files.document, files.tensors["weights"], model, likelihoods(heads, noise), batch
     )
-    return AllWeights(found, heads, noise)
+    return AllWeights(found, heads, noise, noises)
 
 
 def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
@@ -139,11 +151,16 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     inside = [table.fit(place, table.kept(place), sure) for place in places]
     temperature, noise = table.temper(inside, sure)
     names = [rows.target.name for rows in table.rows]
+    pooled = dict(zip(names, noise, strict=True))
+    learnt = table.row_noises([member.tempered(temperature) for member in inside], pooled)
+    pooled |= {name: level for name, (level, _) in learnt.items()}
+    noises = {name: shape for name, (_, shape) in learnt.items()}
     return [
         AllWeights(
             table.fit(place, table.weight > 0, sure).tempered(temperature),
             prepared.schema.heads,
-            dict(zip(names, noise, strict=True)),
+            pooled,
+            noises,
         )
         for place in places
     ]
@@ -220,6 +237,24 @@ class _Table:
             if likelihood > best + _DOUBT:
                 best, chosen = likelihood, (temperature, noise)
         return chosen
+
+    def row_noises(
+        self, members: Sequence[Laplace], noise: Mapping[str, float | None]
+    ) -> dict[str, tuple[float, RowNoise]]:
+        """Of each number whose rows differ: the pooled noise, and how they do."""
+        posteriors = [AllWeights(member, self.prepared.schema.heads, noise) for member in members]
+        learnt: dict[str, tuple[float, RowNoise]] = {}
+        for rows in self.rows:
+            if not rows.target.head.noisy:
+                continue
+            knowledge = {
+                at: self._predict(posteriors[at], at, out)[rows.target.name].knowledge
+                for at, (_, out) in rows.parts.items()
+            }
+            found = learn_row_noise(LeftOut.of(rows, self.means(rows), knowledge))
+            if found is not None:
+                learnt[rows.target.name] = found
+        return learnt
 
     def _judge(
         self, members: Sequence[Laplace], sure: Sequence[float | None]

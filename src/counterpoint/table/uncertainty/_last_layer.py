@@ -5,19 +5,21 @@ follows from all rows, the rest by its evidence.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from counterpoint.nn import TableNet
-from counterpoint.posterior import LastLayer, Softmax
+from counterpoint.posterior import LastLayer, Predictive, Softmax
 from counterpoint.table.columns import Schema
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.table.model._network import compute_features
 from counterpoint.table.targets._head import Head, MemberPrediction
 from counterpoint.table.uncertainty._layers import LAYERS
 from counterpoint.table.uncertainty._member_posterior import PosteriorFiles, UncertaintyKind
+from counterpoint.table.uncertainty._row_noise import RowNoise, pack_noises, unpack_noises
 from counterpoint.table.uncertainty._rows import TargetRows
 
 
@@ -28,17 +30,26 @@ class LastLayers:
     Attributes:
         heads: of each target.
         posteriors: target -> Gaussian over its head's weights, in the order of the schema.
+        noises: target -> how the noise of its rows differs, where it does.
     """
 
     heads: Mapping[str, Head]
     posteriors: Mapping[str, LastLayer | Softmax]
+    noises: Mapping[str, RowNoise] = field(default_factory=dict[str, RowNoise])
 
     def predict(
         self, network: TableNet, inputs: Mapping[str, Tensor]
     ) -> dict[str, MemberPrediction]:
         """See `MemberPosterior`."""
         features = compute_features(network, inputs)
-        return {name: layer.predict(features) for name, layer in self.posteriors.items()}
+        found: dict[str, MemberPrediction] = {
+            name: layer.predict(features) for name, layer in self.posteriors.items()
+        }
+        for name, noise in self.noises.items():
+            ratio = noise.anchored(features, inputs["numbers"])
+            # only numbers have a noise of their own
+            found[name] = noise.applied(cast("Predictive", found[name]), ratio)
+        return found
 
     @property
     def noise(self) -> dict[str, float | None]:
@@ -68,13 +79,19 @@ class LastLayers:
         for target in prepared.targets:
             name, kind = target.name, LAYERS[target.head.kind]
             scatter = noise.get(name, before[name])
+            if name in self.noises:
+                ratio = self.noises[name].anchored(features, prepared.inputs["numbers"][rows])
+                weight = target.weight.clone()
+                weight[rows] /= ratio[:, 0]
+                target = replace(target, weight=weight)
             found[name] = kind.updated(self.posteriors[name], features, target, rows, keep, scatter)
-        return LastLayers(prepared.schema.heads, found)
+        return LastLayers(prepared.schema.heads, found, self.noises)
 
     def files(self) -> PosteriorFiles:
-        """One file a target."""
+        """One file a target, and one more where the noise of its rows differs."""
         layers = enumerate(self.posteriors.values())
-        return PosteriorFiles({str(place): layer.state() for place, layer in layers})
+        own = {str(place): layer.state() for place, layer in layers}
+        return PosteriorFiles({**own, **pack_noises(self.posteriors, self.noises)})
 
 
 def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> LastLayers:
@@ -84,7 +101,7 @@ def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> LastLayer
         name: LAYERS[head.kind].read(files.tensors[str(place)])
         for place, (name, head) in enumerate(heads.items())
     }
-    return LastLayers(heads, posteriors)
+    return LastLayers(heads, posteriors, unpack_noises(heads, files.tensors))
 
 
 def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[LastLayers]:
@@ -97,7 +114,15 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[LastLayers]:
         for target in prepared.targets
     }
     return [
-        LastLayers(prepared.schema.heads, {name: layers[place] for name, layers in found.items()})
+        LastLayers(
+            prepared.schema.heads,
+            {name: layers[place][0] for name, layers in found.items()},
+            {
+                name: noise
+                for name, layers in found.items()
+                if (noise := layers[place][1]) is not None
+            },
+        )
         for place in range(len(networks))
     ]
 

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -12,7 +13,8 @@ from counterpoint.posterior import LastLayer, Softmax, Statistics
 from counterpoint.table.evaluate._measures import finite
 from counterpoint.table.fit._prepare import Target
 from counterpoint.table.targets._head import Head
-from counterpoint.table.uncertainty._rows import TargetRows, pooled_noise
+from counterpoint.table.uncertainty._row_noise import RowNoise, learn_row_noise
+from counterpoint.table.uncertainty._rows import LeftOut, TargetRows, noise_of
 
 Pairs = dict[str, tuple[float | None, float | None]]
 """Measure -> before and after."""
@@ -26,8 +28,11 @@ class HeadLayer(ABC, Generic[L]):
     """What a kind of target has to say of posteriors over its head's weights."""
 
     @abstractmethod
-    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[L]:
-        """One posterior a member, from every row; the rows left out settle how sure it is."""
+    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[tuple[L, RowNoise | None]]:
+        """One posterior a member, from every row; the rows left out settle how sure it is.
+
+        With it how the noise of rows differs, where it does: a row weighs the inverse of that.
+        """
 
     @abstractmethod
     def read(self, state: Mapping[str, Tensor]) -> L:
@@ -58,17 +63,47 @@ class HeadLayer(ABC, Generic[L]):
 
 
 class _Number(HeadLayer[LastLayer]):
-    """Exact, on sums of squares; the noise is the one under which rows left out are likeliest."""
+    """Exact, on sums of squares; the noise is the one under which rows left out are likeliest.
 
-    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[LastLayer]:
+    Where it differs from row to row, a row weighs the inverse of its ratio to the pooled noise:
+    the likelihood is the same Gaussian one, so that sums still add and the evidence still holds.
+    """
+
+    def fit(
+        self, rows: TargetRows, features: Sequence[Tensor]
+    ) -> list[tuple[LastLayer, RowNoise | None]]:
+        found = self._left_out(rows, features, None)
+        if found is None:
+            # no row left out has a value: the evidence's own noise
+            return [(self._one(rows, part, rows.used), None) for part in features]
+        noise = noise_of(found)
+        layers = [self._one(rows, part, rows.used, noise) for part in features]
+        learnt = learn_row_noise(self._left_out(rows, features, noise))
+        if learnt is None:
+            return [(layer, None) for layer in layers]
+        return [
+            self._weighed(rows, part, layer, *learnt)
+            for part, layer in zip(features, layers, strict=True)
+        ]
+
+    def _left_out(
+        self, rows: TargetRows, features: Sequence[Tensor], noise: float | None
+    ) -> LeftOut | None:
         means: dict[int, Tensor] = {}
         knowledge: dict[int, Tensor] = {}
         for member, (inside, out) in rows.parts.items():
-            found = self._one(rows, features[member], inside).predict(features[member])
+            found = self._one(rows, features[member], inside, noise).predict(features[member])
             means[member], knowledge[member] = found.mean, found.knowledge[out]
-        # none, and so the evidence's own, where no row left out has a value
-        noise = pooled_noise(rows, means, knowledge)
-        return [self._one(rows, part, rows.used, noise) for part in features]
+        return LeftOut.of(rows, means, knowledge)
+
+    def _weighed(
+        self, rows: TargetRows, part: Tensor, layer: LastLayer, noise: float, shape: RowNoise
+    ) -> tuple[LastLayer, RowNoise]:
+        """The posterior where rows have noise of their own, that being known."""
+        anchored = replace(shape, anchor=layer.mean[:, 0])
+        weight = rows.weight / anchored.anchored(part, rows.numbers)[:, 0]
+        statistics = Statistics.of(part[rows.used], rows.values[rows.used], weight[rows.used])
+        return LastLayer.fit(statistics, noise=noise), anchored
 
     def read(self, state: Mapping[str, Tensor]) -> LastLayer:
         return LastLayer.from_state(dict(state))
@@ -103,7 +138,10 @@ class _Number(HeadLayer[LastLayer]):
         return "sufficient statistics", lost
 
     def _residual(self, head: Head, rows: LastLayer, layer: LastLayer) -> tuple[float, float]:
-        """RMSE and log likelihood in nats a row of the rows of one layer by another's weights."""
+        """RMSE and log likelihood in nats a row of the rows of one layer by another's weights.
+
+        Rows count by their weights in it; the logarithms of their noise ratios average zero.
+        """
         mean, noise = float(rows.statistics.mean_square(layer.mean)[0]), self.noise(layer)
         log = -0.5 * (math.log(2 * math.pi * noise) + mean / noise)
         return head.deviation(mean), log - math.log(head.deviation(1.0))
@@ -118,9 +156,11 @@ class _Number(HeadLayer[LastLayer]):
 class _Category(HeadLayer[Softmax]):
     """Laplace's approximation; its prior is the one under which rows left out are likeliest."""
 
-    def fit(self, rows: TargetRows, features: Sequence[Tensor]) -> list[Softmax]:
+    def fit(
+        self, rows: TargetRows, features: Sequence[Tensor]
+    ) -> list[tuple[Softmax, RowNoise | None]]:
         prior = self._prior(rows, features)
-        return [self._one(rows, part, rows.used, prior) for part in features]
+        return [(self._one(rows, part, rows.used, prior), None) for part in features]
 
     def read(self, state: Mapping[str, Tensor]) -> Softmax:
         return Softmax.from_state(dict(state))

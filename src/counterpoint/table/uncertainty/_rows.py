@@ -1,7 +1,7 @@
 """A target over the rows to learn from, and the noise that the rows left out reveal."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from counterpoint.posterior import Predictive
+from counterpoint.seeding import generator
 from counterpoint.table.fit._prepare import Prepared, Target
 
 _LEAST = 0.1
@@ -23,6 +25,7 @@ class TargetRows:
         values: (N, 1) standardised, or (N,) places of classes.
         weight: (N,); 0 where a row has no value.
         used: (N,), whether the weight is positive.
+        numbers: the inputs that are numbers, encoded, (N, numbers).
         held: for each member (N,), the rows it left out.
     """
 
@@ -30,6 +33,7 @@ class TargetRows:
     values: Tensor
     weight: Tensor
     used: Tensor
+    numbers: Tensor
     held: list[Tensor]
 
     @classmethod
@@ -38,7 +42,8 @@ class TargetRows:
         rows = torch.from_numpy(prepared.rows.train)
         weight = target.weight[rows]
         held = [torch.isin(rows, torch.from_numpy(part)) for part in prepared.rows.held]
-        return cls(target, target.values[rows], weight, weight > 0, held)
+        numbers = prepared.inputs["numbers"][rows]
+        return cls(target, target.values[rows], weight, weight > 0, numbers, held)
 
     @property
     def parts(self) -> dict[int, tuple[Tensor, Tensor]]:
@@ -70,6 +75,65 @@ def held_out_noise(residual: Tensor, knowledge: Tensor, weight: Tensor) -> float
     return scale * float(np.exp(found.x))
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What members made of a number in rows that they left out, all (N,) but the numbers.
+
+    Attributes:
+        residual: standardised.
+        known: variance of the prediction that is no noise: the member's own doubt.
+        between: variance of the members' means; those of members that had learnt the row among
+            them, so that it is large where the residual is.
+        mean: predicted.
+        numbers: encoded, (N, numbers).
+        weight: of each row.
+        row: its place; a row that several members left out comes as often.
+    """
+
+    residual: Tensor
+    known: Tensor
+    between: Tensor
+    mean: Tensor
+    numbers: Tensor
+    weight: Tensor
+    row: Tensor
+
+    @classmethod
+    def of(
+        cls, rows: TargetRows, means: Mapping[int, Tensor], knowledge: Mapping[int, Tensor]
+    ) -> "LeftOut | None":
+        """All rows that were left out; None where none of them has a value.
+
+        Args:
+            rows: of the target.
+            means: of each member in `rows.parts`, what it expects of every row, (N, 1).
+            knowledge: likewise, the variance of that in the rows it left out, (held, 1).
+        """
+        parts = rows.parts
+        if not parts:
+            return None
+        every = torch.stack([means[place][:, 0] for place in parts]).double()
+        between = every.var(0, unbiased=False)
+        held = [(every[place], out) for place, (_, out) in enumerate(parts.values())]
+        values = rows.values[:, 0].double()
+        return cls(
+            torch.cat([(values - mean)[out] for mean, out in held]),
+            torch.cat([knowledge[place][:, 0].double() for place in parts]),
+            torch.cat([between[out] for _, out in held]),
+            torch.cat([mean[out] for mean, out in held]),
+            torch.cat([rows.numbers[out] for _, out in held]).double(),
+            torch.cat([rows.weight[out] for _, out in held]),
+            torch.cat([torch.nonzero(out)[:, 0] for _, out in held]),
+        )
+
+    def some(self, most: int) -> "LeftOut":
+        """At most so many of the rows, drawn without preference."""
+        if len(self.row) <= most:
+            return self
+        drawn = torch.randperm(len(self.row), generator=generator(0, 11))[:most]
+        return LeftOut(*(getattr(self, part.name)[drawn] for part in fields(self)))
+
+
 def pooled_noise(
     rows: TargetRows, means: Mapping[int, Tensor], knowledge: Mapping[int, Tensor]
 ) -> float | None:
@@ -80,46 +144,48 @@ def pooled_noise(
 
     Args:
         rows: of the target.
-        means: of each member in `rows.parts`, what it expects of every row, (N, 1), standardised.
-        knowledge: likewise, the variance of that in the rows it left out, (held, 1).
+        means: see `LeftOut.of`.
+        knowledge: see `LeftOut.of`.
 
     Returns:
         None where no held-out row has a value.
     """
-    parts = rows.parts
-    if not parts:
-        return None
-    every = torch.stack([means[place][:, 0] for place in parts])
-    residual, between = rows.values[:, 0] - every, every.var(0, unbiased=False)
-    held = [(place, out) for place, (_, out) in enumerate(parts.values())]
-    weight = torch.cat([rows.weight[out] for _, out in held])
-    noise = held_out_noise(
-        torch.cat([residual[place][out] for place, out in held]),
-        torch.cat([knowledge[place][:, 0] for place in parts]),
-        weight,
-    )
-    disagreement = float(weight @ torch.cat([between[out] for _, out in held]) / weight.sum())
+    found = LeftOut.of(rows, means, knowledge)
+    return None if found is None else noise_of(found)
+
+
+def noise_of(rows: LeftOut) -> float:
+    """The noise variance that left-out rows reveal, what members disagree about taken off."""
+    return without_disagreement(held_out_noise(rows.residual, rows.known, rows.weight), rows)
+
+
+def without_disagreement(noise: float, rows: LeftOut) -> float:
+    """A noise variance less what the members disagree about on average; a tenth stays."""
+    disagreement = float(rows.weight @ rows.between / rows.weight.sum())
     return max(noise - disagreement, _LEAST * noise)
 
 
 def fresh_noise(
-    values: Tensor, means: Sequence[Tensor], knowledge: Sequence[Tensor], weight: Tensor
+    values: Tensor, parts: Sequence[Predictive], weight: Tensor, before: float
 ) -> float:
-    """The noise variance that new rows reveal, each predicted by members that had not learnt it.
+    """The pooled noise that new rows reveal, each predicted by members that had not learnt it.
 
-    As in `pooled_noise`, what the members disagree about is taken off.
+    As in `pooled_noise`, what the members disagree about is taken off. Rows count in units of what
+    their noise was expected to be.
 
     Args:
         values: (N, 1), standardised.
-        means: of each member, (N, 1).
-        knowledge: of each member, the variance of that, (N, 1).
+        parts: of each member, what it expected.
         weight: of each row, not all zero.
+        before: the pooled noise by which the members predicted.
     """
-    every = torch.cat(list(means), 1).T
-    residual, between = values[:, 0] - every, every.var(0, unbiased=False)
-    unsure = torch.cat(list(knowledge), 1).T
+    every = torch.cat([part.mean for part in parts], 1).T
+    between = every.var(0, unbiased=False)
+    ratio = torch.cat([part.noise for part in parts], 1).T / before
+    residual = (values[:, 0] - every) / ratio.sqrt()
+    unsure = torch.cat([part.knowledge for part in parts], 1).T / ratio
     noise = held_out_noise(residual.flatten(), unsure.flatten(), weight.repeat(len(every)))
-    return max(noise - float(weight @ between / weight.sum()), _LEAST * noise)
+    return max(noise - float(weight @ (between / ratio).mean(0) / weight.sum()), _LEAST * noise)
 
 
 def residual_noise(rows: TargetRows, means: Mapping[int, Tensor]) -> float:

@@ -53,16 +53,21 @@ class CrossPrediction:
         ]
         return cls(torch.cat(list(folds)), parts, networks)
 
-    def predictions(self, schema: Schema, noise: Mapping[str, float]) -> dict[str, Prediction]:
+    def predictions(self, schema: Schema, factors: Mapping[str, float]) -> dict[str, Prediction]:
         """The members' mixture, target by target.
 
         Args:
             schema: the columns.
-            noise: target -> noise variance that was found since, standardised.
+            factors: target -> by how much its noise variance has been found to differ since.
         """
         if not self.parts:
             return {}
         return {
-            name: head.combine([head.renoised(part[name], noise.get(name)) for part in self.parts])
+            name: head.combine(
+                [
+                    head.renoised(part[name], part[name].noise * factors.get(name, 1.0))
+                    for part in self.parts
+                ]
+            )
             for name, head in schema.heads.items()
         }

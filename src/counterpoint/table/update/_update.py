@@ -11,6 +11,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.findings import UpdatedTarget, UpdateFindings
+from counterpoint.posterior import Predictive
 from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
 from counterpoint.table.columns import Table, TableCounts
@@ -174,13 +175,11 @@ class UpdateRun:
             if old is None or not crossed.parts or not (weight > 0).any():
                 continue
             used = weight > 0
-            parts = [part[target.name] for part in crossed.parts]
-            fresh = fresh_noise(
-                target.values[tried][used],
-                [part.mean[used] for part in parts],
-                [part.knowledge[used] for part in parts],
-                weight[used],
-            )
+            parts = [
+                Predictive(part.mean[used], part.noise[used], part.knowledge[used])
+                for part in (every[target.name] for every in crossed.parts)
+            ]
+            fresh = fresh_noise(target.values[tried][used], parts, weight[used], old)
             rows = self._earlier(target.name)
             earlier = max(self.updater.keep * rows, min(rows, _LEAST_DEEP))
             new = self.counts.columns[target.name].weight
@@ -232,7 +231,9 @@ class UpdateRun:
             return after
         schema = self.prepared.schema
         was = self.model.predict_encoded(as_known(self.prepared, self.updater.first, crossed.rows))
-        found = crossed.predictions(schema, noise)
+        before = self.model.members[0].posterior.noise
+        factors = {name: now / (before[name] or now) for name, now in noise.items()}
+        found = crossed.predictions(schema, factors)
         update = UpdateFindings(
             name=self.context.name,
             created=after.history[-1].created,
