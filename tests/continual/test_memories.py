@@ -98,7 +98,8 @@ def test_a_state_is_a_snapshot(name):
     memory, model = taught(name)
     state = memory.state_dict()
     before = {key: value.clone() for key, value in state.items()}
-    model.zero_grad()
+    for weight in model.parameters():
+        weight.grad = torch.ones_like(weight)
     moved(model)
     memory.observe(model)
     memory.consolidate(model, LIKELIHOOD, batches(task(5)))

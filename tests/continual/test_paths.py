@@ -9,6 +9,7 @@ from torch import nn
 from continual.tasks import LIKELIHOOD, batches, learn, moved, net, task
 from counterpoint import goals
 from counterpoint.continual import MAS, SI, LwF, StepObserver
+from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical
 
@@ -75,6 +76,52 @@ def test_steps_that_were_not_observed_are_refused():
         model.weight += 1
     with pytest.raises(InputError, match=r"'weight' has moved since the last observe\(model\)"):
         memory.consolidate(model, goals.Normal(), [(torch.ones(4, 1).double(),) * 2])
+
+
+CLEARED = {
+    "to none": lambda optimiser, model: optimiser.zero_grad(),
+    "to zero": lambda optimiser, model: optimiser.zero_grad(set_to_none=False),
+    "by the model": lambda optimiser, model: model.zero_grad(),
+    "one of several": lambda optimiser, model: setattr(model[2].weight, "grad", None),
+}
+
+
+@pytest.mark.parametrize("how", CLEARED)
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])
+def test_gradients_that_were_cleared_before_are_noticed(how, optimiser):
+    x, y = task(rows=32)
+    memory, model = SI(), net()
+    memory.begin(model)
+    steps = optimiser(model.parameters(), 0.1)
+    LIKELIHOOD.nll(model(x), y).backward()
+    steps.step()
+    CLEARED[how](steps, model)
+    before = {name: value.clone() for name, value in memory.state_dict().items()}
+    with pytest.raises(InputError, match=r"has moved and has no gradient: it was cleared before"):
+        memory.observe(model)
+    after = memory.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_weight_at_rest_needs_no_gradient():
+    """Frozen by nobody, reached by no loss; and momentum moves on where a loss has come to zero."""
+    x, y = task(rows=32)
+    memory, model = SI(), nn.ModuleDict({"used": net(), "idle": nn.Linear(2, 2).double()})
+    memory.begin(model)
+    steps = torch.optim.Adam(model.parameters(), 0.1)
+    for scale in (1.0, 0.0, 0.0):
+        steps.zero_grad()
+        (scale * LIKELIHOOD.nll(model["used"](x), y)).backward()
+        steps.step()
+        memory.observe(model)
+    memory.consolidate(model, LIKELIHOOD, [(x, y)], unpack=read_used)
+    found = memory.gaussian.precision.diagonal()
+    assert found["used.0.weight"].max() > 0
+    assert found["idle.weight"].max() == 0
+
+
+def read_used(found):
+    return Batch.of(found[0], target=found[1])
 
 
 def test_a_path_goes_on_in_the_middle_of_a_task():

@@ -13,6 +13,7 @@ from counterpoint.gaussian import (
     FullJacobian,
     Gaussian,
     LookupJacobian,
+    Quadratic,
     explicit,
     pool,
     precision_from,
@@ -103,6 +104,13 @@ class Conformance:
         assert all(isinstance(shape, Size) for shape in precision.shapes.values())
         close(dense, dense.T)
         assert precision.like.dtype == torch.float64
+
+    def test_goes_to_another_device_whole(self, precision, vector):
+        whole = Quadratic(vector, precision, vector, normal(1, seed=3)[0])
+        there = whole.to(torch.device("meta"))
+        assert {value.device.type for value in there.tensors().values()} == {"meta"}
+        assert there.shapes == whole.shapes
+        assert type(there.precision) is type(precision)
 
     def test_products(self, precision, dense, vector):
         found = precision.mv(vector)

@@ -25,7 +25,7 @@ class Memory(Protocol):
 
     1. `begin` before the first step of a task;
     2. where ``tasks > 0``, ``goals["remember"] = memory.penalty(model, batch, rows=len(task))``;
-    3. `observe` after every step of the optimiser, before gradients are cleared;
+    3. `observe` after every step of the optimiser, before gradients are cleared (which is noticed);
     4. `consolidate` after the task, in whatever mode the model is.
 
     What a memory does not need it ignores: only `SI` looks at steps, only `LwF` and `Functional`

@@ -30,6 +30,7 @@ from counterpoint.gaussian._algebra import add, pool, subtract
 from counterpoint.gaussian._block import Block
 from counterpoint.gaussian._dense import Dense
 from counterpoint.gaussian._diagonal import Diagonal, Isotropic
+from counterpoint.gaussian._evidence import ExampleEvidence
 from counterpoint.gaussian._gaussian import Gaussian
 from counterpoint.gaussian._jacobian import (
     FullJacobian,
@@ -55,6 +56,7 @@ __all__ = [
     "Block",
     "Dense",
     "Diagonal",
+    "ExampleEvidence",
     "Factors",
     "FullJacobian",
     "Gaussian",

@@ -15,6 +15,7 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.gaussian._algebra import add, subtract
 from counterpoint.gaussian._diagonal import Isotropic
 from counterpoint.gaussian._divergence import trace
+from counterpoint.gaussian._evidence import ExampleEvidence
 from counterpoint.gaussian._precision import Precision
 from counterpoint.gaussian._quadratic import Quadratic
 from counterpoint.gaussian._state import precision_from
@@ -88,7 +89,7 @@ class Gaussian:
         """The product: ``P = P_1 + P_2`` and ``P μ = P_1 μ_1 + P_2 μ_2`` (Bayes' rule)."""
         precision = add(self.precision, other.precision)
         mean = self._towards(other, precision, 1.0)
-        return _evidence(mean, precision, (self, other), (1.0, 1.0))
+        return _told(mean, precision, self.evidence.plus(other.evidence))
 
     def __truediv__(self, other: "Gaussian") -> "Gaussian":
         """The quotient, which a product with `other` undoes: a shared prior counted once.
@@ -98,7 +99,7 @@ class Gaussian:
         """
         precision = subtract(self.precision, other.precision)
         mean = self._towards(other, precision, -1.0)
-        return _evidence(mean, precision, (self, other), (1.0, -1.0))
+        return _told(mean, precision, self.evidence.plus(other.evidence, -1.0))
 
     def __pow__(self, power: float) -> "Gaussian":
         """``P`` times a positive power: tempering, or forgetting below one.
@@ -108,9 +109,7 @@ class Gaussian:
         """
         if not 0 < power < float("inf"):
             raise InputError(f"power: must be positive and finite, found {power}")
-        tempering = self.tempering * power if self.counts else 1.0
-        scaled = self.precision.scaled(power)
-        return replace(self, precision=scaled, tempering=tempering, prior=None)
+        return _told(self.mean, self.precision.scaled(power), self.evidence.power(power))
 
     def energy(self, parameters: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         """``1/2 (θ - μ)' P (θ - μ)``, with gradient ``P (θ - μ)``: the penalty of EWC.
@@ -120,6 +119,11 @@ class Gaussian:
         """
         self.matching(parameters)
         return self.quadratic.energy(parameters)
+
+    @property
+    def evidence(self) -> ExampleEvidence:
+        """Examples and tempering, which add as the precisions do."""
+        return ExampleEvidence(self.counts, self.tempering)
 
     @cached_property
     def quadratic(self) -> Quadratic:
@@ -240,18 +244,9 @@ class Gaussian:
             return (self.precision.logdet() - self.precision.total * log(2 * pi)) / 2
 
 
-def _evidence(
-    mean: dict[str, Tensor],
-    precision: Precision,
-    terms: tuple[Gaussian, Gaussian],
-    signs: tuple[float, float],
-) -> Gaussian:
-    """Counts and effective counts add (or subtract)."""
-    pairs = list(zip(terms, signs, strict=True))
-    counts = max(0.0, sum(sign * term.counts for term, sign in pairs))
-    effective = sum(sign * term.counts * term.tempering for term, sign in pairs)
-    tempering = effective / counts if counts > 0 else 1.0
-    return Gaussian(mean, precision, counts, tempering)
+def _told(mean: dict[str, Tensor], precision: Precision, evidence: ExampleEvidence) -> Gaussian:
+    """A Gaussian that was computed from others, whose prior is no longer known."""
+    return Gaussian(mean, precision, evidence.counts, evidence.tempering)
 
 
 def _refuse_other(

@@ -1,8 +1,9 @@
 """A quadratic over named weights: what a Gaussian costs, or any number of them together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -179,8 +180,7 @@ class Quadratic:
 
     def to(self, device: torch.device) -> "Quadratic":
         """The same on another device."""
-        moved = {name: value.to(device) for name, value in self.tensors().items()}
-        return Quadratic.read(self.spec(), moved)
+        return _moved(self, device)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it holds, by name; `spec` says how to read it."""
@@ -257,3 +257,18 @@ class Quadratic:
         energy = energy.to(torch.promote_types(weights.dtype, torch.float32))
         gradients = split(pulled, shapes).values()
         return energy, tuple(g.to(p.dtype) for g, p in zip(gradients, parameters, strict=True))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """A frozen value with all tensors in it on a device: structures of somebody else's, too."""
+    # not by `spec` and `tensors`: these are checked when they are read, entry by entry
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {name: _moved(each, device) for name, each in value.items()}
+    if type(value) is tuple:  # a shape is one, too
+        return tuple(_moved(each, device) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: _moved(getattr(value, f.name), device) for f in fields(value) if f.init}
+        return replace(value, **parts)
+    return value

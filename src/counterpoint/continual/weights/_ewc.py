@@ -1,5 +1,6 @@
 """Elastic weight consolidation: the curvature of each task around the weights found for it."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,45 @@ from counterpoint.continual.weights._importance import (
 from counterpoint.continual.weights._quadratic_memory import QuadraticMemory
 from counterpoint.curvature import Structure
 from counterpoint.errors import InputError, one_of
+from counterpoint.gaussian import Gaussian, Quadratic
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class EWC(QuadraticMemory):
+class FisherMemory(QuadraticMemory):
+    """What is remembered of a task is the Fisher information of its rows, in some structure."""
+
+    structure: Structure = "diagonal"
+    labels: str = "exact"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        structure = known_structure(self.structure)
+        # the one moment at which a frozen value may still be written
+        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "labels", known_labels(self.labels, structure))
+
+    def _remember(self, task: LearntTask) -> None:
+        # refused before the pass over the data is paid for, and before anything changes
+        before = self._before(task.model)
+        fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
+        self._join(before, fisher, pooled=is_merged(self.structure))
+
+    @abstractmethod
+    def _join(self, before: Quadratic | None, task: Gaussian, *, pooled: bool) -> None:
+        """Hold a task beside what was held."""
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that what is held depends on, as plain values."""
+        structure = self.structure
+        return {
+            "memory": type(self).__name__,
+            "structure": structure if isinstance(structure, str) else dict(structure),
+            "labels": self.labels,
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EWC(FisherMemory):
     r"""Elastic weight consolidation: a Gaussian a task, all of them as one quadratic.
 
     .. math:: E(\theta) = \sum_k \tfrac12 (\theta - \theta_k)^\top F_k (\theta - \theta_k)
@@ -54,26 +90,13 @@ class EWC(QuadraticMemory):
     22.5
     """
 
-    structure: Structure = "diagonal"
-    labels: str = "exact"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _settle(self)
-
-    def _remember(self, task: LearntTask) -> None:
-        before = self._before(task.model)
-        fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
+    def _join(self, before: Quadratic | None, task: Gaussian, *, pooled: bool) -> None:
         # equation 3: each task's quadratic stays around that task's weights
-        self._hold(before, fisher, pooled=is_merged(self.structure))
-
-    def describe(self) -> dict[str, Any]:
-        """The settings that what is held depends on, as plain values."""
-        return _described(self)
+        self._hold(before, task, pooled=pooled)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class OnlineEWC(QuadraticMemory):
+class OnlineEWC(FisherMemory):
     r"""One Gaussian for all tasks: yesterday's posterior, to a power, is today's prior.
 
     .. math:: P \leftarrow \gamma P + F_k, \qquad
@@ -100,12 +123,9 @@ class OnlineEWC(QuadraticMemory):
 
     keep: float = 1.0
     centre: str = "latest"
-    structure: Structure = "diagonal"
-    labels: str = "exact"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _settle(self)
         if not 0 <= self.keep <= 1:
             raise InputError(
                 f"keep: must be from 0 to 1, the share of the old precision that is kept, found"
@@ -113,31 +133,11 @@ class OnlineEWC(QuadraticMemory):
             )
         object.__setattr__(self, "centre", one_of("centre", self.centre, ("latest", "product")))
 
-    def _remember(self, task: LearntTask) -> None:
-        # refused before the pass over the data is paid for, and before anything changes
-        before = self._before(task.model)
-        fisher = gaussian_of(task, self.structure, self.labels, self.parameters)
-        latest, pooled = self.centre == "latest", is_merged(self.structure)
+    def _join(self, before: Quadratic | None, task: Gaussian, *, pooled: bool) -> None:
         # γ P + F around θ_k or around the product's mean (Schwarz et al. 2018, equation 9)
-        self._hold(before, fisher, keep=self.keep, latest=latest, pooled=pooled)
+        latest = self.centre == "latest"
+        self._hold(before, task, keep=self.keep, latest=latest, pooled=pooled)
 
     def describe(self) -> dict[str, Any]:
         """The settings that what is held depends on, as plain values."""
-        return {**_described(self), "centre": self.centre}
-
-
-def _settle(memory: EWC | OnlineEWC) -> None:
-    """Give structure and labels their known spelling, or refuse them."""
-    structure = known_structure(memory.structure)
-    # the one moment at which a frozen value may still be written
-    object.__setattr__(memory, "structure", structure)
-    object.__setattr__(memory, "labels", known_labels(memory.labels, structure))
-
-
-def _described(memory: EWC | OnlineEWC) -> dict[str, Any]:
-    structure = memory.structure
-    return {
-        "memory": type(memory).__name__,
-        "structure": structure if isinstance(structure, str) else dict(structure),
-        "labels": memory.labels,
-    }
+        return {**super().describe(), "centre": self.centre}

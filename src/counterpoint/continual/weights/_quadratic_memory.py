@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -12,17 +12,16 @@ from torch import Tensor, nn
 from counterpoint.continual._base import MemoryBase, checked_rows
 from counterpoint.continual._trained import corners, held, trained
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Gaussian, Quadratic
+from counterpoint.gaussian import ExampleEvidence, Gaussian, Quadratic
 from counterpoint.parameters import Pattern
 
 
 @dataclass
 class Anchor:
-    """What changes: the quadratic held, and how many rows are how much in it."""
+    """What changes: the quadratic held, and whose evidence is in it."""
 
     quadratic: Quadratic | None = None
-    counts: float = 0.0
-    tempering: float = 1.0
+    evidence: ExampleEvidence = field(default_factory=ExampleEvidence)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -103,7 +102,8 @@ class QuadraticMemory(MemoryBase):
         """
         quadratic, anchor = self._quadratic, self._anchor
         mean = quadratic.minimum()
-        return Gaussian(mean, quadratic.precision, anchor.counts, anchor.tempering)
+        evidence = anchor.evidence
+        return Gaussian(mean, quadratic.precision, evidence.counts, evidence.tempering)
 
     @property
     def _quadratic(self) -> Quadratic:
@@ -159,7 +159,7 @@ class QuadraticMemory(MemoryBase):
         """
         new, anchor = task.quadratic, self._anchor
         if old is None or keep == 0:
-            anchor.quadratic, anchor.counts, anchor.tempering = new, task.counts, task.tempering
+            anchor.quadratic, anchor.evidence = new, task.evidence
             return
         if keep != 1:
             # factors that are added to must weigh what their rows still count
@@ -169,21 +169,17 @@ class QuadraticMemory(MemoryBase):
             anchor.quadratic = Quadratic(new.centre, both.precision)
         else:
             anchor.quadratic = both.settled()
-        # rows add; the power to which their evidence is raised is the mean over rows
-        counts = anchor.counts + task.counts
-        effective = keep * anchor.counts * anchor.tempering + task.counts * task.tempering
-        anchor.counts, anchor.tempering = counts, effective / counts if counts else 1.0
+        anchor.evidence = anchor.evidence.power(keep).plus(task.evidence)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         quadratic = self._anchor.quadratic
         if quadratic is None:
             return {"quadratic": None}, {}
-        anchor = self._anchor
-        evidence = {"counts": anchor.counts, "tempering": anchor.tempering}
+        evidence = asdict(self._anchor.evidence)
         return {"quadratic": {**quadratic.spec(), **evidence}}, quadratic.tensors()
 
     def _restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         spec, anchor = values["quadratic"], self._anchor
         anchor.quadratic = None if spec is None else Quadratic.read(spec, tensors)
         if spec is not None:
-            anchor.counts, anchor.tempering = spec["counts"], spec["tempering"]
+            anchor.evidence = ExampleEvidence(spec["counts"], spec["tempering"])

@@ -1,6 +1,6 @@
 """Synaptic intelligence: what each weight did for the loss on its way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -23,6 +23,7 @@ class Path:
     start: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     last: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     gain: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    followed: bool = False  # whether any gradient was seen that was not zero
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,6 +63,7 @@ class SI(QuadraticMemory):
         self._path.start = weights
         self._path.last = dict(weights)
         self._path.gain = {name: torch.zeros_like(value) for name, value in weights.items()}
+        self._path.followed = False
 
     def observe(self, model: nn.Module) -> None:
         """Add ``-g Δθ`` of the step that the optimiser has just made.
@@ -70,20 +72,23 @@ class SI(QuadraticMemory):
             model: after the step, with the gradient that it followed.
 
         Raises:
-            InputError: no task has begun, or the weights are others than where it did.
+            InputError: no task has begun, the weights are others than where it did, or they moved
+                and their gradients are gone.
         """
         path = self._path
         self._refuse_unbegun()
         shapes = {name: value.shape for name, value in path.gain.items()}
+        weights = held(model, shapes, self.parameters, grown=False)
         with torch.no_grad():
-            for name, weight in held(model, shapes, self.parameters, grown=False).items():
-                now = weight.detach().clone()
-                # a path that was loaded is on the CPU
-                before, gain = path.last[name].to(now), path.gain[name].to(now)
+            now = _copies(weights)
+            # a path that was loaded is on the CPU
+            steps = {name: value - path.last[name].to(value) for name, value in now.items()}
+            self._refuse_cleared(weights, steps)
+            for name, weight in weights.items():
+                gain = path.gain[name].to(now[name])
                 # a weight that this task does not reach has no gradient, and has not moved for it
-                step = 0 if weight.grad is None else weight.grad * (now - before)
-                path.gain[name] = gain - step
-                path.last[name] = now
+                path.gain[name] = gain if weight.grad is None else gain - weight.grad * steps[name]
+            path.last = now
 
     def _remember(self, task: LearntTask) -> None:
         self._refuse_unbegun()
@@ -112,6 +117,23 @@ class SI(QuadraticMemory):
                 " no begin(model); call it before the first step"
             )
 
+    def _refuse_cleared(self, weights: Mapping[str, Tensor], steps: Mapping[str, Tensor]) -> None:
+        """Refuse a step whose gradients were cleared: it would count as one that gained nothing."""
+        # no optimiser of torch moves what has no gradient
+        gone = [name for name, weight in weights.items() if weight.grad is None]
+        moved = _moved(steps, gone)
+        if moved is None and not self._path.followed:
+            # gradients of zero are no proof later on, when momentum moves what the loss leaves be
+            there = [weight.grad for weight in weights.values() if weight.grad is not None]
+            self._path.followed = any(bool(one.to_dense().any()) for one in there)
+            moved = None if self._path.followed else _moved(steps, weights)
+        if moved is not None:
+            raise InputError(
+                f"memory: {moved!r} has moved and has no gradient: it was cleared before"
+                " observe(model), which needs what the step followed; call optimizer.step(), then"
+                " observe(model), then optimizer.zero_grad()"
+            )
+
     def _refuse_unseen(self, mean: Mapping[str, Tensor]) -> None:
         for name, last in self._path.last.items():
             if name in mean and not torch.equal(last.to(mean[name]), mean[name]):
@@ -132,7 +154,13 @@ class SI(QuadraticMemory):
         for part in ("start", "last", "gain"):
             found = {name: tensors[f"{part}/{name}"].clone() for name in values["path"]}
             setattr(self._path, part, found)
+        self._path.followed = any(bool(gain.any()) for gain in self._path.gain.values())
 
 
 def _copies(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in weights.items()}
+
+
+def _moved(steps: Mapping[str, Tensor], names: Iterable[str]) -> str | None:
+    """The first of some weights that has moved."""
+    return next((name for name in names if bool(steps[name].any())), None)
