@@ -194,12 +194,16 @@ def _evidence(
         name = type(method).__name__
         what = f"needs evidence= ({needed})" if needed else "takes no evidence"
         raise InputError(f"merge: {name} {what}")
+    if method.facts.models not in (0, models):
+        raise InputError(
+            f"merge: {type(method).__name__} takes {method.facts.models} models, found {models}"
+        )
     if evidence is not None and len(evidence) != models:
         raise InputError(
             f"merge: one piece of evidence for each of {models} models is expected, found"
             f" {len(evidence)}"
         )
-    return evidence or ()
+    return method.read(evidence or ())
 
 
 def _say_refit(averaged: Sequence[str], inputs: MergedStates) -> None:

@@ -15,6 +15,7 @@ class Facts:
         elementwise: an entry of the result depends on no other entry: pieces of a tensor do.
         surveys: it must see all tensors once before it merges one.
         evidence: what it is told of each model beside the weights, in words; empty if nothing.
+        models: how many it takes; 0 for any number.
     """
 
     scales: bool = False
@@ -22,11 +23,25 @@ class Facts:
     elementwise: bool = False
     surveys: bool = False
     evidence: str = ""
+    models: int = 0
 
+
+_TASKS = Facts(scales=True, base=True)
 
 METHODS: dict[str, Facts] = {
     "linear": Facts(elementwise=True),
+    "slerp": Facts(models=2),
+    "karcher": Facts(),
+    "geometric-median": Facts(),
+    "model-stock": Facts(base=True),
     "task-arithmetic": Facts(scales=True, base=True, elementwise=True),
+    "ties": Facts(scales=True, base=True, surveys=True),
+    "dare": _TASKS,
+    "della": _TASKS,
+    "sce": _TASKS,
+    "fisher": Facts(elementwise=True, surveys=True, evidence="a Fisher diagonal by weight name"),
+    "regmean": Facts(evidence="the Gram matrix of a layer's inputs by the name of its weight"),
+    "gaussian": Facts(scales=True, surveys=True, evidence="a Gaussian over named weights"),
 }
 """Name -> what the method is like; the classes are in `counterpoint.merge.methods`."""
 

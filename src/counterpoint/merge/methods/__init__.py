@@ -11,6 +11,12 @@ tensor([0.7500])
 
 from counterpoint.errors import InputError, one_of
 from counterpoint.merge._registry import METHODS, Facts, facts
+from counterpoint.merge.methods._dare import Dare
+from counterpoint.merge.methods._della import Della
+from counterpoint.merge.methods._fisher import FisherMean
+from counterpoint.merge.methods._gaussian import GaussianProduct, product
+from counterpoint.merge.methods._geometric_median import GeometricMedian
+from counterpoint.merge.methods._karcher import Karcher
 from counterpoint.merge.methods._linear import WeightedMean
 from counterpoint.merge.methods._method import (
     Evidence,
@@ -19,25 +25,53 @@ from counterpoint.merge.methods._method import (
     MergeMethod,
     evidence_of,
 )
+from counterpoint.merge.methods._model_stock import ModelStock
+from counterpoint.merge.methods._regmean import RegMean
+from counterpoint.merge.methods._sce import Sce
+from counterpoint.merge.methods._slerp import Slerp
 from counterpoint.merge.methods._task_arithmetic import TaskArithmetic
+from counterpoint.merge.methods._ties import Ties
 
 __all__ = [
     "METHODS",
+    "Dare",
+    "Della",
     "Evidence",
     "Facts",
+    "FisherMean",
+    "GaussianProduct",
+    "GeometricMedian",
+    "Karcher",
     "MergeInputs",
     "MergeMethod",
     "MergedTensor",
+    "ModelStock",
+    "RegMean",
+    "Sce",
+    "Slerp",
     "TaskArithmetic",
+    "Ties",
     "WeightedMean",
     "evidence_of",
     "facts",
     "method_of",
+    "product",
 ]
 
 _CLASSES: dict[str, type[MergeMethod]] = {
     "linear": WeightedMean,
+    "slerp": Slerp,
+    "karcher": Karcher,
+    "geometric-median": GeometricMedian,
+    "model-stock": ModelStock,
     "task-arithmetic": TaskArithmetic,
+    "ties": Ties,
+    "dare": Dare,
+    "della": Della,
+    "sce": Sce,
+    "fisher": FisherMean,
+    "regmean": RegMean,
+    "gaussian": GaussianProduct,
 }
 
 

@@ -63,6 +63,10 @@ class MergeMethod(ABC):
 
     facts: ClassVar[Facts]
 
+    def read(self, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+        """What is known of each model, in the form in which `merge` is told of it."""
+        return evidence
+
     def surveyed(self, inputs: MergeInputs) -> "MergeMethod":  # noqa: ARG002
         """The method that has seen all tensors once, where it must (`Facts.surveys`)."""
         return self
@@ -99,6 +103,24 @@ def task_vectors(tensors: Sequence[Tensor], about: MergedTensor) -> tuple[Tensor
     wide = compute_type([*tensors, about.base])
     base = about.base.to(wide)
     return base, [tensor.to(wide) - base for tensor in tensors]
+
+
+def sign_agreed(
+    vectors: Sequence[Tensor], coefficients: Sequence[Coefficient]
+) -> tuple[list[Tensor], Tensor]:
+    """Scaled vectors without the entries that oppose their sum, and how many agree, at least 1.
+
+    Where entries balance exactly there is no sign, and nothing is left (Yadav et al. 2023,
+    section 3, step 2).
+    """
+    pairs = zip(vectors, coefficients, strict=True)
+    scaled = [vector * scale for vector, scale in pairs]
+    total = torch.stack(scaled).sum(0)
+    agreed = [vector * total > 0 for vector in scaled]
+    kept = [
+        torch.where(keep, v, torch.zeros_like(v)) for v, keep in zip(scaled, agreed, strict=True)
+    ]
+    return kept, torch.stack(agreed).sum(0).clamp_min(1)
 
 
 def evidence_of(name: str, told: Sequence[Evidence]) -> list[Tensor] | None:
