@@ -30,6 +30,7 @@ from counterpoint.landscape._composition import (
     Product,
     Ruled,
     SoftMaximum,
+    Weighted,
     composition,
 )
 from counterpoint.landscape._descend import Descent, descend
@@ -53,6 +54,7 @@ __all__ = [
     "Ruled",
     "Scaled",
     "SoftMaximum",
+    "Weighted",
     "composition",
     "descend",
     "lowest_points",

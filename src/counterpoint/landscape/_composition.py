@@ -46,6 +46,25 @@ class Mean(Composition):
         return torch.ones_like(here.values)
 
 
+@dataclass(frozen=True)
+class Weighted(Composition):
+    """``w_k = K |g_k|^a / sum_j |g_j|^a`` at each point, from that point alone.
+
+    `balance.rules.Magnitude` does the same with averages of the lengths over steps.
+
+    Args:
+        power: a; 1 is by magnitude, -1 gives every layer the same pull, 0 is the mean.
+    """
+
+    power: float = 1.0
+
+    def weights(self, here: Evaluation) -> LayerWeights:
+        """By the lengths of the gradients; of a gradient of 0 as if it were tiny."""
+        norms = here.gradients.norm(dim=2)
+        floor = norms.amax(1, keepdim=True).clamp_min(1e-300) * 1e-8
+        return len(norms.T) * (self.power * torch.maximum(norms, floor).log()).softmax(1)
+
+
 class LayerSum(Composition):
     """``sum_k L_k``: the mean, K times as steep."""
 
@@ -189,6 +208,7 @@ COMPOSITIONS: dict[str, type[Composition]] = {
     "largest-value": LargestValue,
     "largest-gradient": LargestGradient,
     "alternation": Alternation,
+    "weighted": Weighted,
 }
 """Compositions by name; any name of `balance.rules.RULES` stands for that rule."""
 
