@@ -22,7 +22,7 @@ from counterpoint.balance.rules import Magnitude
 from counterpoint.landscape.noise import Octaves, Perlin, Simplex, Waves
 from counterpoint.landscape.questions import (
     COMPARED,
-    Answer,
+    Measurement,
     alarm_rates,
     common_minima,
     equivalent_losses,
@@ -41,7 +41,7 @@ def unequal(layers: int) -> list[float]:
     return [100 ** (k / max(layers - 1, 1)) for k in range(layers)]
 
 
-def quick() -> Mapping[str, Callable[[], Answer]]:
+def quick() -> Mapping[str, Callable[[], Measurement]]:
     """A few seeds of each."""
     return {
         "minima": lambda: common_minima(seeds=range(10)),
@@ -53,10 +53,10 @@ def quick() -> Mapping[str, Callable[[], Answer]]:
     }
 
 
-def full() -> Mapping[str, Callable[[], Answer]]:
+def full() -> Mapping[str, Callable[[], Measurement]]:
     """As the page has them."""
     many = (1, 2, 4, 8, 16, 32, 64)
-    asked: dict[str, Callable[[], Answer]] = {
+    asked: dict[str, Callable[[], Measurement]] = {
         "minima": common_minima,
         "unequal-densities": unequal_densities,
         "variation": lambda: smoothness(many),

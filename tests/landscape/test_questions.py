@@ -90,7 +90,7 @@ def test_a_walk_has_the_landscape_s_values_and_gradients() -> None:
     for number, (name, loss) in enumerate(walk().items()):
         assert name == f"layer {number}"
         assert float(loss.detach()) == float(here.values[0, number])
-        (slope,) = torch.autograd.grad(loss, walk.point)
+        (slope,) = torch.autograd.grad(loss, walk.point, retain_graph=True)
         torch.testing.assert_close(slope, here.gradients[0, number])
 
 

@@ -15,10 +15,10 @@
 """
 
 from counterpoint.landscape.questions._alarms import alarm_rates
-from counterpoint.landscape.questions._answer import Answer, Curve
 from counterpoint.landscape.questions._basins import COMPARED, reached
 from counterpoint.landscape.questions._harmony import MEASURES, foretold, harmony
 from counterpoint.landscape.questions._losses import EQUIVALENT, equivalent_losses
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 from counterpoint.landscape.questions._minima import common_minima, unequal_densities
 from counterpoint.landscape.questions._smoothness import smoothness
 from counterpoint.landscape.questions._walk import Walk
@@ -27,8 +27,8 @@ __all__ = [
     "COMPARED",
     "EQUIVALENT",
     "MEASURES",
-    "Answer",
     "Curve",
+    "Measurement",
     "Walk",
     "alarm_rates",
     "common_minima",

@@ -10,7 +10,7 @@ from counterpoint.landscape._aligned import Aligned
 from counterpoint.landscape._landscape import Landscape
 from counterpoint.landscape._scaled import Scaled
 from counterpoint.landscape.noise import Perlin
-from counterpoint.landscape.questions._answer import Answer, Curve
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 from counterpoint.landscape.questions._minima import Make, checked_counts
 from counterpoint.landscape.questions._walk import Walk
 
@@ -26,7 +26,7 @@ def alarm_rates(
     step: float = 0.3,
     momentum: float = 0.0,
     seeds: Sequence[int] = range(3),
-) -> Answer:
+) -> Measurement:
     """In which share of runs does the monitor raise each alarm, against n?
 
     Every run is a `Balancer` with its monitor, training one point.
@@ -61,7 +61,7 @@ def alarm_rates(
     named = {failure.word: run for failure, run in runs.items()} | {"none": quiet}
     curves = [Curve.of(name, ns, run) for name, run in named.items()]
     parts = "; ".join(f"{c.name} {c.mean[0]:.2f} to {c.mean[-1]:.2f}" for c in curves)
-    return Answer(
+    return Measurement(
         f"Do alarms become rarer with more layers (rule {rule})?",
         f"Share of runs with an alarm, n = {ns[0]} to {ns[-1]}: {parts}.",
         "layers n",

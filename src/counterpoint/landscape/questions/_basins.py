@@ -10,7 +10,7 @@ from counterpoint.landscape._descend import descend
 from counterpoint.landscape._landscape import Landscape
 from counterpoint.landscape._scaled import Scaled
 from counterpoint.landscape.noise import Perlin
-from counterpoint.landscape.questions._answer import Answer, Curve
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 from counterpoint.landscape.questions._minima import Make, checked_counts
 
 Composed = Callable[[int], Composition]
@@ -41,7 +41,7 @@ def reached(
     momentum: float = 0.0,
     radius: float = 0.15,
     seeds: Sequence[int] = range(3),
-) -> Answer:
+) -> Measurement:
     """From which share of all places does descent end in the shared minimum, against n?
 
     Args:
@@ -86,7 +86,7 @@ def reached(
     curves = [Curve.of(name, ns, run) for name, run in runs.items()]
     best = max(curves, key=lambda curve: curve.mean[-1])
     mean = next((curve for curve in curves if curve.name == "mean"), curves[0])
-    return Answer(
+    return Measurement(
         "Who finds the minimum that all layers share?",
         f"With n = {ns[-1]} layers {best.name} reaches it from {best.mean[-1]:.2f} of all starts, "
         f"{mean.name} from {mean.mean[-1]:.2f}.",

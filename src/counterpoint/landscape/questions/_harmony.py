@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import Tensor
 
 from counterpoint.landscape._aligned import Aligned
 from counterpoint.landscape._descend import descend
 from counterpoint.landscape._landscape import Evaluation, Landscape
 from counterpoint.landscape.noise import Perlin
-from counterpoint.landscape.questions._answer import Answer, Curve
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 from counterpoint.landscape.questions._minima import Make, checked_counts
 
 MEASURES = ("common low region", "cosine of gradients", "gap of minima")
@@ -48,7 +49,7 @@ def foretold(
     steps: int = 400,
     step: float = 0.1,
     seeds: Sequence[int] = range(20),
-) -> Answer:
+) -> Measurement:
     """Which number, known before training, foretells what two goals lose by being one?
 
     The outcome of a pair is what descent from random places ends with, as mean loss above the
@@ -81,12 +82,12 @@ def foretold(
             known[name].append([measures[name] for measures, _ in rows])
     flat = [value for row in outcomes for value in row]
     ranks = {
-        name: float(spearmanr([v for row in rows for v in row], flat)[0])
+        name: float(np.corrcoef(rankdata([v for row in rows for v in row]), rankdata(flat))[0, 1])
         for name, rows in known.items()
     }
     curves = [Curve.of(name, aparts, rows) for name, rows in known.items()]
     parts = ", ".join(f"{name} {value:+.2f}" for name, value in ranks.items())
-    return Answer(
+    return Measurement(
         "Can harmony be seen before training?",
         f"Rank correlation with the loss at the end over {len(flat)} pairs: {parts}.",
         "minima apart (cells)",

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from counterpoint.balance import Balancer, Rule
 from counterpoint.balance.rules import Magnitude
-from counterpoint.landscape.questions._answer import Answer, Curve
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 from counterpoint.landscape.questions._minima import checked_counts
 from counterpoint.seeding import seeded
 
@@ -68,7 +68,7 @@ def equivalent_losses(
     epochs: int = 30,
     rows: int = 400,
     seeds: Sequence[int] = range(5),
-) -> Answer:
+) -> Measurement:
     """Test error on handwritten digits, trained by the first n of `EQUIVALENT` at once.
 
     The claim that is tried: goals in harmony smooth one another's landscapes, so that many
@@ -93,7 +93,7 @@ def equivalent_losses(
     parts = "; ".join(
         f"{c.name} {c.mean[0]:.2f} to {c.mean[-1]:.2f} ± {2 * c.error[-1]:.2f}" for c in curves
     )
-    return Answer(
+    return Measurement(
         "Do n equivalent losses train one network better than one?",
         f"Test error in percent, n = {ns[0]} to {ns[-1]} (two standard errors): {parts}.",
         "losses n",

@@ -8,8 +8,8 @@ from torch import Tensor
 from counterpoint.errors import InputError
 from counterpoint.landscape._landscape import Landscape
 from counterpoint.landscape.noise import Perlin
-from counterpoint.landscape.questions._answer import Answer, Curve
 from counterpoint.landscape.questions._grid import grid, local_minima, near, side
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 
 Make = Callable[[int, int], Landscape]
 """From how many layers, and a seed, to a landscape."""
@@ -36,7 +36,7 @@ def common_minima(
     radius: float = 0.25,
     per: int = 32,
     seeds: Sequence[int] = range(40),
-) -> Answer:
+) -> Measurement:
     """Does the share of space with a minimum of every layer fall like p^n?
 
     A place counts where each of n independent layers has a local minimum within `radius`; p is the
@@ -78,7 +78,7 @@ def common_minima(
     )
     numbers = {"p": p, "p_low": low, "p_high": high, "minima_of_a_layer": sum(single) / len(single)}
     drawn = Curve("p^n", list(ns), law, [0.0] * len(ns), measured=False)
-    return Answer(
+    return Measurement(
         "How fast do common minima become rare?",
         sentence,
         "layers n",
@@ -95,7 +95,7 @@ def unequal_densities(
     radius: float = 0.25,
     per: int = 32,
     seeds: Sequence[int] = range(40),
-) -> Answer:
+) -> Measurement:
     """With layers of unequal density of minima, is the law the product of the p_k?
 
     Layer k is noise with ``cells[k]`` cells on a torus of the size of the coarsest.
@@ -129,7 +129,7 @@ def unequal_densities(
     law = each.cumprod(0).tolist()
     ratio = curve.mean[-1] / law[-1]
     error = curve.error[-1] / law[-1]
-    return Answer(
+    return Measurement(
         "And if the layers are not equally rich in minima?",
         f"With all {len(cells)} layers the measured share is {ratio:.2f} ± {2 * error:.2f} times "
         "the product of the layers' own shares (two standard errors).",

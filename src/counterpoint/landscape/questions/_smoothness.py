@@ -9,8 +9,8 @@ from counterpoint.landscape._aligned import Aligned
 from counterpoint.landscape._composition import composition
 from counterpoint.landscape._landscape import Evaluation
 from counterpoint.landscape.noise import Perlin
-from counterpoint.landscape.questions._answer import Answer, Curve
 from counterpoint.landscape.questions._grid import grid, side
+from counterpoint.landscape.questions._measurement import Curve, Measurement
 from counterpoint.landscape.questions._minima import Make, checked_counts
 
 
@@ -23,7 +23,7 @@ def smoothness(
     outside: float = 1.0,
     per: int = 16,
     seeds: Sequence[int] = range(10),
-) -> Answer:
+) -> Measurement:
     """How rough is a composite of n aligned layers outside its shared minimum?
 
     Args:
@@ -59,7 +59,7 @@ def smoothness(
             runs[name].append(row)
     curves = [Curve.of(name, ns, run) for name, run in runs.items()]
     parts = "; ".join(f"{c.name} {c.mean[0]:.2f} to {c.mean[-1]:.2f}" for c in curves)
-    return Answer(
+    return Measurement(
         "Is the sum of many aligned layers smoother elsewhere?",
         f"{measure.capitalize()} per depth of the shared minimum, n = {ns[0]} to {ns[-1]}: "
         f"{parts}.",

@@ -36,7 +36,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Measurement:
     """A question, what was measured, and what it says.
 
     Attributes:
