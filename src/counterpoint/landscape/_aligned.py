@@ -82,6 +82,7 @@ def lowest_points(
     best = values.topk(min(_BEST, len(candidates)), dim=0, largest=False).indices
     points = _descended(landscape, candidates[best.T])
     value, _ = landscape.evaluate(points)
+    # each candidate has gone down into a valley of its own; the deepest of them is the layer's
     chosen = value.argmin(1)
     lowest = points[torch.arange(landscape.layers), chosen][:, None]
     lowest = _polished(landscape, lowest)
@@ -108,6 +109,7 @@ def _descended(landscape: Landscape, points: Tensor) -> Tensor:
     value, slope = landscape.evaluate(points)
     step = torch.full_like(value, 0.05 * landscape.width)
     for _ in range(_DESCENTS):
+        # along the unit slope, no farther than the step: steep walls do not throw a point across
         length = slope.norm(dim=-1, keepdim=True).clamp_min(1e-300)
         trial = points - torch.minimum(step[..., None], step[..., None] * length) * slope / length
         lower, steeper = landscape.evaluate(trial)
@@ -121,6 +123,7 @@ def _descended(landscape: Landscape, points: Tensor) -> Tensor:
 
 def _polished(landscape: Landscape, points: Tensor) -> Tensor:
     """Newton's method, with second derivatives by central differences of the exact gradient."""
+    # an error of the Hessian of 1e-10 only makes Newton's method linear at that rate
     h = 1e-5 * landscape.width
     shifts = h * torch.eye(landscape.dimension, dtype=torch.float64)
     for _ in range(_POLISH):

@@ -61,6 +61,7 @@ class Weighted(Composition):
     def weights(self, here: Evaluation) -> LayerWeights:
         """By the lengths of the gradients; of a gradient of 0 as if it were tiny."""
         norms = here.gradients.norm(dim=2)
+        # as the rule has it: a negative power must not divide by a gradient of 0
         floor = norms.amax(1, keepdim=True).clamp_min(1e-300) * 1e-8
         return len(norms.T) * (self.power * torch.maximum(norms, floor).log()).softmax(1)
 
@@ -164,6 +165,7 @@ class Alternation(Composition):
             norms = here.gradients.norm(dim=2)
             # where all rest, any may be drawn: its step is 0
             chances = torch.where(norms.sum(1, keepdim=True) > 0, norms, chances)
+        # independent draws a point: neighbours that start together do not stay together
         drawn = torch.multinomial(chances, 1, generator=self._generator)
         return _all_for(drawn[:, 0], here)
 
@@ -190,6 +192,7 @@ class Ruled(Composition):
             self._states = [
                 RuleState(self.rule, {}, self._seed + point) for point in range(len(here.values))
             ]
+        # a rule's memory is of one run, and every point is a run of its own
         names = tuple(str(layer) for layer in range(here.values.shape[1]))
         said = [
             state.weigh(names, losses, Gram.of(rows))

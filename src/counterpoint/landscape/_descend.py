@@ -86,6 +86,7 @@ def descend(
 def _optimiser(
     name: str, points: torch.nn.Parameter, step: float, momentum: float
 ) -> torch.optim.Optimizer:
+    # elementwise optimisers treat a point's coordinates alone, so one tensor holds all walkers
     match one_of("descend: optimiser", name, _OPTIMISERS):
         case "adam":
             return torch.optim.Adam([points], lr=step)

@@ -35,6 +35,7 @@ def directions(words: Tensor, dimension: int) -> Tensor:
     ``(cos, sin)`` of a uniform angle.
     """
     pairs = (dimension + 1) // 2
+    # every axis has a counter of its own, so that no two of a vector's numbers share a hash
     counter = torch.arange(pairs)
     radius = (-2 * uniforms(mixed(words[..., None], 2 * counter + 1)).log()).sqrt()
     angle = 2 * torch.pi * uniforms(mixed(words[..., None], 2 * counter + 2))

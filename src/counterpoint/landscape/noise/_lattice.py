@@ -38,6 +38,7 @@ class LatticeNoise(Landscape):
         self.low, self.high, self.periodic = 0.0, float(cells), True
         self._whole = cells**dimension <= _TABLE
         rows = torch.arange(cells**dimension if self._whole else _TABLE)
+        # the root of a layer depends on seed and layer alone: how many layers there are changes none
         roots = mixed(mixed(0, seed & 0xFFFFFFFF), torch.arange(layers))
         self._vectors = directions(mixed(roots[:, None], rows), dimension)
 
@@ -48,6 +49,7 @@ class LatticeNoise(Landscape):
         for axis in range(self.dimension):
             coordinate = wrapped[..., axis]
             row = row * self.cells + coordinate if self._whole else mixed(row, coordinate)
+        # the whole lattice has a row a corner; a larger one shares rows, and hashes hide it
         rows = row.remainder(self._vectors.shape[1]).flatten(1)
         layer = torch.arange(self.layers)[:, None]
         return self._vectors[layer, rows].unflatten(1, corners.shape[1:-1])

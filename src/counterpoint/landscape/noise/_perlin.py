@@ -49,6 +49,7 @@ class Perlin(LatticeNoise):
         blended = torch.cat([heights[..., None], vectors], -1)
         for axis in range(d):
             t = part[..., axis, None, None]
+            # 0 and 1 at the corners with two derivatives of 0: curvature is continuous across cells
             share = t**3 * (t * (6 * t - 15) + 10)
             lower, upper = blended.unflatten(2, (2, -1)).unbind(2)
             step = upper - lower

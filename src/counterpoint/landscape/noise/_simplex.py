@@ -42,9 +42,12 @@ class Simplex(LatticeNoise):
         walk = torch.cat([torch.zeros_like(unit[:, :, :1]), unit.cumsum(2)], 2)
         vectors = self.corner_vectors(corner.long()[:, :, None] + walk).to(points.dtype)
         apart = _unskewed(part[:, :, None] - walk)
+        # 1/2 is the squared distance from a corner to where its simplices end (Gustavson 2005): a
+        # larger kernel would be cut off there, and the field would jump
         room = (0.5 - apart.square().sum(-1)).clamp_min(0.0)
         height = (vectors * apart).sum(-1)
         value = 32 * (room**4 * height).sum(-1)
+        # the product rule: (1/2 - r^2)^4 has the slope -8 (1/2 - r^2)^3 r
         slope = (room**4)[..., None] * vectors - (8 * room**3 * height)[..., None] * apart
         return value, _unskewed(32 * slope.sum(2))  # M is symmetric
 

@@ -51,6 +51,7 @@ class Waves(Landscape):
         words = mixed(root[:, None], torch.arange(waves))
         axes = mixed(words[..., None], torch.arange(101, 101 + dimension))
         normal = torch.erfinv(2 * uniforms(axes) - 1) * 2**0.5  # the normal quantile of a uniform
+        # the spectrum of exp(-r^2 / 2 l^2) is normal, of deviation 1 / (2 pi l) waves a unit
         spread = cells / (2 * torch.pi * length)
         still = (normal * spread).round()
         # a wave that rounds to 0 is a constant: it becomes one of length P along a random axis

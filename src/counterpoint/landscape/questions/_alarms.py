@@ -73,6 +73,7 @@ def alarm_rates(
 
 
 def _alarms(walk: Walk, rule: str | Rule, steps: int, step: float, momentum: float) -> set[Failure]:
+    # a point has d weights: their gradients are cheap, and there is no feature to measure at
     balancer = Balancer(rule, gram="parameters")
     sgd = torch.optim.SGD(walk.parameters(), lr=step, momentum=momentum)
     seen: set[Failure] = set()

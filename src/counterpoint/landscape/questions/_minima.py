@@ -54,6 +54,7 @@ def common_minima(
     Raises:
         InputError: no layers or seeds, or the fields are not periodic in 2 dimensions.
     """
+    # the first n of the same layers for every n: what differs between n is n alone
     top = checked_counts(ns, seeds)
     shares, mixed, single = [], [], []
     for seed in seeds:

@@ -73,6 +73,7 @@ def smoothness(
 
 
 def _roughness(field: Tensor, away: Tensor, per: int, measure: str) -> float:
+    # a mean of many layers is flatter altogether; what counts is how it compares with its prize
     depth = float(field[away].mean() - field.min())
     if measure == "variation":
         moves = [(field.roll(1, axis) - field).abs()[away].mean() * per for axis in (0, 1)]
