@@ -38,7 +38,7 @@ class LatticeNoise(Landscape):
         self.low, self.high, self.periodic = 0.0, float(cells), True
         self._whole = cells**dimension <= _TABLE
         rows = torch.arange(cells**dimension if self._whole else _TABLE)
-        # the root of a layer depends on seed and layer alone: how many layers there are changes none
+        # a root depends on seed and layer alone: how many layers there are changes none
         roots = mixed(mixed(0, seed & 0xFFFFFFFF), torch.arange(layers))
         self._vectors = directions(mixed(roots[:, None], rows), dimension)
 
