@@ -125,6 +125,33 @@ def test_refused_in_one_line(case):
     assert "\n" not in str(caught.value)
 
 
+class Cancelling(nn.Module):
+    """A head whose output is the rest of two sums a million times as large."""
+
+    def __init__(self, mixed=0.0):
+        super().__init__()
+        self.inner, self.mixed = nn.Linear(512, 1, bias=False), mixed
+        half = torch.randn(1, 256, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            self.inner.weight.copy_(torch.cat([half, -half], 1))
+
+    def forward(self, x):
+        x = torch.cat([1000 * x, 1000 * x + 1e-3], 1)
+        return self.inner(x) + self.mixed * x.mean()
+
+
+def test_rounding_of_a_layer_is_no_mixing_of_examples():
+    """Batched and single products round otherwise; what is left of large sums shows it."""
+    data = torch.randn(5, 256, generator=torch.Generator().manual_seed(0))
+    model = Cancelling()
+    with torch.no_grad():
+        together, alone = model(data), torch.cat([model(row[None]) for row in data])
+    assert float((together - alone).abs().max()) > 1e-4 * float(together.abs().max())
+    fisher(model, Normal(), [(data,)], structure="diagonal")
+    with pytest.raises(InputError, match="alone than together"):
+        fisher(Cancelling(0.1), Normal(), [(data,)], structure="diagonal")
+
+
 def test_refusing_leaves_statistics_alone():
     model = net(nn.BatchNorm1d(4))
     with pytest.raises(InputError):

@@ -17,7 +17,6 @@ from counterpoint.table.evaluate._importance import measure_importance
 from counterpoint.table.evaluate._measures import (
     category_measures,
     covered,
-    number_measures,
     reliable,
 )
 from counterpoint.table.targets._category import CategoryHead
@@ -242,11 +241,8 @@ def column(*values):
 
 
 def test_measures_equal_their_definitions():
-    found = number_measures(
-        Predictive(column(1, 2), column(0.5, 0.5), column(0.5, 0.5)),
-        column(0, 2)[:, 0],
-        column(1, 3)[:, 0],
-    )
+    part = NumberPrediction(Predictive(column(1, 2), column(0.5, 0.5), column(0.5, 0.5)))
+    found = part.measures(column(0, 2)[:, 0], column(1, 3)[:, 0])
     assert found["RMSE"] == pytest.approx(0.5)
     assert found["mean absolute error"] == pytest.approx(0.25)
     assert found["log likelihood"] == pytest.approx(-0.5 * np.log(2 * np.pi) - 0.125)
@@ -261,7 +257,7 @@ def test_calibration_of_a_perfect_model_is_perfect():
     draw = torch.Generator().manual_seed(0)
     actual = torch.randn(50_000, generator=draw, dtype=torch.float64)
     ones = torch.ones(50_000, 1, dtype=torch.float64)
-    found = covered(Predictive(0 * ones, ones, 0 * ones), actual, ones[:, 0])
+    found = covered(torch.special.ndtr(actual), ones[:, 0])
     assert found.observed == pytest.approx(found.nominal, abs=0.01)
     p = 0.5 + 0.5 * torch.rand(50_000, generator=draw, dtype=torch.float64)
     hit = (torch.rand(50_000, generator=draw) > p).long()

@@ -21,6 +21,8 @@ _LISTS = {
     "date": "take a column as a date; may be repeated",
     "ignore": "leave a column out; may be repeated",
     "missing": "a word that means no value; may be repeated",
+    "distribution": "of the numbers to predict: auto | normal | log-normal | power-normal; or"
+    " TARGET=NAME, may be repeated (auto)",
 }
 _SINGLE = {
     "weight": "column that says how much a row counts",

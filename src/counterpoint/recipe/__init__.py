@@ -20,12 +20,20 @@ counterpoint.errors.InputError: recipe: unknown key 'training.rte'; did you mean
 """
 
 from counterpoint.recipe._read import build, dump, load
-from counterpoint.recipe._sections import UNCERTAINTY, Data, Network, Posterior, Recipe
+from counterpoint.recipe._sections import (
+    DISTRIBUTIONS,
+    UNCERTAINTY,
+    Data,
+    Network,
+    Posterior,
+    Recipe,
+)
 from counterpoint.recipe._training import BALANCE, PLAIN, Training
 from counterpoint.recipe._update import Update
 
 __all__ = [
     "BALANCE",
+    "DISTRIBUTIONS",
     "PLAIN",
     "UNCERTAINTY",
     "Data",

@@ -12,6 +12,10 @@ UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
 """Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
 
 
+DISTRIBUTIONS = ("auto", "normal", "log-normal", "power-normal")
+"""How a number is distributed around what is predicted of it; see `Data`."""
+
+
 @dataclass(frozen=True)
 class Data:
     """Which table, which of its columns mean what, and which rows are held out.
@@ -31,6 +35,10 @@ class Data:
         missing: further words that mean "no value".
         decimal: the sign before the decimals in a text file, "." or ",".
         dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
+        distribution: how numbers to predict are distributed around their mean: "normal",
+            "log-normal" or "power-normal" (normal on the scale of the logarithm or of a power, and
+            never below 0), or "auto": whichever predicts training rows that are left out best.
+            "NAME" is for all of them, "TARGET=NAME" for one.
         keep_sample: rows that stay in the model's folder, encoded, so that updates can say what
             they forget; held-out ones where there are such. 0: none.
     """
@@ -49,6 +57,7 @@ class Data:
     missing: tuple[str, ...] = ()
     decimal: str = "."
     dates: str = ""
+    distribution: tuple[str, ...] = ()
     keep_sample: int = 0
 
     def __post_init__(self) -> None:
@@ -57,6 +66,12 @@ class Data:
         dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
         object.__setattr__(self, "dates", dates)
         one_of("data.decimal", self.decimal, (".", ","))
+        object.__setattr__(self, "distribution", tuple(map(_distribution, self.distribution)))
+
+
+def _distribution(entry: str) -> str:
+    target, sign, name = entry.rpartition("=")
+    return f"{target}{sign}{one_of('data.distribution', name, DISTRIBUTIONS)}"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class _Table(BaseEstimator):
 
     Args:
         category: columns to take as categories whatever they hold.
+        distribution: of the numbers to predict: "auto", "normal", "log-normal" or "power-normal";
+            see `counterpoint.recipe.Data`. Of no effect on a class.
         validation: share of the rows that decides when to stop.
         width: units of a layer.
         depth: layers of the trunk.
@@ -56,6 +58,7 @@ class _Table(BaseEstimator):
         self,
         *,
         category: tuple[str, ...] = (),
+        distribution: str = "auto",
         validation: float = Data.validation,
         width: int = Network.width,
         depth: int = Network.depth,
@@ -75,6 +78,7 @@ class _Table(BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.category = category
+        self.distribution = distribution
         self.validation = validation
         self.width = width
         self.depth = depth
@@ -129,6 +133,7 @@ class _Table(BaseEstimator):
             "weight": weight,
             "split": "none",
             "validation": self.validation,
+            "distribution": (self.distribution,),
             "category": (*self.category, *kinds.get("category", ())),
             "number": (*numeric, *kinds.get("number", ())),
         }

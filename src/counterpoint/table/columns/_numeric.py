@@ -16,6 +16,7 @@ from counterpoint.table.columns._encoded import NAMELESS, EmbeddingSpec, Encoded
 from counterpoint.table.columns._raw import ParsedColumn
 from counterpoint.table.columns._repeated import find_codes, find_repeated
 from counterpoint.table.targets._number import NumberHead
+from counterpoint.table.targets._transform import Transform
 
 _CONSTANT = (-1e-9, 1e-9)
 _BINS = 24
@@ -72,6 +73,7 @@ class NumericColumn(UsableColumn):
         features: the numbers; the first is the value itself.
         repeated: the values that have a vector of their own beside, increasing; see
             `find_repeated`.
+        transform: of a target, to the scale on which it is predicted; none: its own.
     """
 
     embeds: ClassVar[bool] = False
@@ -79,6 +81,7 @@ class NumericColumn(UsableColumn):
 
     features: tuple[Feature, ...] = ()
     repeated: tuple[float, ...] = ()
+    transform: Transform | None = None
 
     @abstractmethod
     def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -137,7 +140,7 @@ class NumericColumn(UsableColumn):
     @property
     def head(self) -> NumberHead:
         """See `UsableColumn`."""
-        return NumberHead(self.features[0].mean, self.features[0].scale)
+        return NumberHead(self.features[0].mean, self.features[0].scale, self.transform)
 
     def describe(self, values: ParsedColumn) -> tuple[str, Bins | None]:
         """See `UsableColumn`."""

@@ -82,6 +82,11 @@ def _notes(prepared: Prepared, balance: str) -> list[str]:
         for column in prepared.schema.columns
         if column.role == "ignored" and column.note != "told"
     ]
+    notes += [
+        f"target {target.name!r} {target.head.note}"
+        for target in prepared.targets
+        if target.head.note
+    ]
     if len(prepared.rows.test) == 0:
         notes.append("no rows were held out, so nothing here says how good the predictions are")
     if balance != PLAIN and len(prepared.targets) == 1:
@@ -115,7 +120,7 @@ def _target(
 
 def units(target: Target, rows: Tensor) -> Tensor:
     """The values of some rows as predictions are about them, (N,)."""
-    return target.head.units(target.values[rows])
+    return target.actual[rows]
 
 
 def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Importance]:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from sklearn.metrics import (
     accuracy_score,
@@ -14,8 +15,7 @@ from sklearn.metrics import (
 from torch import Tensor
 
 from counterpoint.findings import Coverage, ReliabilityCurve
-from counterpoint.posterior import Predictive
-from counterpoint.posterior.calibration import brier, coverage, nll, pit, reliability, top_label
+from counterpoint.posterior.calibration import brier, coverage, nll, reliability, top_label
 
 _LEVELS = (0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.99)
 _BINS = 10
@@ -31,22 +31,26 @@ def finite(value: float) -> float | None:
 
 
 def number_measures(
-    distribution: Predictive, actual: Tensor, weight: Tensor
+    mean: np.ndarray, log_prob: Tensor, actual: Tensor, weight: Tensor
 ) -> dict[str, float | None]:
     """RMSE, mean absolute error and R² in the table's units; log likelihood in nats a row.
 
     Args:
-        distribution: predictions, (N, 1).
+        mean: predicted, (N,).
+        log_prob: of what was, (N,).
         actual: what was, float64 (N,).
         weight: of each row, (N,).
     """
-    y, mean, w = actual.numpy(), distribution.mean[:, 0].numpy(), weight.numpy()
+    w = weight.numpy()
+    # squares of huge numbers overflow; in units of the largest they do not
+    unit = max(float(actual.abs().max()), float(np.abs(mean).max())) or 1.0
+    y, mean = actual.numpy() / unit, mean / unit
     score = r2_score(y, mean, sample_weight=w) if len(y) > 1 else float("nan")
     return {
-        "RMSE": finite(mean_squared_error(y, mean, sample_weight=w) ** 0.5),
-        "mean absolute error": finite(mean_absolute_error(y, mean, sample_weight=w)),
+        "RMSE": finite(unit * mean_squared_error(y, mean, sample_weight=w) ** 0.5),
+        "mean absolute error": finite(unit * mean_absolute_error(y, mean, sample_weight=w)),
         "R²": finite(float(score)),
-        "log likelihood": finite(-float(nll(distribution.log_prob(actual)[:, 0], weight))),
+        "log likelihood": finite(-float(nll(log_prob, weight))),
     }
 
 
@@ -72,11 +76,16 @@ def category_measures(
     return measures
 
 
-def covered(distribution: Predictive, actual: Tensor, weight: Tensor) -> Coverage:
-    """The share of rows inside the central interval of each nominal level."""
+def covered(pit: Tensor, weight: Tensor) -> Coverage:
+    """The share of rows inside the central interval of each nominal level.
+
+    Args:
+        pit: predicted probability of at most what was, (N,).
+        weight: of each row, (N,).
+    """
     levels = torch.tensor(_LEVELS, dtype=torch.float64)
-    observed = coverage(pit(distribution, actual), levels, weight)
-    return Coverage(list(_LEVELS), observed[:, 0].tolist(), len(actual))
+    observed = coverage(pit[:, None], levels, weight)
+    return Coverage(list(_LEVELS), observed[:, 0].tolist(), len(pit))
 
 
 def reliable(probabilities: Tensor, actual: Tensor, weight: Tensor) -> ReliabilityCurve:

@@ -16,6 +16,7 @@ from counterpoint.table.columns import (
     UsableColumn,
 )
 from counterpoint.table.fit._split import RowSplit, split_rows
+from counterpoint.table.fit._transform import with_transforms
 from counterpoint.table.targets._head import Head
 
 Announce = Callable[[Schema, RowSplit], None]
@@ -29,18 +30,21 @@ class Target:
     Attributes:
         values: float32 (N, 1), standardised, or int64 (N,), numbers of classes.
         weight: float64 (N,), the row's weight, and 0 where the row has no value.
+        actual: (N,), what predictions are compared with: a number in its own units, float64.
     """
 
     name: str
     head: Head
     values: Tensor
     weight: Tensor
+    actual: Tensor
 
     @classmethod
     def of(cls, column: UsableColumn, table: Table, weight: Tensor) -> "Target":
         """A target of a column that has learnt."""
-        values, known = column.head.read(column.encode(table.values[column.name]))
-        return cls(column.name, column.head, values, weight * known)
+        head, encoded = column.head, column.encode(table.values[column.name])
+        values, known = head.read(encoded)
+        return cls(column.name, head, values, weight * known, head.actual(encoded))
 
     @property
     def outputs(self) -> int:
@@ -76,6 +80,8 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     unit = float(weight[rows.train].mean())
     weight = weight / unit
     table = table.learnt(rows.train, weight, recipe.network.bins, recipe.network.repeated)
+    inputs = table.encode()
+    table = with_transforms(table, inputs, recipe, rows.train, weight)
     counted = torch.from_numpy(weight)
     targets = tuple(Target.of(column, table, counted) for column in table.schema.targets)
     for target in targets:
@@ -83,7 +89,7 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
             raise InputError(
                 f"{table.where}: target {target.name!r}: no training row has a value and a weight"
             )
-    return Prepared(_with_unit(table.schema, unit), rows, table.encode(), targets)
+    return Prepared(_with_unit(table.schema, unit), rows, inputs, targets)
 
 
 def _with_unit(schema: Schema, unit: float) -> Schema:

@@ -82,7 +82,10 @@ class Exemplars:
         """
         share = self.stands / self.stands.mean()
         parts = zip(schema.targets, self.values, self.weights, strict=True)
-        targets = tuple(Target(c.name, c.head, values, w * share) for c, values, w in parts)
+        targets = tuple(
+            Target(c.name, c.head, values, w * share, c.head.units(values))
+            for c, values, w in parts
+        )
         return Prepared(schema, as_rows(np.arange(len(self.stands))), self.inputs, targets)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -115,6 +115,10 @@ class CategoryHead(Head):
         known = index >= 0
         return torch.from_numpy(np.where(known, index, 0)), torch.from_numpy(known)
 
+    def actual(self, encoded: Encoded) -> Tensor:
+        """The indices."""
+        return self.read(encoded)[0]
+
     def units(self, values: Tensor) -> Tensor:
         """The indices."""
         return values

@@ -35,6 +35,20 @@ class Head(ABC):
         """The values of an encoded column, and which rows have one, (N,)."""
 
     @abstractmethod
+    def actual(self, encoded: Encoded) -> Tensor:
+        """The values as a `Prediction` is about them, (N,): exact, as `units` of `read` is not."""
+
+    @property
+    def note(self) -> str:
+        """What is worth saying of how the target is predicted; often nothing."""
+        return ""
+
+    @property
+    def tailed(self) -> bool:
+        """Whether tails heavier than a normal's can be had."""
+        return False
+
+    @abstractmethod
     def units(self, values: Tensor) -> Tensor:
         """Values as a `Prediction` is about them, (N,)."""
 

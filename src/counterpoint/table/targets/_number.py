@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from counterpoint.table.columns._encoded import Encoded
 from counterpoint.table.evaluate._measures import covered, finite, number_measures
 from counterpoint.table.targets._head import Head, MemberPrediction, mixed
 from counterpoint.table.targets._prediction import Prediction
+from counterpoint.table.targets._transform import Transform
 
 _FARTHEST = float(np.finfo(np.float32).max)
 _SHOWN = 400
@@ -26,36 +28,41 @@ class NumberPrediction(Prediction):
     """A normal distribution, or a Student's t, for each row, in the units of the table.
 
     Attributes:
-        distribution: mean, noise and knowledge, shapes (N, 1).
+        distribution: mean, noise and knowledge, shapes (N, 1); of the transformed number where
+            there is a transform.
+        transform: to the scale on which it is normal; none: it is so itself.
     """
 
     distribution: Predictive
+    transform: Transform | None = None
 
     def rows(self, chosen: Tensor) -> "NumberPrediction":
         """The prediction of some rows (indices or a mask)."""
         found = self.distribution
         mean, noise, knowledge = found.mean[chosen], found.noise[chosen], found.knowledge[chosen]
-        return NumberPrediction(Predictive(mean, noise, knowledge, degrees=found.degrees))
+        part = Predictive(mean, noise, knowledge, degrees=found.degrees)
+        return NumberPrediction(part, self.transform)
 
     @property
     def mean(self) -> np.ndarray:
         """Expected value, (N,)."""
-        return self.distribution.mean[:, 0].numpy()
+        return self._moments[0].numpy()
 
     @property
     def std(self) -> np.ndarray:
         """Standard deviation, noise and knowledge together, (N,)."""
-        return self.distribution.std[:, 0].numpy()
+        _, noise, knowledge = self._moments
+        return (noise + knowledge).sqrt().numpy()
 
     @property
     def noise(self) -> np.ndarray:
         """Standard deviation of what no amount of rows would tell, (N,)."""
-        return self.distribution.noise[:, 0].sqrt().numpy()
+        return self._moments[1].sqrt().numpy()
 
     @property
     def knowledge(self) -> np.ndarray:
         """Standard deviation of what more rows would tell, (N,)."""
-        return self.distribution.knowledge[:, 0].sqrt().numpy()
+        return self._moments[2].sqrt().numpy()
 
     @property
     def guess(self) -> np.ndarray:
@@ -64,8 +71,18 @@ class NumberPrediction(Prediction):
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The central interval that holds the value with probability `level`: two (N,)."""
-        low, high = self.distribution.interval(level)
-        return low[:, 0].numpy(), high[:, 0].numpy()
+        low, high = (bound[:, 0] for bound in self.distribution.interval(level))
+        if self.transform is not None:
+            low, high = self.transform.predicted(low), self.transform.predicted(high)
+        return low.numpy(), high.numpy()
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, and variances of noise and knowledge, (N,) each."""
+        if self.transform is not None:
+            return self.transform.moments(self.distribution)
+        found = self.distribution
+        return found.mean[:, 0], found.noise[:, 0], found.knowledge[:, 0]
 
     def columns(self, name: str, level: float) -> dict[str, np.ndarray]:
         """Mean, interval and the two standard deviations."""
@@ -81,11 +98,20 @@ class NumberPrediction(Prediction):
 
     def log_prob(self, actual: Tensor) -> Tensor:
         """See `Prediction`."""
-        return self.distribution.log_prob(actual)[:, 0]
+        if self.transform is None:
+            return self.distribution.log_prob(actual)[:, 0]
+        found = self.distribution.log_prob(self.transform.forward(actual))[:, 0]
+        return found + self.transform.log_slope(actual)
+
+    def pit(self, actual: Tensor) -> Tensor:
+        """Predicted probability of at most what was, (N,)."""
+        if self.transform is not None:
+            actual = self.transform.forward(actual)
+        return self.distribution.cdf(actual)[:, 0]
 
     def measures(self, actual: Tensor, weight: Tensor) -> dict[str, float | None]:
         """See `number_measures`."""
-        return number_measures(self.distribution, actual, weight)
+        return number_measures(self.mean, self.log_prob(actual), actual, weight)
 
     def findings(
         self, found: TargetFindings, places: Tensor, actual: Tensor, weight: Tensor, level: float
@@ -107,16 +133,17 @@ class NumberPrediction(Prediction):
             metrics={**found.metrics, **honest},
             interval=level,
             held_out=HeldOut(*(part[shown].tolist() for part in parts)),
-            coverage=covered(self.distribution, actual, weight),
+            coverage=covered(self.pit(actual), weight),
         )
 
 
 @dataclass(frozen=True)
 class NumberHead(Head):
-    """A number, standardised as ``(x - mean) / scale``.
+    """A number, standardised as ``(x - mean) / scale``, or what a transform makes of it.
 
     Attributes:
         mean, scale: of the training rows, in the column's units.
+        transform: to the scale on which it is predicted; none: its own.
     """
 
     kind: ClassVar[str] = "number"
@@ -124,6 +151,19 @@ class NumberHead(Head):
 
     mean: float
     scale: float
+    transform: Transform | None = None
+
+    @property
+    def note(self) -> str:
+        """See `Head`."""
+        if self.transform is None:
+            return ""
+        return f"is predicted on the scale of {self.transform.words}, on which it is more normal"
+
+    @property
+    def tailed(self) -> bool:
+        """See `Head`: an exponential of a Student's t has no mean."""
+        return self.transform is None
 
     @property
     def outputs(self) -> int:
@@ -133,17 +173,32 @@ class NumberHead(Head):
     def read(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """Values as float32 (N, 1), and which rows have one."""
         number = encoded.numbers[0]
+        if self.transform is not None:
+            u = self.transform.forward(self.actual(encoded)).numpy()
+            number = (u - self.transform.mean) / self.transform.scale
         # held-out or later rows may be so far that float32 would turn them into infinity
         values = np.nan_to_num(number).clip(-_FARTHEST, _FARTHEST).astype(np.float32)
         return torch.from_numpy(values[:, None]), torch.from_numpy(~np.isnan(number))
 
+    def actual(self, encoded: Encoded) -> Tensor:
+        """The column's own values, float64 (N,)."""
+        return torch.from_numpy(encoded.numbers[0] * self.scale + self.mean)
+
     def units(self, values: Tensor) -> Tensor:
         """Standardised values (N, 1) in the column's units, float64 (N,)."""
-        return values[:, 0].double() * self.scale + self.mean
+        if self.transform is None:
+            return values[:, 0].double() * self.scale + self.mean
+        return self.transform.inverse(
+            values[:, 0].double() * self.transform.scale + self.transform.mean
+        )
 
     def deviation(self, variance: float) -> float:
-        """See `Head`."""
-        return math.sqrt(variance) * self.scale
+        """See `Head`; of a transformed number in the middle of the training rows."""
+        if self.transform is None:
+            return math.sqrt(variance) * self.scale
+        middle = self.transform.inverse(torch.tensor([self.transform.mean], dtype=torch.float64))
+        slope = self.transform.log_slope(middle).exp()
+        return math.sqrt(variance) * self.transform.scale / float(slope)
 
     def far(self, values: Tensor, most: float) -> Tensor:
         """See `Head`."""
@@ -185,7 +240,8 @@ class NumberHead(Head):
         mean, knowledge = mixed(parts)
         noise = torch.stack([part.noise for part in parts]).mean(0)
         found = Predictive(mean, noise, knowledge, degrees=_degrees(parts))
-        return NumberPrediction(found.rescaled(self.scale, self.mean))
+        own = self if self.transform is None else self.transform
+        return NumberPrediction(found.rescaled(own.scale, own.mean), self.transform)
 
     def constant(self, values: Tensor, weight: Tensor, rows: int) -> NumberPrediction:
         """Their mean and variance."""

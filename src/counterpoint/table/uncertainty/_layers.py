@@ -78,7 +78,9 @@ class _Number(HeadLayer[LastLayer]):
             return [(self._one(rows, part, rows.used), None) for part in features]
         noise = noise_of(found)
         layers = [self._one(rows, part, rows.used, noise) for part in features]
-        learnt = learn_row_noise(self._left_out(rows, features, noise))
+        learnt = learn_row_noise(
+            self._left_out(rows, features, noise), tailed=rows.target.head.tailed
+        )
         if learnt is None:
             return [(layer, None) for layer in layers]
         return [

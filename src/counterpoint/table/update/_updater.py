@@ -194,6 +194,7 @@ def _extended(prepared: Prepared, kept: Exemplars) -> Prepared:
             target,
             values=torch.cat([target.values, other.values]),
             weight=torch.cat([target.weight, other.weight]),
+            actual=torch.cat([target.actual, other.actual]),
         )
         for target, other in zip(prepared.targets, more.targets, strict=True)
     )
