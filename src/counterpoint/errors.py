@@ -137,9 +137,13 @@ def nearest(found: str, known: Iterable[str], *, most: int = _MOST) -> str:
 
     >>> nearest("zebra", ["price", "days"])
     '; known: days, price'
+    >>> nearest("PRICE", ["price", "days"])
+    "; did you mean 'price'?"
     """
     names = sorted(known)
+    folded = {name.casefold(): name for name in reversed(names)}
     close = get_close_matches(found, names, n=1, cutoff=0.6)
+    close = close or [folded[c] for c in get_close_matches(found.casefold(), folded, n=1)]
     if close:
         return f"; did you mean {close[0]!r}?"
     if not names:

@@ -3,10 +3,19 @@
 import os
 import shlex
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint.cli._files import (
+    TABLE,
+    add_text_format,
+    fingerprint,
+    name_of,
+    read_rows,
+    told_format,
+)
 from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe, build, dump, load
@@ -20,26 +29,23 @@ _LISTS = {
     "number": "take a column as a number; may be repeated",
     "date": "take a column as a date; may be repeated",
     "ignore": "leave a column out; may be repeated",
-    "missing": "a word that means no value; may be repeated",
     "distribution": "of the numbers to predict: auto | normal | log-normal | power-normal; or"
     " TARGET=NAME, may be repeated (auto)",
 }
 _SINGLE = {
     "weight": "column that says how much a row counts",
     "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
-    "encoding": "of a text file (utf-8)",
-    "separator": "sign between the cells of a text file",
-    "decimal": "sign before the decimals in a text file: . or ,",
 }
 
 
 def add(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("table", nargs="?", type=Path, help="CSV (.gz), TSV or Parquet file")
+    parser.add_argument("table", nargs="?", type=Path, help=TABLE)
     for name, text in _LISTS.items():
         parser.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
     for name, text in _SINGLE.items():
         parser.add_argument(f"--{name}", metavar="TEXT", help=text)
+    add_text_format(parser)
     parser.add_argument(
         "--balance", metavar="RULE",
         help="how several targets share a step: sum | impartial | upgrad | ... (sum)",
@@ -70,7 +76,7 @@ def run(arguments: Namespace) -> None:
     A fit that was stopped or killed goes on when the same command is given again.
     """
     data = {name: getattr(arguments, name) for name in (*_LISTS, *_SINGLE)}
-    data["keep_sample"] = arguments.keep_sample
+    data |= {"keep_sample": arguments.keep_sample, **told_format(arguments)}
     data["table"] = None if arguments.table is None else str(arguments.table)
     flags = {
         "data": data,
@@ -102,23 +108,25 @@ def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str])
 
 
 def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
-    from counterpoint.storage import digest_file
-    from counterpoint.table import Context, TableModel, fit_table, jobs, read_table
+    from counterpoint.table import Context, TableModel, fit_table, jobs
 
     path = Path(recipe.data.table)
-    frame = read_table(
-        path,
-        encoding=recipe.data.encoding,
-        separator=recipe.data.separator,
-        missing=recipe.data.missing,
-        decimal=recipe.data.decimal,
-    )
+    frame = read_rows(path, recipe.data)
+    announced = list[str]()
+
+    def announce(schema: "Schema", rows: Any, remarks: Sequence[str]) -> None:
+        if not json:
+            _announce(schema, rows)
+        for remark in remarks:
+            note(remark)
+        announced.extend(remarks)
+
     context = Context(
-        name=path.name,
+        name=name_of(path),
         command=command,
         progress=True,
-        announce=None if json else _announce,
-        fingerprint=digest_file(path),
+        announce=announce,
+        fingerprint=fingerprint(path, frame),
     )
     # "model/" has no name of its own, and the run folder is beside it by name
     out = Path(os.path.normpath(out))
@@ -136,7 +144,7 @@ def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str
             lambda run: fit_table(frame, recipe, replace(context, folder=run)),
             overwrite=overwrite,
         )
-    _tell(model, out, json=json)
+    _tell(model, out, announced, json=json)
 
 
 def _announce(schema: "Schema", rows: Any) -> None:
@@ -146,7 +154,7 @@ def _announce(schema: "Schema", rows: Any) -> None:
     show(f"\n{len(rows.train):,} rows to learn from, {len(rows.test):,} held out\n")
 
 
-def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
+def _tell(model: "TableModel", out: Path, announced: Sequence[str] = (), *, json: bool) -> None:
     findings = model.findings
     if findings is None:
         return
@@ -159,7 +167,8 @@ def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
             cells.append([target.name[:40], name, number(value), number(target.baseline.get(name))])
     show(aligned(cells))
     for remark in findings.notes:
-        note(remark)
+        if remark not in announced:
+            note(remark)
     show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
 
 

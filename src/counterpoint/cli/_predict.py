@@ -4,7 +4,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.cli._files import add_text_format, read_rows, refuse_file
+from counterpoint.cli._files import (
+    TABLE,
+    add_text_format,
+    name_of,
+    read_rows,
+    refuse_file,
+    told_format,
+)
 from counterpoint.cli._say import note, show
 from counterpoint.errors import InputError, nearest
 
@@ -17,7 +24,7 @@ _FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json")
 def add(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("model", type=Path, help="model folder")
-    parser.add_argument("table", type=Path, help="CSV (.gz), TSV or Parquet file")
+    parser.add_argument("table", type=Path, help=TABLE)
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage")
     parser.add_argument(
         "--out", type=Path, help=f"file to write, {' '.join(_FORMATS)}; without it: to print"
@@ -43,9 +50,11 @@ def run(arguments: Namespace) -> None:
     from counterpoint.table import TableModel, to_frame
 
     fitted = TableModel.load(arguments.model)
-    table = fitted.read(read_rows(arguments, fitted.recipe), str(arguments.table))
+    frame = read_rows(arguments.table, fitted.recipe.data, told_format(arguments))
+    where = name_of(arguments.table) if str(arguments.table) == "-" else str(arguments.table)
+    table = fitted.read(frame, where)
     for remark in fitted.remarks(table):
-        note(f"{arguments.table}: {remark}")
+        note(f"{where}: {remark}")
     level = fitted.recipe.posterior.interval if level is None else level
     rows = to_frame(fitted.predict(table), level)
     printed = ".json" if arguments.json else ".csv"

@@ -8,7 +8,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.cli._files import add_text_format, read_rows
+from counterpoint.cli._files import (
+    TABLE,
+    add_text_format,
+    fingerprint,
+    name_of,
+    read_rows,
+    told_format,
+)
 from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
 from counterpoint.plain import to_plain
@@ -24,7 +31,7 @@ _SHOWN = 12
 def add(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("model", type=Path, help="model folder")
-    parser.add_argument("table", type=Path, help="CSV (.gz), TSV or Parquet file of new rows")
+    parser.add_argument("table", type=Path, help=f"new rows: {TABLE}")
     parser.add_argument(
         "--forget", type=float, default=0.0, metavar="SHARE",
         help="how much of what earlier rows say is forgotten: 0 nothing, 1 all (0)",
@@ -65,11 +72,12 @@ def run(arguments: Namespace) -> None:
 
     before = _digest(source / "manifest.json")
     model = TableModel.load(source)
+    frame = read_rows(arguments.table, model.recipe.data, told_format(arguments))
     context = Context(
-        arguments.table.name,
+        name_of(arguments.table),
         command=shlex.join(["counterpoint", *arguments.typed]),
         progress=True,
-        fingerprint=_digest(arguments.table),
+        fingerprint=fingerprint(arguments.table, frame),
     )
     # in place the source is already what was made of it, so that the identity cannot be made again
     if jobs.finished(out):
@@ -81,7 +89,6 @@ def run(arguments: Namespace) -> None:
     here = out == source
     jobs.refuse_taken(out, overwrite=here or arguments.overwrite)
     refuse_update(model, how, context)
-    frame = read_rows(arguments, model.recipe)
 
     def make(run: Path) -> "TableModel":
         # now that the run folder is ours: what was read above may be an earlier model by now

@@ -8,6 +8,8 @@ from counterpoint.recipe._training import Training
 
 _TRUNKS = ("plain", "residual")
 
+_THOUSANDS = ("", ",", ".", "'", "_", " ", "none")
+
 UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
 """Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
 
@@ -33,7 +35,12 @@ class Data:
         encoding: text encoding of a CSV or TSV.
         separator: the sign between cells; empty: by the file's name and first line.
         missing: further words that mean "no value".
-        decimal: the sign before the decimals in a text file, "." or ",".
+        not_missing: words that usually mean "no value" and here are values, such as "None".
+        decimal: the sign before decimals, "." or ","; empty: found column by column.
+        thousands: the sign between thousands, one of ``, . ' _`` or a space, or "none"; empty:
+            found column by column.
+        header: whether the first line of a text file has the names of the columns.
+        names: of all columns, instead of the file's.
         dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
         distribution: how numbers to predict are distributed around their mean: "normal",
             "log-normal" or "power-normal" (normal on the scale of the logarithm or of a power, and
@@ -55,7 +62,11 @@ class Data:
     encoding: str = "utf-8"
     separator: str = ""
     missing: tuple[str, ...] = ()
-    decimal: str = "."
+    not_missing: tuple[str, ...] = ()
+    decimal: str = ""
+    thousands: str = ""
+    header: bool = True
+    names: tuple[str, ...] = ()
     dates: str = ""
     distribution: tuple[str, ...] = ()
     keep_sample: int = 0
@@ -65,7 +76,13 @@ class Data:
         number("data.validation", self.validation, 0.01, 0.5)
         dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
         object.__setattr__(self, "dates", dates)
-        one_of("data.decimal", self.decimal, (".", ","))
+        one_of("data.decimal", self.decimal, ("", ".", ","))
+        thousands = {"space": " "}.get(self.thousands, self.thousands)
+        object.__setattr__(self, "thousands", one_of("data.thousands", thousands, _THOUSANDS))
+        if self.decimal and self.decimal == self.thousands:
+            raise InputError(
+                f"data.thousands: {self.thousands!r} stands before decimals; choose another sign"
+            )
         object.__setattr__(self, "distribution", tuple(map(_distribution, self.distribution)))
 
 

@@ -7,7 +7,7 @@ import pytest
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data
 from counterpoint.table.columns import Date, Number, RawColumn, Table, infer_kind
-from counterpoint.table.columns._date import date_parts, find_format
+from counterpoint.table.columns._date import date_parts
 from tables import prepare_frame
 
 LONG = 60
@@ -76,7 +76,7 @@ def test_infinite_numbers_are_refused(values):
 )
 def test_one_way_of_writing_dates_holds_for_the_whole_column(texts, order, days):
     column = raw(texts, dates=order)
-    assert days_of(column, find_format(column)).tolist() == days
+    assert days_of(column, Date.find_form(column)).tolist() == days
 
 
 def test_dates_that_allow_two_readings_are_refused_with_a_way_out():

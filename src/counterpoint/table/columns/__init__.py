@@ -18,7 +18,7 @@ list that is passed to `counterpoint.table.fit_table`, before those that would t
 >>> table.learnt(np.arange(3), np.ones(3)).encode()["numbers"].tolist()
 [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
 >>> infer_kind(RawColumn("shade", frame["shade"])).rejected["boolean"]
-'its values are not two words for true and false'
+'its values are not words for true and false'
 """
 
 from counterpoint.table.columns._category import Boolean, Category
@@ -31,6 +31,7 @@ from counterpoint.table.columns._left_out import Empty, Identifier
 from counterpoint.table.columns._levels import LevelColumn
 from counterpoint.table.columns._number import Number
 from counterpoint.table.columns._numeric import Feature, NumericColumn
+from counterpoint.table.columns._origin import Origin, origin_of
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn
 from counterpoint.table.columns._schema import Schema
 from counterpoint.table.columns._split import SplitRule
@@ -55,6 +56,7 @@ __all__ = [
     "Moved",
     "Number",
     "NumericColumn",
+    "Origin",
     "ParsedColumn",
     "RawColumn",
     "Role",
@@ -65,4 +67,5 @@ __all__ = [
     "UsableColumn",
     "find_kind",
     "infer_kind",
+    "origin_of",
 ]

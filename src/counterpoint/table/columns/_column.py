@@ -95,6 +95,11 @@ class Column(ABC):
         """
         return ""
 
+    @classmethod
+    def reading(cls, raw: RawColumn) -> str:  # noqa: ARG003 - for kinds that read unusual cells
+        """How cells are read that are not written in the usual way, in words; else empty."""
+        return ""
+
 
 @dataclass(frozen=True)
 class UsableColumn(Column):

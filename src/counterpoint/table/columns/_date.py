@@ -1,25 +1,17 @@
-"""Days, and times of day, written in one way throughout a column."""
+"""Days, and times of day, written in one way or a few throughout a column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from counterpoint.errors import InputError
+from counterpoint.table.columns._moments import AMBIGUOUS, ISO, is_clock
 from counterpoint.table.columns._numeric import NumericColumn
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn
 
-_AMBIGUOUS = "ambiguous"
-"""Instead of a format: every date reads with the day first and with the month first."""
-
-_ISO = "ISO8601"
-_DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d/%m/%y")
-_MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y")
-_DATES = (_ISO, "%d.%m.%Y", "%d.%m.%y", "%Y/%m/%d")
-_TIMES = ("", " %H:%M", " %H:%M:%S")
 _MOSTLY = 0.95
 _YEAR = 365.2425
 _DAY = 86_400
@@ -27,37 +19,40 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class Date(NumericColumn):
-    """A date, as days since 1970-01-01 in UTC; `form` is the format of its texts."""
+    """A date, as days since 1970-01-01 in UTC, or a time of day, as its part of a day.
+
+    `form` is how its texts are written; see `counterpoint.table.columns._moments`.
+    """
 
     kind: ClassVar[str] = "date"
 
     @classmethod
     def reject(cls, raw: RawColumn) -> str:
-        """See `Column`; years and other numbers are no dates unless told."""
-        if raw.nature == "dates":
+        """See `Column`; years and most other numbers are no dates unless told."""
+        if raw.nature == "dates" or raw.compact:
             return ""
         if raw.nature != "texts":
             return f"it holds {raw.nature}"
         if raw.numeric_share == 1.0:
             return "its cells read as numbers"
         # a word without a digit is no date, and trying every format would only cost time
-        if not raw.texts.str.contains(r"\d", regex=True).all():
+        if not raw.stated.str.contains(r"\d", regex=True).all():
             return "not every cell has a digit"
-        return "" if find_format(raw, _MOSTLY) else "no one way of writing dates fits"
+        return "" if raw.date_form(_MOSTLY) else "no one way of writing dates fits"
 
     @classmethod
     def find_form(cls, raw: RawColumn) -> str:
-        """The format in which nearly all cells are dates.
+        """The form in which nearly all cells are dates.
 
         Raises:
             InputError: there is none, or all cells allow the day and the month first.
         """
         if raw.nature == "dates":
-            return _ISO
-        form, named = find_format(raw, _MOSTLY), f"{raw.where}: column {raw.name!r}"
-        if form == _AMBIGUOUS:
+            return ISO
+        form, named = raw.compact or raw.date_form(_MOSTLY), f"{raw.where}: column {raw.name!r}"
+        if form == AMBIGUOUS:
             raise InputError(
-                f"{named}: is {raw.texts.iloc[0]!r} the day or the month first? Every row allows"
+                f"{named}: is {raw.stated.iloc[0]!r} the day or the month first? Every row allows"
                 " both; say --data.dates day-first or --data.dates month-first"
             )
         if form is None:
@@ -67,22 +62,42 @@ class Date(NumericColumn):
             )
         return form
 
+    @classmethod
+    def reading(cls, raw: RawColumn) -> str:
+        """See `Column`: compact dates, several ways of writing, words for no date."""
+        form = cls.find_form(raw)
+        parts = list[str]()
+        if raw.nature != "dates" and (raw.compact or "|" in form):
+            column = cls(raw.name, "input", form=form)
+            data = column.parse(raw).data
+            rows = [int(np.flatnonzero(raw.stamps(way).notna())[0]) for way in form.split("|")]
+            parts += [f"{raw.labels[row]!r} is read as {column.show(data[row])}" for row in rows]
+        absent = raw.labels[raw.blank & ~raw.missing]
+        if len(absent):
+            parts.append(f"{absent[0]!r} ({len(absent):,} cells) is taken as no date")
+        return "; ".join(parts)
+
     def parse(self, raw: RawColumn) -> ParsedColumn:
         """See `UsableColumn`."""
+        missing = raw.blank
         if raw.nature == "dates":
-            stamps = pd.to_datetime(raw.cells, utc=True)
+            stamps = _as_stamps(raw.cells)
         else:
             stamps = raw.stamps(self.form)
-            rule = "a date" if self.form == _ISO else f"a date written {self.form}"
-            raw.refuse(stamps.isna().to_numpy() & ~raw.missing, rule)
+            rule = "a date" if self.form == ISO else f"a date written {self.form}"
+            raw.refuse(stamps.isna().to_numpy() & ~missing, rule, target=self.role == "target")
         # whole seconds reach every year that can be written; nanoseconds end in 2262
         seconds = stamps.dt.tz_localize(None).dt.as_unit("s")
         days = (seconds - pd.Timestamp(0).as_unit("s")).dt.total_seconds() / _DAY
-        return ParsedColumn(days.to_numpy(dtype=np.float64, na_value=np.nan), raw.missing)
+        data = days.to_numpy(dtype=np.float64, na_value=np.nan)
+        return ParsedColumn(data % 1.0 if is_clock(self.form) else data, missing)
 
     def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:
-        """See `date_parts`."""
-        return date_parts(data)
+        """See `date_parts`; of a time of day those of a day."""
+        parts = date_parts(data)
+        if not is_clock(self.form):
+            return parts
+        return {part: parts[part] for part in ("value", "day sin", "day cos")}
 
     def summary(self, known: np.ndarray) -> str:
         """See `NumericColumn`."""
@@ -91,35 +106,14 @@ class Date(NumericColumn):
     def show(self, value: object) -> str:
         """See `UsableColumn`."""
         seconds = np.datetime64(round(float(str(value)) * _DAY), "s")
-        return str(seconds).replace("T", " ").removesuffix(" 00:00:00").removesuffix(":00")
+        text = str(seconds).replace("T", " ").removesuffix(":00")
+        return text[11:] if is_clock(self.form) else text.removesuffix(" 00:00")
 
 
-def find_format(raw: RawColumn, share: float = 1.0) -> str | None:
-    """The one format in which (nearly) all cells of a column are dates.
-
-    Dots are taken to separate day, month and year, as where they are used; slashes and dashes
-    after a day or month are read in the order that all cells allow, or that was told. None: none.
-
-    >>> def found(*cells, dates=""):
-    ...     return find_format(RawColumn("day", pd.Series(cells), dates=dates))
-    >>> found("2024-02-29", "2024-03-01T12:00"), found("01/02/2024", "13/02/2024")
-    ('ISO8601', '%d/%m/%Y')
-    >>> found("01/02/2024"), found("1/2/2024", dates="month-first")
-    ('ambiguous', '%m/%d/%Y')
-    """
-    plain = _fitting(raw, _DATES, share)
-    if plain is not None:
-        return plain
-    day, month = _fitting(raw, _DAY_FIRST, share), _fitting(raw, _MONTH_FIRST, share)
-    if day is not None and month is not None:
-        return {"": _AMBIGUOUS, "day-first": day, "month-first": month}[raw.dates]
-    return day if month is None else month
-
-
-def _fitting(raw: RawColumn, dates: tuple[str, ...], share: float) -> str | None:
-    # ISO 8601 has its own ways of writing the time
-    forms = (date if date == _ISO else date + clock for date, clock in product(dates, _TIMES))
-    return next((form for form in forms if raw.fits(form, share)), None)
+def _as_stamps(cells: pd.Series) -> pd.Series:
+    if isinstance(cells.dtype, pd.PeriodDtype):
+        cells = cells.dt.to_timestamp()
+    return pd.to_datetime(cells, utc=True)
 
 
 def date_parts(days: np.ndarray) -> dict[str, np.ndarray]:

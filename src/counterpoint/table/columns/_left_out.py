@@ -36,6 +36,8 @@ class Identifier(Column):
             return ""
         if raw.nature != "texts":
             return f"it holds {raw.nature}"
+        if raw.costume:
+            return f"it holds {raw.costume}"
         texts = raw.texts
         # a few distinct values are levels, however few rows there are to repeat them
         return "its values repeat" if texts.nunique() <= max(_FEW_LEVELS, 0.5 * len(texts)) else ""

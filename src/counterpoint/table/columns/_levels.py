@@ -1,6 +1,9 @@
 """Columns whose values are levels: texts that repeat, each with a code and a vector of its own."""
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -18,12 +21,15 @@ from counterpoint.table.columns._encoded import (
     EmbeddingSpec,
     Encoded,
 )
+from counterpoint.table.columns._notation import factorized
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn
+from counterpoint.table.columns._spelling import folded
 from counterpoint.table.targets._category import CategoryHead
 
 _MOST_LEVELS = 10_000
 _RARE = 2
 _LABELS = 12
+_ALIKE = 3
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,32 @@ class LevelColumn(UsableColumn):
     width: int = 0
 
     def parse(self, raw: RawColumn) -> ParsedColumn:
-        """See `UsableColumn`: every cell is a text."""
-        return ParsedColumn(raw.labels, raw.missing)
+        """See `UsableColumn`: every cell is a text, and texts that mean the same are one level."""
+        codes, texts, _ = factorized(pd.Series(raw.labels, dtype=object))
+        levels = np.array([*map(self.level, texts), None], dtype=object)
+        said = self._alike(levels[:-1].tolist()) if raw.later and self.levels else ""
+        return ParsedColumn(levels[codes], raw.missing, said)
+
+    @abstractmethod
+    def level(self, text: str) -> str:
+        """The level that a text means."""
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        """The code of each level, also as folders have them that were written earlier."""
+        codes = {level: code for code, level in enumerate(self.levels, 2)}
+        return {self.level(level): code for level, code in codes.items()} | codes
+
+    def _alike(self, levels: Sequence[str]) -> str:
+        """Levels that are not known, beside known ones from which they differ in case or space."""
+        known = {folded(level): level for level in self.levels}
+        pairs = [
+            f"{level!r} is not the known {known[folded(level)]!r}"
+            for level in levels
+            if level not in self._codes and folded(level) in known
+        ]
+        more = f" and {len(pairs) - _ALIKE:,} more" if len(pairs) > _ALIKE else ""
+        return f"{'; '.join(pairs[:_ALIKE])}{more}: they differ in case or space" if pairs else ""
 
     def learn(self, lesson: Lesson) -> "LevelColumn":
         """See `UsableColumn`; a target needs two classes."""
@@ -61,7 +91,7 @@ class LevelColumn(UsableColumn):
         counts = pd.Series(values.known, dtype=object).value_counts()
         if self.role == "input":
             counts = _common(counts, len(values))
-        fresh = [level for level in counts.index if level not in set(self.levels)]
+        fresh = [level for level in counts.index if level not in self._codes]
         if not fresh:
             return self
         self._refuse_many(len(self.levels) + len(fresh), where)
@@ -71,8 +101,7 @@ class LevelColumn(UsableColumn):
 
     def encode(self, values: ParsedColumn) -> Encoded:
         """See `UsableColumn`."""
-        known = {level: code for code, level in enumerate(self.levels, 2)}
-        codes = pd.Series(values.data, dtype=object).map(known).fillna(UNSEEN_LEVEL)
+        codes = pd.Series(values.data, dtype=object).map(self._codes).fillna(UNSEEN_LEVEL)
         coded = codes.to_numpy(dtype=np.int64)
         return Encoded(codes=(np.where(values.missing, MISSING_LEVEL, coded),))
 
@@ -103,7 +132,7 @@ class LevelColumn(UsableColumn):
 
     def unseen(self, values: ParsedColumn) -> int:
         """See `UsableColumn`."""
-        return int((~pd.Series(values.known, dtype=object).isin(self.levels)).sum())
+        return int((~pd.Series(values.known, dtype=object).isin(self._codes)).sum())
 
     def show(self, value: object) -> str:
         """See `UsableColumn`."""

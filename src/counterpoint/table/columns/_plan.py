@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from counterpoint.errors import InputError, nearest
 from counterpoint.recipe import Data
@@ -12,11 +11,15 @@ from counterpoint.table.columns._category import Category
 from counterpoint.table.columns._column import Column, Role
 from counterpoint.table.columns._kinds import KINDS, Kinds, find_kind, infer_kind
 from counterpoint.table.columns._left_out import Identifier
+from counterpoint.table.columns._levels import LevelColumn
+from counterpoint.table.columns._lines import looks_like_values
 from counterpoint.table.columns._number import Number
 from counterpoint.table.columns._raw import RawColumn
-from counterpoint.table.columns._read import COMMA
 from counterpoint.table.columns._schema import Schema
 from counterpoint.table.columns._split import SplitRule
+
+_SHOWN = 6
+_FEW_LEVELS = 20
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,14 @@ def plan_columns(
     listed = {"category": data.category, "number": data.number, "date": data.date}
     named = _requested_kinds({**listed, "ignore": data.ignore})
     roles = _roles(data, split)
-    _refuse_commas(raw, {*named, *roles} - set(data.target), where)
     for name in (*named, *roles):
         if name not in raw:
-            raise InputError(f"{where}: no column {name!r}{nearest(name, raw)}")
+            hint = (
+                "; do the names stand in the first row? --no-header"
+                if looks_like_values([*raw])
+                else ""
+            )
+            raise InputError(f"{where}: no column {name!r}{nearest(name, raw)}{hint}")
     if not data.target:
         raise InputError(
             f"{where}: name at least one column to predict with --target{nearest('', raw)}"
@@ -54,7 +61,9 @@ def plan_columns(
     )
     schema = Schema(tuple(_plan(column, request, split, kinds) for column in raw.values()))
     if not schema.inputs:
-        raise InputError(f"{where}: no column is left to predict from")
+        left = [f"{c.name!r} ({c.note})" for c in schema.columns if c.role == "ignored"]
+        listed = f": {', '.join(left[:_SHOWN])}" if left else "; the target stands alone"
+        raise InputError(f"{where}: no column is left to predict from{listed}")
     return schema
 
 
@@ -87,20 +96,6 @@ def _roles(data: Data, split: SplitRule) -> dict[str, Role]:
     return roles
 
 
-def _refuse_commas(raw: Mapping[str, RawColumn], known: Collection[str], where: str) -> None:
-    """Numbers with commas would become categories or ids: say so instead."""
-    for name, column in raw.items():
-        texts = pd.api.types.is_string_dtype(column.cells.dtype) and column.nature != "nothing"
-        if name in known or not texts:
-            continue
-        if column.texts.str.fullmatch(COMMA).mean() >= 0.95:
-            raise InputError(
-                f"{where}: column {name!r}: holds numbers with commas, such as"
-                f" {column.texts.iloc[0]!r}; if they are decimal commas say --decimal , else take"
-                f" the commas out, or take the column as --category {name} or --ignore {name}"
-            )
-
-
 def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> Column:
     name, role = raw.name, request.roles.get(raw.name)
     kind = request.kinds.get(name)
@@ -120,18 +115,22 @@ def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> 
         return kind(name, "ignored", "told", kind.find_form(raw) if timed else "")
     if kind.left_out:
         return kind(name, "ignored", kind.left_out)
+    if inferred and issubclass(kind, LevelColumn):
+        _refuse_costume(raw, f"column {name!r}", f"--category {name} or --ignore {name}")
     return kind(name, "input", "inferred" if inferred else "told", kind.find_form(raw))
 
 
 def _plan_target(
-    raw: RawColumn, kind: type[Column] | None, kinds: Kinds, *, ignored: bool
+    raw: RawColumn, told: type[Column] | None, kinds: Kinds, *, ignored: bool
 ) -> Column:
-    target, note = f"{raw.where}: target {raw.name!r}", "told" if kind else "inferred"
+    target, note = f"{raw.where}: target {raw.name!r}", "told" if told else "inferred"
     if ignored:
         raise InputError(f"{raw.where}: column {raw.name!r}: is a target, so it cannot be ignored")
     if raw.nature == "nothing":
         raise InputError(f"{target}: every value is missing")
-    kind = kind or infer_kind(raw, kinds).kind
+    kind = told or infer_kind(raw, kinds).kind
+    if told is None and issubclass(kind, LevelColumn):
+        _refuse_costume(raw, f"target {raw.name!r}", f"--category {raw.name}")
     known = raw.cells[~raw.missing]
     if known.nunique() < 2:
         raise InputError(f"{target}: does not vary: every value is {str(known.iloc[0])!r}")
@@ -144,9 +143,19 @@ def _plan_target(
         kind, note = Number, "target"
     if kind.head_type is None:
         raise InputError(f"{target}: is a {kind.kind}; numbers and categories can be predicted")
-    if kind is Number and note == "inferred" and _two_whole(raw.numbers[~raw.missing]):
+    if kind is Number and note == "inferred" and _two_whole(raw.quantities.numbers[~raw.blank]):
         kind, note = Category, "two whole numbers; --number takes them as a quantity"
     return kind(raw.name, "target", note, kind.find_form(raw))
+
+
+def _refuse_costume(raw: RawColumn, named: str, ways: str) -> None:
+    """Numbers or dates that are not written as such would be classes without an order: say so."""
+    if not raw.costume or raw.texts.nunique() <= _FEW_LEVELS:
+        return
+    raise InputError(
+        f"{raw.where}: {named}: holds {raw.costume}; write them as plain numbers or dates, name"
+        f" words for no value with --missing, or say {ways}"
+    )
 
 
 def _two_whole(numbers: np.ndarray) -> bool:

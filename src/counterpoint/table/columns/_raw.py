@@ -9,9 +9,18 @@ import numpy as np
 import pandas as pd
 
 from counterpoint.errors import InputError
+from counterpoint.table.columns._durations import are_durations
+from counterpoint.table.columns._moments import find_compact, find_ways, is_nothing, read_stamps
+from counterpoint.table.columns._notation import Notation, Quantities
+from counterpoint.table.columns._quantities import PLACEHOLDERS, in_threes, read_quantities
 from counterpoint.table.columns._read import refuse_names
+from counterpoint.table.columns._signs import Signs
 
 _FEW = 20
+_CODE = r"[+-]?0\d+"
+_DATE_LIKE = r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}(?:[ T].*)?"
+_DATES = 0.95
+_COMPACT = (180_000, 21_000_000_000_000)
 
 
 @dataclass(frozen=True)
@@ -21,17 +30,19 @@ class ParsedColumn:
     Attributes:
         data: (N,), float64 of numbers, days of dates, texts of levels; anything where missing.
         missing: (N,), bool.
+        said: how cells were read that are not written as they were in the table of the fit.
     """
 
     data: np.ndarray
     missing: np.ndarray
+    said: str = ""
 
     def __len__(self) -> int:
         return len(self.missing)
 
     def take(self, rows: np.ndarray) -> "ParsedColumn":
         """Some rows, by their places or a mask."""
-        return ParsedColumn(self.data[rows], self.missing[rows])
+        return ParsedColumn(self.data[rows], self.missing[rows], self.said)
 
     @property
     def known(self) -> np.ndarray:
@@ -48,14 +59,18 @@ class RawColumn:
         cells: as they came, (N,).
         where: the table's name, for messages.
         dates: the order in dates such as 01/02/2024; see `counterpoint.recipe.Data`.
+        signs: what is known of how the table's numbers are written.
+        later: whether the column's kind is known from a fit, so that it cannot be chosen.
     """
 
     name: str
     cells: pd.Series
     where: str = "table"
     dates: str = ""
-    _stamps: dict[str, pd.Series] = field(
-        default_factory=dict[str, pd.Series], repr=False, compare=False
+    signs: Signs = field(default_factory=Signs)
+    later: bool = False
+    _forms: dict[float, str | None] = field(
+        default_factory=dict[float, str | None], repr=False, compare=False
     )
 
     @cached_property
@@ -69,7 +84,28 @@ class RawColumn:
         return self.cells[~self.missing].astype(str)
 
     @cached_property
-    def nature(self) -> Literal["nothing", "booleans", "dates", "numbers", "texts"]:
+    def padded(self) -> pd.Series:
+        """The same of every row, missing ones None."""
+        texts = np.full(len(self.cells), None, dtype=object)
+        texts[~self.missing] = self.texts
+        return pd.Series(texts, dtype=object)
+
+    @cached_property
+    def blank(self) -> np.ndarray:
+        """Which cells hold nothing, or a word or a date of zeros that says so."""
+        blank = self.missing.copy()
+        if self.nature == "texts":
+            said = self.texts.str.casefold().isin(PLACEHOLDERS) | self.texts.map(is_nothing)
+            blank[~self.missing] = said.to_numpy(dtype=bool)
+        return blank
+
+    @cached_property
+    def stated(self) -> pd.Series:
+        """The cells that are not blank, as texts."""
+        return self.cells[~self.blank].astype(str)
+
+    @cached_property
+    def nature(self) -> Literal["nothing", "booleans", "dates", "durations", "numbers", "texts"]:
         """What the file said that the cells are: a CSV says of all that they are texts."""
         if self.missing.all():
             return "nothing"
@@ -77,13 +113,15 @@ class RawColumn:
         dtype = self.cells.dtype
         if types.is_bool_dtype(dtype):
             return "booleans"
-        if types.is_datetime64_any_dtype(dtype):
+        if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
             return "dates"
+        if types.is_timedelta64_dtype(dtype):
+            return "durations"
         return "numbers" if types.is_numeric_dtype(dtype) else "texts"
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """The cells as float64; NaN where one is missing or reads as no number."""
+        """The cells as float64; NaN where one is missing or reads as no plain number."""
         cells = self.cells
         if self.nature not in ("booleans", "numbers"):
             # a cell by itself: an array of texts would be read by its first ones
@@ -91,8 +129,19 @@ class RawColumn:
         return cells.to_numpy(dtype=np.float64, na_value=np.nan)
 
     @cached_property
+    def quantities(self) -> Quantities:
+        """The cells as numbers, whatever is written around them."""
+        return self.quantities_like(None)
+
+    def quantities_like(self, earlier: Notation | None) -> Quantities:
+        """The same of a column whose notation is known from an earlier table."""
+        if self.nature != "texts":
+            return Quantities(self.numbers, self.missing)
+        return read_quantities(self.padded, self.numbers, self.signs, earlier)
+
+    @cached_property
     def numeric_share(self) -> float:
-        """The share of the cells that hold something which reads as a number."""
+        """The share of the cells that hold something which reads as a plain number."""
         return float((~np.isnan(self.numbers[~self.missing])).mean())
 
     @cached_property
@@ -103,6 +152,49 @@ class RawColumn:
         known = self.numbers[~self.missing]
         counted = len(known) >= _FEW and bool(np.isfinite(known).all())
         return counted and bool((np.diff(known) == 1.0).all())
+
+    @cached_property
+    def code(self) -> str:
+        """A cell that is a whole number behind a zero, as only names have; empty: there is none."""
+        if self.nature != "texts" or self.numeric_share < 1.0:
+            return ""
+        return next(iter(self.texts[self.texts.str.fullmatch(_CODE)]), "")
+
+    @cached_property
+    def thousandfold(self) -> str:
+        """A cell with a point where all points could stand between thousands; else empty."""
+        if self.nature != "texts" or self.numeric_share < 1.0:
+            return ""
+        pointed = self.texts[self.texts.str.contains(".", regex=False)]
+        return str(pointed.iloc[0]) if len(pointed) and in_threes(pointed) else ""
+
+    @cached_property
+    def compact(self) -> str | None:
+        """The format of dates that are whole numbers such as 20240229; None: they are none."""
+        if self.nature not in ("numbers", "texts") or self.numeric_share < 1.0:
+            return None
+        first = self.numbers[~self.missing][:_FEW]
+        # writing a million numbers as texts is slow, and most columns show here that they are none
+        if not ((first > _COMPACT[0]) & (first < _COMPACT[1])).all() or (first % 1).any():
+            return None
+        return find_compact(pd.Series(self.labels[~self.missing], dtype=object))
+
+    @cached_property
+    def costume(self) -> str:
+        """What the cells are that are nearly numbers or dates, in words; empty: they are not."""
+        if self.nature != "texts" or self.code or not len(self.stated):
+            return ""
+        like = self.stated.str.fullmatch(_DATE_LIKE).mean() >= _DATES
+        if like and not self.durations and not self.date_form(_DATES):
+            some = " and ".join(map(repr, self.stated.unique()[:2]))
+            return f"dates in ways that contradict one another, such as {some}"
+        return self.quantities.costume
+
+    @cached_property
+    def durations(self) -> bool:
+        """Whether the cells are lengths of time."""
+        texts = self.nature == "texts" and len(self.stated) > 0
+        return self.nature == "durations" or (texts and are_durations(self.stated))
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -121,22 +213,24 @@ class RawColumn:
         return texts.where(~self.missing, None).to_numpy(dtype=object)
 
     def stamps(self, form: str) -> pd.Series:
-        """The cells as UTC time stamps by one format; NaT where it does not fit."""
-        if form not in self._stamps:
-            texts = np.full(len(self.cells), None, dtype=object)
-            texts[~self.missing] = self.texts
-            self._stamps[form] = _read_stamps(pd.Series(texts), form)
-        return self._stamps[form]
+        """The cells as UTC time stamps by one form; NaT where it does not fit."""
+        numbers = self.nature == "numbers"
+        return read_stamps(pd.Series(self.labels, dtype=object) if numbers else self.padded, form)
 
-    def fits(self, form: str, share: float) -> bool:
-        """Whether (nearly) all cells that hold something are dates of a format."""
-        # most columns show on their first cells that a format does not fit
-        if _read_stamps(self.texts.head(_FEW), form).notna().mean() < share:
-            return False
-        return bool(self.stamps(form)[~self.missing].notna().mean() >= share)
+    def date_form(self, share: float) -> str | None:
+        """The form in which (nearly) all cells that hold something are dates; see `find_ways`."""
+        if share not in self._forms:
+            held = len(self.stated) > 0
+            self._forms[share] = find_ways(self.stated, share, self.dates) if held else None
+        return self._forms[share]
 
-    def refuse(self, bad: np.ndarray, rule: str) -> None:
+    def refuse(self, bad: np.ndarray, rule: str, *, target: bool = False) -> None:
         """Refuse cells that break a rule of the column's kind.
+
+        Args:
+            bad: which, (N,).
+            rule: what a cell should be.
+            target: whether the column is to be predicted, so that it cannot be left out.
 
         Raises:
             InputError: one does; names the first one's row, the column, the value and a remedy.
@@ -146,20 +240,28 @@ class RawColumn:
         row = int(np.flatnonzero(bad)[0])
         count = int(bad.sum())
         more = f" (and {count - 1:,} more)" if count > 1 else ""
+        ways = ["correct it or take the row out", "name it as missing with --missing"]
+        if not self.later:
+            others = [f"--category {self.name}"] + ([] if target else [f"--ignore {self.name}"])
+            ways.append(f"take the column as {' or '.join(others)}")
         raise InputError(
             f"{self.where}: row {row + 1:,}, column {self.name!r}: expected {rule}, found"
-            f" {str(self.cells.iloc[row])[:40]!r}{more}; correct it, or when fitting name it as"
-            f" missing with --missing, or take the column as --category {self.name} or --ignore"
-            f" {self.name}"
+            f" {str(self.cells.iloc[row])[:40]!r}{more}; {', or '.join(ways)}"
         )
 
 
-def _read_stamps(cells: pd.Series, form: str) -> pd.Series:
-    """Cells as UTC time stamps by one format for the whole column; NaT where it does not fit."""
-    return pd.to_datetime(cells, errors="coerce", format=form, utc=True)
-
-
-def raw_columns(frame: pd.DataFrame, where: str, dates: str = "") -> Mapping[str, RawColumn]:
+def raw_columns(
+    frame: pd.DataFrame,
+    where: str,
+    dates: str = "",
+    signs: Signs | None = None,
+    *,
+    later: bool = False,
+) -> Mapping[str, RawColumn]:
     """The columns of a frame by name."""
     refuse_names(frame.columns, where)
-    return {str(name): RawColumn(str(name), frame[name], where, dates) for name in frame.columns}
+    signs = signs or Signs()
+    return {
+        str(name): RawColumn(str(name), frame[name], where, dates, signs, later)
+        for name in frame.columns
+    }

@@ -1,31 +1,32 @@
 """Read a CSV, TSV or Parquet file as a frame of texts or typed columns, nothing guessed yet."""
 
-import codecs
-import csv
-import gzip
-import io
-import zlib
+import json
+import stat
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from counterpoint.errors import InputError, nearest
 from counterpoint.plain import StrPath
+from counterpoint.table.columns._origin import Origin, note_origin
+from counterpoint.table.columns._text import MISSING, TextFormat, parse_text
 
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "#N/A", "<NA>")
-"""Texts that mean "no value" in a CSV or TSV."""
+__all__ = ["MISSING", "read_table", "refuse_names"]
 
-COMMA = r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+"
-"""A number with a decimal comma, with or without points between thousands."""
+STANDARD_INPUT = "-"
+"""The path that means standard input."""
 
-_LONGEST = 1_000_000
+_PARQUET = b"PAR1"
+_SHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 def read_table(
@@ -34,64 +35,73 @@ def read_table(
     encoding: str = "utf-8",
     separator: str = "",
     missing: Sequence[str] = (),
-    decimal: str = ".",
+    not_missing: Sequence[str] = (),
+    decimal: str = "",
+    thousands: str = "",
+    header: bool = True,
+    names: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read a table; rows keep the file's order and are numbered from 0.
 
+    What stands above the header (a title, lines that begin with ``#``, Excel's ``sep=,``) is
+    passed over. Numbers stay as they are written: the columns of a fit find out how to read them.
+
     Args:
-        path: a file whose name ends in .csv, .tsv, .txt (each also with .gz) or .parquet.
-        encoding: of a text file.
-        separator: between cells; empty: a tab for .tsv, else whichever of ``, ; tab |`` the
-            header has most of.
+        path: a text file of cells or a Parquet file, each also with gzip around a text; "-" for
+            standard input.
+        encoding: of a text file; one that begins with a byte order mark says itself.
+        separator: between cells; empty: a tab for .tsv, else whichever of ``, ; tab |`` most
+            lines have.
         missing: texts that mean "no value", beside `MISSING`.
-        decimal: "." or ","; with a comma, cells such as 1.234,5 are read as 1234.5.
+        not_missing: texts of `MISSING` that are values.
+        decimal: the sign before decimals, "." or ","; empty: found column by column.
+        thousands: the sign between thousands, or "none"; empty: found column by column.
+        header: whether the first line has names.
+        names: of the columns, instead of the file's.
 
     Returns:
         One column a column of the file: texts (missing ones are NA) from a text file, the
-        file's own types from Parquet.
+        file's own types from Parquet. ``frame.attrs`` remembers how the file was written.
 
     Raises:
         InputError: names the file, the row or column, the rule and what was found.
     """
+    told = TextFormat(
+        encoding, separator, frozenset(missing), frozenset(not_missing), header, tuple(names)
+    )
+    standard = str(path) == STANDARD_INPUT
+    where = "standard input" if standard else str(path)
     path = Path(path)
     try:
-        table = _table(path, encoding, separator, missing)
+        content, once = _content(path, standard=standard)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    refuse_names(table.column_names, str(path))
-    if table.num_rows == 0:
-        raise InputError(f"{path}: has a header but no rows")
-    # the index that pandas writes into Parquet is a column like any other
-    frame = table.to_pandas(ignore_metadata=True)
-    return _pointed(frame) if decimal == "," else frame
+        raise InputError(f"{where}: cannot be read: {error.strerror or error}") from error
+    if content[:4] == _PARQUET:
+        frame, origin = _parquet(content, where), Origin()
+    else:
+        table, origin = parse_text(content, where, told, tabbed=".tsv" in path.name.lower())
+        frame = _frame(table, where)
+    digest = sha256(content).hexdigest() if once else ""
+    return note_origin(frame, replace(origin, decimal=decimal, thousands=thousands, digest=digest))
 
 
-def _pointed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers written with a decimal comma, written with a point."""
-    for name in frame.columns:
-        values = frame[name]
-        if pd.api.types.is_string_dtype(values.dtype):
-            comma = values.str.fullmatch(COMMA).fillna(value=False).astype(bool)
-            points = values.where(comma).str.replace(".", "", regex=False)
-            frame[name] = values.where(~comma, points.str.replace(",", ".", regex=False))
-    return frame
-
-
-def _table(path: Path, encoding: str, separator: str, missing: Sequence[str]) -> pa.Table:
-    _refuse_absent(path)
-    if path.name.lower().endswith((".parquet", ".pq")):
-        return _parquet(path)
-    return _text(path, encoding, separator, {*MISSING, *missing})
-
-
-def _refuse_absent(path: Path) -> None:
+def _content(path: Path, *, standard: bool) -> tuple[bytes, bool]:
+    """What a file holds, and whether it can be read but once."""
+    if standard:
+        return sys.stdin.buffer.read(), True
     if path.is_dir():
         raise InputError(f"{path}: is a folder; a CSV, TSV or Parquet file is expected")
     if not path.exists():
         beside = [entry.name for entry in path.parent.glob("*")] if path.parent.is_dir() else []
         raise InputError(f"{path}: no such file{nearest(path.name, beside, most=4)}")
-    if path.stat().st_size == 0:
+    content = path.read_bytes()
+    if not content:
         raise InputError(f"{path}: the file is empty")
+    if content[:4] in _SHEETS:
+        raise InputError(f"{path}: is a spreadsheet or an archive; save its table as CSV")
+    if content[:4] != _PARQUET and path.name.lower().endswith((".parquet", ".pq")):
+        raise InputError(f"{path}: not readable as Parquet: it does not begin as one")
+    return content, not stat.S_ISREG(path.stat().st_mode)
 
 
 def refuse_names(names: Iterable[Hashable], where: str) -> None:
@@ -101,131 +111,51 @@ def refuse_names(names: Iterable[Hashable], where: str) -> None:
             raise InputError(f"{where}: column {name!r} stands {count} times; rename all but one")
 
 
-def _parquet(path: Path) -> pa.Table:
+def _frame(table: pa.Table, where: str) -> pd.DataFrame:
+    refuse_names(table.column_names, where)
+    if table.num_rows == 0:
+        raise InputError(f"{where}: has a header but no rows")
+    # the index that pandas writes into Parquet is a column like any other
+    return table.to_pandas(ignore_metadata=True)
+
+
+def _parquet(content: bytes, where: str) -> pd.DataFrame:
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not readable as Parquet: {error}") from error
-    refuse_names(table.column_names, str(path))
+        raise InputError(f"{where}: not readable as Parquet: {error}") from error
+    table = table.rename_columns(
+        [unicodedata.normalize("NFC", name) for name in table.column_names]
+    )
+    refuse_names(table.column_names, where)
     for field in table.schema:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
             raise InputError(
-                f"{path}: column {field.name!r} has type {field.type}; numbers, texts, booleans"
+                f"{where}: column {field.name!r} has type {field.type}; numbers, texts, booleans"
                 " and dates can be used"
             )
-    return table
+    frame = _frame(table, where)
+    for field in table.schema:
+        frequency = _frequency(field)
+        if frequency:
+            frame[field.name] = _periods(frame[field.name], frequency)
+    return frame
 
 
-def _text(path: Path, encoding: str, separator: str, missing: set[str]) -> pa.Table:
-    content = _decoded(path, encoding).lstrip("\r\n")
-    if not content.strip():
-        raise InputError(f"{path}: the file is empty")
-    separator = {"\\t": "\t"}.get(separator, separator)
-    if len(separator) > 1 or not separator.isascii():
-        raise InputError(f"separator: expected one ASCII sign, found {separator!r}")
-    separator = separator or _separator(path, content[:100_000].split("\n", 1)[0])
-    names = _header(path, content, separator)
-    table = _parse(path, content, separator, names)
-    for place in range(table.num_columns):
-        table = _clean(path, table, place, missing)
-    return table
+def _frequency(field: Any) -> str:
+    """How long the periods of a column are that pandas wrote; empty: it has none."""
+    metadata: dict[bytes, bytes] = field.metadata or {}
+    if metadata.get(b"ARROW:extension:name") != b"pandas.period":
+        return str(getattr(field.type, "freq", ""))
+    return str(json.loads(metadata[b"ARROW:extension:metadata"])["freq"])
 
 
-def _decoded(path: Path, encoding: str) -> str:
-    raw = path.read_bytes()
-    if path.name.lower().endswith(".gz"):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: not readable as gzip: {error}") from error
-    try:
-        plain = codecs.lookup(encoding).name == "utf-8"
-        text = raw.decode("utf-8-sig" if plain else encoding)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}: line {line:,}: byte 0x{raw[error.start]:02x} is not {encoding}; say how the"
-            " text is encoded, for example --encoding latin-1"
-        ) from None
-    except UnicodeError as error:
-        raise InputError(f"{path}: is not {encoding}: {error}") from None
-    except LookupError:
-        raise InputError(
-            f"unknown encoding {encoding!r}; for example utf-8, latin-1, utf-16"
-        ) from None
-    zero = text.find("\0")
-    if zero >= 0:
-        line = text.count("\n", 0, zero) + 1
-        raise InputError(
-            f"{path}: line {line:,}: holds a NUL byte, so it is not {encoding} text; is it"
-            " another format, or --encoding utf-16?"
-        )
-    return text
-
-
-def _separator(path: Path, header: str) -> str:
-    if ".tsv" in path.name.lower():
-        return "\t"
-    return max(",;\t|", key=lambda sign: (header.count(sign), sign == ","))
-
-
-def _header(path: Path, content: str, separator: str) -> list[str]:
-    try:
-        row = next(csv.reader(io.StringIO(content[:_LONGEST]), delimiter=separator))
-    except (csv.Error, TypeError, StopIteration) as error:
-        raise InputError(f"{path}: the header is not readable: {error}") from error
-    names = [name.strip() or f"column_{place}" for place, name in enumerate(row, 1)]
-    refuse_names(names, str(path))
-    return names
-
-
-def _parse(path: Path, content: str, separator: str, names: list[str]) -> pa.Table:
-    ragged: list[pacsv.InvalidRow] = []
-
-    def note(row: pacsv.InvalidRow) -> Literal["skip"]:
-        ragged.append(row)
-        return "skip"
-
-    encoded = content.encode()
-    try:
-        table = pacsv.read_csv(
-            io.BytesIO(encoded),
-            # one thread and one block: the rows in an error message then have numbers
-            read_options=pacsv.ReadOptions(
-                column_names=names, skip_rows=0, use_threads=False, block_size=_block(encoded)
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=separator, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-    except pa.ArrowException as error:
-        raise InputError(f"{path}: not readable as a table: {error}") from error
-    if ragged:
-        first = ragged[0]
-        raise InputError(
-            f"{path}: row {(first.number or 1) - 1:,} has {first.actual_columns} cells, the header"
-            f" has {first.expected_columns}: {first.text[:60]!r}"
-        )
-    return table.slice(1)
-
-
-def _block(encoded: bytes) -> int:
-    return min(max(len(encoded) + 1, 2**20), 2**31 - 1)
-
-
-def _clean(path: Path, table: pa.Table, place: int, missing: set[str]) -> pa.Table:
-    name, column = table.column_names[place], table.column(place)
-    length = pc.utf8_length(column)
-    longest = pc.max(length).as_py() or 0
-    if longest > _LONGEST:
-        row = pc.index(length, longest).as_py() + 1
-        raise InputError(
-            f"{path}: row {row:,}, column {name!r}: a cell of {longest:,} characters;"
-            f" at most {_LONGEST:,} are read"
-        )
-    text = pc.utf8_trim_whitespace(column)
-    absent = pc.is_in(text, value_set=pa.array(sorted(missing)))
-    return table.set_column(place, name, pc.if_else(absent, pa.scalar(None, pa.string()), text))
+def _periods(cells: pd.Series, frequency: str) -> Any:
+    """The first days of periods, of which Arrow keeps the numbers."""
+    if isinstance(cells.dtype, pd.PeriodDtype):
+        return cells.dt.to_timestamp()
+    known = cells.notna()
+    # the stubs of pandas do not know it
+    index: Any = pd.PeriodIndex
+    periods = index.from_ordinals(cells[known].astype("int64"), freq=frequency)
+    return pd.Series(periods.to_timestamp(), index=cells.index[known]).reindex(cells.index)

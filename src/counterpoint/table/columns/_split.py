@@ -4,7 +4,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from counterpoint.errors import InputError, nearest
+
+MARKS = {
+    "train": "train", "training": "train", "false": "train", "0": "train",
+    "validation": "validation", "valid": "validation", "val": "validation",
+    "test": "test", "testing": "test", "true": "test", "1": "test",
+}  # fmt: skip
+"""Words that say what a row is for."""
+
+_CLEAR = frozenset(MARKS) - {"false", "true", "0", "1"}
 
 SHARE = 0.2
 """Of the rows, held out where nothing else is said."""
@@ -64,3 +75,13 @@ def later_split(text: str, known: Collection[str]) -> SplitRule:
     column = text.partition(":")[2] or text
     rule = parse_split(text, known) if column in known else SHARED
     return rule if rule.labelled else SHARED
+
+
+def is_marks(labels: np.ndarray) -> bool:
+    """Whether all labels are words for what a row is for, and more than one of them.
+
+    >>> is_marks(np.array(["Train", "test", "train"])), is_marks(np.array(["0", "1"]))
+    (True, False)
+    """
+    words = {str(label).casefold() for label in set(labels.tolist())}
+    return len(words) > 1 and words <= _CLEAR

@@ -12,10 +12,13 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.recipe import Data
 from counterpoint.table.columns._column import Column, Lesson, Role, UsableColumn
 from counterpoint.table.columns._counts import TableCounts
+from counterpoint.table.columns._hints import absent_targets, hints, named_twice
 from counterpoint.table.columns._kinds import KINDS, Kinds
+from counterpoint.table.columns._origin import origin_of
 from counterpoint.table.columns._plan import plan_columns
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn, raw_columns
 from counterpoint.table.columns._schema import Schema
+from counterpoint.table.columns._signs import Signs
 from counterpoint.table.columns._split import SHARED, SplitRule, parse_split
 
 _FARTHEST = 1e6
@@ -33,6 +36,7 @@ class Table:
         rows: their number.
         where: the table's name, for messages.
         split: how its rows are held out.
+        remarks: how cells were read, and what may not be what it seems, in sentences.
     """
 
     schema: Schema
@@ -41,6 +45,7 @@ class Table:
     rows: int
     where: str = "table"
     split: SplitRule = SHARED
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def plan(
@@ -57,10 +62,22 @@ class Table:
         Raises:
             InputError: see `plan_columns`; or a cell is not of its column's kind.
         """
-        raw = raw_columns(frame, where, data.dates)
+        origin = origin_of(frame)
+        signs = Signs(
+            data.decimal or origin.decimal, data.thousands or origin.thousands, origin.separator
+        )
+        raw = raw_columns(frame, where, data.dates, signs)
         split = parse_split(data.split, raw, where)
         schema = plan_columns(raw, data, split, kinds, where)
-        return cls._parse(schema, raw, _READ, split, where)
+        table = cls._parse(schema, raw, _READ, split, where)
+        absent = absent_targets(schema, table.values, origin.missing)
+        remarks = (
+            *origin.said,
+            *named_twice(data.target),
+            *absent,
+            *hints(schema, raw, table.values),
+        )
+        return replace(table, remarks=remarks)
 
     @classmethod
     def read(
@@ -84,7 +101,9 @@ class Table:
         Raises:
             InputError: a column is absent (names the nearest), or a cell is not of its kind.
         """
-        raw = raw_columns(frame, where)
+        origin = origin_of(frame)
+        signs = Signs(origin.decimal, origin.thousands, origin.separator)
+        raw = raw_columns(frame, where, signs=signs, later=True)
         _refuse_absent(schema, raw, where)
         if learn:
             _refuse_absent_targets(schema, raw, where)
@@ -108,9 +127,12 @@ class Table:
                 column.role in roles or name == split.column
             ):
                 values[name] = column.parse(raw[name])
-        missing = {c.name: int(raw[c.name].missing.sum()) for c in schema.columns if c.name in raw}
+        absent = {c.name: raw[c.name].missing for c in schema.columns if c.name in raw}
+        absent |= {name: column.missing for name, column in values.items()}
+        missing = {name: int(rows.sum()) for name, rows in absent.items()}
         rows = len(next(iter(raw.values())).missing) if raw else 0
-        return cls(schema, values, missing, rows, where, split)
+        remarks = tuple(f"column {n!r}: {part.said}" for n, part in values.items() if part.said)
+        return cls(schema, values, missing, rows, where, split, remarks)
 
     @property
     def weights(self) -> np.ndarray:

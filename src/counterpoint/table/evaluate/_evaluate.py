@@ -77,7 +77,8 @@ def evaluate_model(
 
 
 def _notes(prepared: Prepared, balance: str) -> list[str]:
-    notes = [
+    notes = list(prepared.remarks)
+    notes += [
         f"column {column.name!r} is ignored: {column.note}"
         for column in prepared.schema.columns
         if column.role == "ignored" and column.note != "told"

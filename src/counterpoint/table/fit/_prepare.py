@@ -1,6 +1,6 @@
 """From a parsed table to tensors: rows are divided, scales and levels learnt, columns encoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,8 +19,8 @@ from counterpoint.table.fit._split import RowSplit, split_rows
 from counterpoint.table.fit._transform import with_transforms
 from counterpoint.table.targets._head import Head
 
-Announce = Callable[[Schema, RowSplit], None]
-"""Called with the plan of columns and the split, before any long work."""
+Announce = Callable[[Schema, RowSplit, Sequence[str]], None]
+"""Called with the plan of columns, the split and remarks on both, before any long work."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows ready to be learnt from; `inputs` are ``categories`` and ``numbers`` of all of them."""
+    """Rows ready to be learnt from.
+
+    Attributes:
+        inputs: ``categories`` and ``numbers`` of all of them.
+        remarks: what the table and its split have of note, in sentences.
+    """
 
     schema: Schema
     rows: RowSplit
     inputs: dict[str, Tensor]
     targets: tuple[Target, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def weight(self) -> Tensor:
@@ -75,7 +81,7 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     members, seed = recipe.network.members, recipe.training.seed
     rows = split_rows(table, usable, recipe.data.validation, members=members, seed=seed)
     if announce is not None:
-        announce(table.schema, rows)
+        announce(table.schema, rows, table.remarks)
     # mean one over the training rows: the unit of the weights does not matter to the evidence
     unit = float(weight[rows.train].mean())
     weight = weight / unit
@@ -89,7 +95,8 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
             raise InputError(
                 f"{table.where}: target {target.name!r}: no training row has a value and a weight"
             )
-    return Prepared(_with_unit(table.schema, unit), rows, inputs, targets)
+    schema = _with_unit(table.schema, unit)
+    return Prepared(schema, rows, inputs, targets, table.remarks)
 
 
 def _with_unit(schema: Schema, unit: float) -> Schema:

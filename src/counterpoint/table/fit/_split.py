@@ -7,14 +7,9 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, Shuffl
 
 from counterpoint.errors import InputError
 from counterpoint.table.columns import ParsedColumn, Table
-from counterpoint.table.columns._split import SHARE
+from counterpoint.table.columns._split import MARKS, SHARE
 
 _FEWEST = 10
-_MARKS = {
-    "train": "train", "training": "train", "false": "train", "0": "train",
-    "validation": "validation", "valid": "validation", "val": "validation",
-    "test": "test", "testing": "test", "true": "test", "1": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ def is_test(marks: ParsedColumn) -> np.ndarray:
 
 def _parts(marks: ParsedColumn) -> np.ndarray:
     """The part of each row, empty where a mark is none."""
-    return np.array([_MARKS.get(str(mark).lower(), "") for mark in marks.data], dtype=object)
+    return np.array([MARKS.get(str(mark).lower(), "") for mark in marks.data], dtype=object)
 
 
 def _latest(rows: np.ndarray, times: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:

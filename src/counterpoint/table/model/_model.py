@@ -118,7 +118,7 @@ class TableModel:
             InputError: see `read`.
         """
         table = self._read(table, where)
-        found = list[str]()
+        found = list(table.remarks)
         for column in self.schema.inputs:
             missing, unseen = table.missing[column.name], column.unseen(table.values[column.name])
             if missing and not column.gaps:
