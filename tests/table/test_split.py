@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
 from counterpoint.recipe import Data
 from counterpoint.table.columns import Table
 from counterpoint.table.columns._split import parse_split
+from counterpoint.table.fit._split import split_remarks
 from counterpoint.table.fit._split import split_rows as split_planned
 
 
@@ -122,3 +123,62 @@ def test_more_members_than_parts_take_turns():
     held = split_rows(frame(30), np.ones(30, bool), Data(validation=0.5), members=3).held
     assert len(held) == 3
     assert len(np.unique(np.concatenate(held))) == 24
+
+
+def classes(counts):
+    """A table of a class for each count, in an order that chance made."""
+    labels = np.repeat(list(counts), list(counts.values()))
+    labels = np.random.default_rng(5).permutation(labels)
+    return pd.DataFrame({"x": np.arange(len(labels)) ** 2 % 23, "y": labels})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, 60), min_size=2, max_size=5),
+    st.sampled_from([0.1, 0.2, 0.5]),
+    st.integers(0, 2**32 - 1),
+)
+def test_every_class_of_two_rows_is_learnt_from_and_held_out(counts, share, seed):
+    frame = classes({f"c{place}": count for place, count in enumerate(counts)})
+    if len(frame) < 20:
+        return
+    table = Table.plan(frame, Data(target=("y",), category=("y",), split=str(share)))
+    found = split_planned(table, np.ones(len(frame), bool), 0.2, members=3, seed=seed)
+    assert sorted([*found.train, *found.test]) == list(range(len(frame)))
+    labels = frame["y"].to_numpy()
+    for place, count in enumerate(counts):
+        held = int((labels[found.test] == f"c{place}").sum())
+        assert held == 0 if count == 1 else 1 <= held < count
+        for part in found.held:
+            left = int((labels[part] == f"c{place}").sum())
+            assert abs(left - (count - held) / 5) <= 1
+    if len(frame) > 60:
+        assert abs(len(found.test) - share * len(frame)) <= len(counts)
+
+
+def remarks(frame, **data):
+    table = Table.plan(frame, Data(target=("y",), **data))
+    return split_remarks(table, split_planned(table, np.ones(len(frame), bool), 0.2))
+
+
+def test_what_few_rows_do_not_allow_to_say_is_said():
+    few = remarks(classes({"a": 12, "b": 8}))
+    assert few[0] == "16 rows to learn from are few: a linear model is likely to be better"
+    assert few[1] == "4 rows are held out: what is measured on them may be chance"
+    assert "fewer than 5 held-out rows: 'a' (2 of 12), 'b' (2 of 8)" in few[2]
+    (rare,) = remarks(classes({"no": 597, "yes": 3}))
+    assert "target 'y': classes with fewer than 5 held-out rows: 'yes' (1 of 3)" in rare
+    assert not remarks(classes({"no": 300, "yes": 300}))
+    numbers = pd.DataFrame({"x": np.arange(200) ** 2 % 19, "y": np.arange(200) ** 2 % 7})
+    assert not remarks(numbers, number=("y",))
+
+
+def test_too_few_weights_are_said_to_be_weights():
+    frame = pd.DataFrame(
+        {"x": np.arange(40.0) ** 2, "y": np.arange(40.0), "w": [1.0] * 3 + [0.0] * 37}
+    )
+    table = Table.plan(frame, Data(target=("y",), weight="w"))
+    with pytest.raises(
+        InputError, match="with a target and a weight above zero are needed, found 3"
+    ):
+        split_planned(table, table.weights > 0, 0.2)

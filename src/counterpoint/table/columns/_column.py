@@ -180,6 +180,10 @@ class UsableColumn(Column):
     def count(self, values: ParsedColumn, weights: np.ndarray) -> ColumnCounts:
         """The rows by what they hold, to compare tables by."""
 
+    def strata(self, values: ParsedColumn) -> np.ndarray | None:  # noqa: ARG002 - for classes
+        """The group of each row that held-out rows should have their share of; none: no groups."""
+        return None
+
     @property
     @abstractmethod
     def ordered(self) -> bool:

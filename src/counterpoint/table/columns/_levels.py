@@ -78,7 +78,8 @@ class LevelColumn(UsableColumn):
         self._refuse_many(len(counts), lesson.where)
         if self.role == "target" and len(counts) < 2:
             raise InputError(
-                f"{lesson.where}: target {self.name!r}: one class in the training rows"
+                f"{lesson.where}: target {self.name!r}: one class in the training rows,"
+                f" {', '.join(map(repr, counts.index))}"
             )
         if self.role != "target":
             counts = _common(counts, len(lesson.values))
@@ -151,6 +152,10 @@ class LevelColumn(UsableColumn):
         counts = np.bincount(codes, minlength=len(self.levels) + 2).astype(float)
         weight = float(weights[~values.missing].sum())
         return ColumnCounts(tuple(counts.tolist()), weight=weight)
+
+    def strata(self, values: ParsedColumn) -> np.ndarray:
+        """See `UsableColumn`: the levels."""
+        return np.where(values.missing, "", values.data).astype(str)
 
     @property
     def ordered(self) -> bool:

@@ -151,7 +151,11 @@ class NumericColumn(UsableColumn):
         low, high = float(known.min()), float(known.max())
         if low == high:
             return self.summary(known), Bins([int(known.size)], edges=[low, high])
-        counts, edges = np.histogram(known, bins=_BINS)
+        try:
+            counts, edges = np.histogram(known, bins=_BINS)
+        except ValueError:
+            # numbers so great that they have no 24 between them, such as those beside 2 ** 53
+            return self.summary(known), Bins([int(known.size)], edges=[low, high])
         return self.summary(known), Bins(counts.tolist(), edges=edges.tolist())
 
     def unseen(self, values: ParsedColumn) -> int:

@@ -25,6 +25,10 @@ _MATRICES = 40
 _WIDE = 12
 
 
+UNDRAWN = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a figure may fail with; the model is not lost with it."""
+
+
 def describe_columns(table: Table) -> list[ColumnFindings]:
     """Kind, role, missing cells and how the values are spread, of every column."""
     found = list[ColumnFindings]()
@@ -33,7 +37,10 @@ def describe_columns(table: Table) -> list[ColumnFindings]:
         if column.role == "split":
             summary, bins = describe_levels(table.values[column.name])
         elif column.role != "ignored" and isinstance(column, UsableColumn):
-            summary, bins = column.describe(table.values[column.name])
+            try:
+                summary, bins = column.describe(table.values[column.name])
+            except UNDRAWN as error:
+                summary = f"cannot be described: {error!s:.100}"
         missing = table.missing[column.name]
         found.append(ColumnFindings(column.name, column.kind, column.role, missing, summary, bins))
     return found

@@ -1,7 +1,8 @@
 """Measure a fitted table on the rows that were held out, against knowing nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from counterpoint.posterior.calibration import nll
 from counterpoint.recipe import PLAIN
 from counterpoint.table.columns import Table, UsableColumn
 from counterpoint.table.evaluate._describe import (
+    UNDRAWN,
     TrainingSummary,
     describe_balance,
     describe_columns,
@@ -23,6 +25,8 @@ from counterpoint.table.evaluate._importance import measure_importance
 from counterpoint.table.fit._prepare import Prepared, Target
 from counterpoint.table.model._model import TableModel
 from counterpoint.table.targets._prediction import Prediction
+
+_Figure = TypeVar("_Figure")
 
 _SHUFFLED = 2_000
 _LEAST = 10
@@ -42,9 +46,20 @@ def evaluate_model(
     test = torch.from_numpy(prepared.rows.test)
     inputs = {name: value[test] for name, value in prepared.inputs.items()}
     predictions = model.predict_encoded(inputs) if len(test) else {}
-    targets = [_target(model, prepared, target, predictions, test) for target in prepared.targets]
+    notes = _notes(prepared, model.recipe.training.balance)
+    targets = [
+        _drawn(
+            lambda target=target: _target(model, prepared, target, predictions, test),
+            TargetFindings(target.name, target.head.kind, metrics={}),
+            f"how good the predictions of {target.name!r} are",
+            notes,
+        )
+        for target in prepared.targets
+    ]
     rows = prepared.rows
-    importance = _importance(model, prepared, test)
+    importance = _drawn(
+        lambda: _importance(model, prepared, test), [], "which columns matter", notes
+    )
     return Findings(
         name="",
         created="",
@@ -55,25 +70,49 @@ def evaluate_model(
         status=course.status,
         best_epoch=course.best_epoch,
         seconds=course.seconds,
-        columns=describe_columns(table),
+        columns=list(prepared.described) or describe_columns(table),
         history=describe_history(course.histories),
         targets=targets,
         importance=importance,
-        embeddings=describe_embeddings(
-            model.members[0].network,
-            model.schema,
-            prepared.inputs["categories"][torch.from_numpy(rows.train)],
+        embeddings=_drawn(
+            lambda: describe_embeddings(
+                model.members[0].network,
+                model.schema,
+                prepared.inputs["categories"][torch.from_numpy(rows.train)],
+            ),
+            [],
+            "the map of levels",
+            notes,
         ),
-        known_least=[
-            _known_least(table, target, prepared, predictions[target.name])
-            for target in prepared.targets
-            if target.name in predictions
-        ],
-        notes=_notes(prepared, model.recipe.training.balance),
+        known_least=_drawn(
+            lambda: [
+                _known_least(table, target, prepared, predictions[target.name])
+                for target in prepared.targets
+                if target.name in predictions
+            ],
+            [],
+            "where the model knows least",
+            notes,
+        ),
         balance=describe_balance(course.balance),
         uncertainty=model.recipe.posterior.uncertainty,
-        maps=map_ignorance(model, table, prepared, importance, predictions),
+        maps=_drawn(
+            lambda: map_ignorance(model, table, prepared, importance, predictions),
+            [],
+            "the map of ignorance",
+            notes,
+        ),
+        notes=notes,
     )
+
+
+def _drawn(make: Callable[[], _Figure], empty: _Figure, what: str, notes: list[str]) -> _Figure:
+    """A figure, or nothing and a sentence: the model has been trained, and is worth more."""
+    try:
+        return make()
+    except UNDRAWN as error:
+        notes.append(f"{what} could not be told: {error!s:.200}")
+        return empty
 
 
 def _notes(prepared: Prepared, balance: str) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
+from counterpoint.findings import ColumnFindings
 from counterpoint.recipe import Recipe
 from counterpoint.table.columns import (
     Feature,
@@ -15,7 +16,8 @@ from counterpoint.table.columns import (
     Table,
     UsableColumn,
 )
-from counterpoint.table.fit._split import RowSplit, split_rows
+from counterpoint.table.evaluate._describe import describe_columns
+from counterpoint.table.fit._split import RowSplit, split_remarks, split_rows
 from counterpoint.table.fit._transform import with_transforms
 from counterpoint.table.targets._head import Head
 
@@ -59,6 +61,7 @@ class Prepared:
     Attributes:
         inputs: ``categories`` and ``numbers`` of all of them.
         remarks: what the table and its split have of note, in sentences.
+        described: each column, for the report.
     """
 
     schema: Schema
@@ -66,6 +69,7 @@ class Prepared:
     inputs: dict[str, Tensor]
     targets: tuple[Target, ...]
     remarks: tuple[str, ...] = ()
+    described: tuple[ColumnFindings, ...] = ()
 
     @property
     def weight(self) -> Tensor:
@@ -80,14 +84,17 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     usable = table.targeted & (weight > 0)
     members, seed = recipe.network.members, recipe.training.seed
     rows = split_rows(table, usable, recipe.data.validation, members=members, seed=seed)
+    remarks = (*table.remarks, *split_remarks(table, rows))
     if announce is not None:
-        announce(table.schema, rows, table.remarks)
+        announce(table.schema, rows, remarks)
     # mean one over the training rows: the unit of the weights does not matter to the evidence
     unit = float(weight[rows.train].mean())
     weight = weight / unit
     table = table.learnt(rows.train, weight, recipe.network.bins, recipe.network.repeated)
     inputs = table.encode()
     table = with_transforms(table, inputs, recipe, rows.train, weight)
+    # before any training: a column that cannot be described must not cost a model
+    described = tuple(describe_columns(table))
     counted = torch.from_numpy(weight)
     targets = tuple(Target.of(column, table, counted) for column in table.schema.targets)
     for target in targets:
@@ -96,7 +103,7 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
                 f"{table.where}: target {target.name!r}: no training row has a value and a weight"
             )
     schema = _with_unit(table.schema, unit)
-    return Prepared(schema, rows, inputs, targets, table.remarks)
+    return Prepared(schema, rows, inputs, targets, remarks, described)
 
 
 def _with_unit(schema: Schema, unit: float) -> Schema:

@@ -10,6 +10,10 @@ from counterpoint.table.columns import ParsedColumn, Table
 from counterpoint.table.columns._split import MARKS, SHARE
 
 _FEWEST = 10
+_RARE = 100
+_FEW_ROWS = 30
+_FEW_OF_A_CLASS = 5
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,15 @@ def split_rows(
     """Divide the usable rows as the table's split says.
 
     Random and group splits give each member another fold; a split by time gives every member the
-    latest rows, since only those are like the future.
+    latest rows, since only those are like the future. Of a class with few rows every random part
+    has its share.
     """
     rows = np.flatnonzero(usable)
     if len(rows) < _FEWEST:
+        counted = " and a weight above zero" if table.schema.weight else ""
         raise InputError(
-            f"{table.where}: at least {_FEWEST} rows with a target are needed, found {len(rows)}"
-            f" sample{'s' if len(rows) != 1 else ''}"
+            f"{table.where}: at least {_FEWEST} rows with a target{counted} are needed, found"
+            f" {len(rows)} sample{'s' if len(rows) != 1 else ''} in {table.rows:,} rows"
         )
     counts = members, max(members, round(1.0 / validation), 2)
     if table.split.kind == "time":
@@ -54,9 +60,10 @@ def split_rows(
     elif table.split.kind == "marks":
         split = _by_marks(table, rows, counts, seed)
     else:
-        train, test = _random(rows, table.split.share, seed)
+        strata = _rare(table, rows)
+        train, test = _random(rows, table.split.share, seed, strata)
         _refuse_few(train, table.where)
-        split = RowSplit(train, _folds(train, counts, seed), test)
+        split = RowSplit(train, _folds(train, counts, seed, strata=strata), test)
     _refuse_few(split.train, table.where)
     return split
 
@@ -69,12 +76,32 @@ def _refuse_few(train: np.ndarray, where: str) -> None:
         )
 
 
+def _rare(table: Table, rows: np.ndarray) -> np.ndarray | None:
+    """The class of every row of the table, where one is so rare that chance may leave it out."""
+    for target in table.schema.targets:
+        values = table.values[target.name]
+        strata = target.strata(values)
+        known = rows[~values.missing[rows]]
+        # where every class has a hundred rows, chance does it as well
+        if strata is not None and np.unique(strata[known], return_counts=True)[1].min() < _RARE:
+            return strata
+    return None
+
+
 def _folds(
-    rows: np.ndarray, counts: tuple[int, int], seed: int, groups: np.ndarray | None = None
+    rows: np.ndarray,
+    counts: tuple[int, int],
+    seed: int,
+    groups: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """The first so many of so many parts of equal size."""
     members, folds = counts
     # scikit-learn takes no seed of 2**32 or more
+    if strata is not None:
+        order = _by_class(rows, strata, seed)
+        parts = [np.sort(order[place :: min(folds, len(rows))]) for place in range(members)]
+        return tuple(part if len(part) else parts[0] for part in parts)
     if groups is None:
         chooser = KFold(min(folds, len(rows)), shuffle=True, random_state=seed % 2**32)
     else:
@@ -84,13 +111,77 @@ def _folds(
     return tuple(parts[member % len(parts)] for member in range(members))
 
 
-def _random(rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _by_class(rows: np.ndarray, strata: np.ndarray, seed: int) -> np.ndarray:
+    """The rows class after class, the rarest first, by chance inside each."""
+    drawn = np.random.default_rng(seed).permutation(rows)
+    classes, place, count = np.unique(strata[drawn], return_inverse=True, return_counts=True)
+    del classes
+    return drawn[np.lexsort((place, count[place]))]
+
+
+def _random(
+    rows: np.ndarray, share: float, seed: int, strata: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     size = round(share * len(rows))
     if size == 0:
         return rows, rows[:0]
+    if strata is not None:
+        test = np.sort(_share_of_each(rows, strata, size, seed))
+        return np.setdiff1d(rows, test, assume_unique=True), test
     chooser = ShuffleSplit(1, test_size=size, random_state=seed % 2**32)
     first, second = next(chooser.split(rows))
     return rows[np.sort(first)], rows[np.sort(second)]
+
+
+def _share_of_each(rows: np.ndarray, strata: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """So many rows, of every class its share, and at least one where a class has two."""
+    lots = [np.flatnonzero(strata[rows] == name) for name in np.unique(strata[rows])]
+    wanted = np.array([size * len(lot) / len(rows) for lot in lots])
+    most = np.array([len(lot) - 1 for lot in lots])
+    least = np.minimum(1, most)
+    taken = np.clip(np.floor(wanted).astype(int), least, most)
+    # what is still to be given goes where most is owed, what is too much comes from the largest
+    while taken.sum() < size and (taken < most).any():
+        taken[np.argmax(np.where(taken < most, wanted - taken, -np.inf))] += 1
+    while taken.sum() > size and (taken > least).any():
+        taken[np.argmax(np.where(taken > least, taken, -1))] -= 1
+    draw = np.random.default_rng(seed)
+    parts = [draw.permutation(lot)[:count] for lot, count in zip(lots, taken, strict=True)]
+    return rows[np.concatenate(parts)]
+
+
+def split_remarks(table: Table, rows: RowSplit) -> list[str]:
+    """What the numbers of rows do not allow to say, in sentences."""
+    found = list[str]()
+    if len(rows.train) < _FEW_ROWS:
+        found.append(
+            f"{len(rows.train)} rows to learn from are few: a linear model is likely to be better"
+        )
+    if 0 < len(rows.test) < _FEW_ROWS:
+        found.append(f"{len(rows.test)} rows are held out: what is measured on them may be chance")
+    for target in table.schema.targets:
+        values = table.values[target.name]
+        strata = target.strata(values)
+        if strata is not None and len(rows.test):
+            found += _rare_classes(target.name, strata, ~values.missing, rows)
+    return found
+
+
+def _rare_classes(name: str, strata: np.ndarray, known: np.ndarray, rows: RowSplit) -> list[str]:
+    held, learnt = (strata[part[known[part]]] for part in (rows.test, rows.train))
+    counts = {level: int((held == level).sum()) for level in np.unique(strata[known]).tolist()}
+    rare = [
+        f"{level!r} ({count} of {count + int((learnt == level).sum())})"
+        for level, count in counts.items()
+        if count < _FEW_OF_A_CLASS
+    ]
+    if not rare:
+        return []
+    more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
+    return [
+        f"target {name!r}: classes with fewer than {_FEW_OF_A_CLASS} held-out rows:"
+        f" {', '.join(rare[:_SHOWN])}{more}; what is measured of them may be chance"
+    ]
 
 
 def _by_time(table: Table, rows: np.ndarray, validation: float, members: int) -> RowSplit:
