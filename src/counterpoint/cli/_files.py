@@ -87,6 +87,7 @@ def fingerprint(table: Path, frame: "pd.DataFrame") -> str:
     from counterpoint.storage import digest_file
     from counterpoint.table.columns import origin_of
 
+    # a pipe is empty once it has been read
     return origin_of(frame).digest or digest_file(table)
 
 

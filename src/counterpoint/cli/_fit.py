@@ -114,6 +114,7 @@ def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str
     frame = read_rows(path, recipe.data)
     announced = list[str]()
 
+    # before the long work, and once: the findings have them again
     def announce(schema: "Schema", rows: Any, remarks: Sequence[str]) -> None:
         if not json:
             _announce(schema, rows)

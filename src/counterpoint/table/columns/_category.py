@@ -91,6 +91,7 @@ class Boolean(LevelColumn):
 
     def level(self, text: str) -> str:
         """See `LevelColumn`: every word for true is one level."""
+        # folders written before spellings were one have no form, and their levels as they were
         said = truth(level_of(text)) if self.form else None
         if said is None:
             return text

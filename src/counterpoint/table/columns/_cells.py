@@ -24,13 +24,16 @@ PLACEHOLDERS = frozenset(
 )  # fmt: skip
 """Words that stand for no value wherever most cells are numbers or dates; in small letters."""
 
+# typesetters' minus signs, and powers that Unicode's folding would turn into digits of the number
 _MINUS = dict.fromkeys(map(ord, "−‐‑‒–—﹣－"), "-") | {ord("²"): "^2", ord("³"): "^3"}
 
+# letters behind a number are tried before units, so that "5 plus" is a limit and not a unit
 _UPPER = r"\+|plus|or more|or over|or above|and over|and above|or less|and under"
 _BOUND = (
     r"<=|>=|=<|=>|[<>≤≥~≈]|(?:ca\.?|circa|approx\.?|approximately|about|around|under|over|below|above|"
     r"less than|more than|at least|at most|up to)(?=[\s\d.$€£])"
 )
+# the digits are taken with every sign among them: which is which, only the whole column tells
 _CELL = re.compile(
     rf"""(?P<open>\()?\s*
     (?P<bound>{_BOUND})?\s*
@@ -70,7 +73,7 @@ _ORDINAL = frozenset({"st", "nd", "rd", "th"})
 
 
 @dataclass(frozen=True)
-class Cell:
+class WrittenNumber:
     """A number as it is written.
 
     Attributes:
@@ -109,7 +112,7 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text.translate(_MINUS)).translate(_MINUS).strip()
 
 
-def read_cell(text: str) -> Cell | None:
+def read_cell(text: str) -> WrittenNumber | None:
     """Take a cell apart; None where it holds no number, or more than one.
 
     >>> cell = read_cell("-€ 1.250,50")
@@ -122,19 +125,21 @@ def read_cell(text: str) -> Cell | None:
     """
     text = plain(text)
     if _HEX.fullmatch(text):
-        return Cell(str(int(text, 16)), "", False, 1.0, "", "", False, False)
+        return WrittenNumber(str(int(text, 16)), "", False, 1.0, "", "", False, False)
     found = _CELL.fullmatch(text)
     if found is None or bool(found["open"]) != bool(found["close"]):
         return None
+    # two signs, as in -(5), say nothing that is sure
     signs = [found["sign"], found["inner"], found["open"], found["behind"]]
     if sum(map(bool, signs)) > 1:
         return None
+    # 01 Jan and 8 pm are no January and no p.m. of something
     before, after = (found["before"] or "").strip(), (found["after"] or "").strip()
     if _fold(after) in _NO_UNIT or _fold(before) in _NO_UNIT:
         return None
     money = is_money(before)
     factor, after = _split_factor(after, money=money)
-    return Cell(
+    return WrittenNumber(
         core=re.sub(r"\s", " ", found["core"]),
         exponent=found["exponent"] or "",
         negative="-" in (found["sign"], found["inner"]) or bool(found["open"] or found["behind"]),
@@ -166,6 +171,7 @@ def is_money(unit: str) -> bool:
     >>> is_money("€"), is_money("USD"), is_money("CA$"), is_money("kg")
     (True, True, True, False)
     """
+    # Unicode's class of currency signs, so that none has to be listed; three letters as in CA$
     signs = any(unicodedata.category(letter) == "Sc" for letter in unit)
     return (signs and len(unit) <= 4) or _fold(unit) in _CODES
 
@@ -177,6 +183,7 @@ def unit_of(unit: str) -> str:
     (True, False)
     """
     folded = _fold(unit)
+    # 1st, 2nd and 3rd are of one unit
     if folded in _ORDINAL:
         return "th"
     return folded.removesuffix("s") if len(folded) > 2 else folded

@@ -90,6 +90,7 @@ class Date(NumericColumn):
         seconds = stamps.dt.tz_localize(None).dt.as_unit("s")
         days = (seconds - pd.Timestamp(0).as_unit("s")).dt.total_seconds() / _DAY
         data = days.to_numpy(dtype=np.float64, na_value=np.nan)
+        # pandas reads a time of day as one of 1 January 1900
         return ParsedColumn(data % 1.0 if is_clock(self.form) else data, missing)
 
     def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:

@@ -56,6 +56,7 @@ def are_durations(texts: pd.Series) -> bool:
     >>> are_durations(pd.Series(["8:15", "9:00"])), are_durations(pd.Series(["5 h", "6 h"]))
     (False, False)
     """
+    # most columns show on their first cells that they are none
     head = texts.head(_HEAD)
     if head.empty or np.isnan([seconds_of(text) for text in head]).any():
         return False
@@ -67,6 +68,7 @@ def are_durations(texts: pd.Series) -> bool:
 
 def _is_long(text: str) -> bool:
     body = text.strip().lstrip("-−")
+    # 8:15 alone is a time of day; 36:15 cannot be one
     clock = _COLONS.fullmatch(body)
     if clock is not None:
         return clock["d"] is not None or int(clock["h"]) >= 24

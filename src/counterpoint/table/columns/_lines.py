@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\s*[-+]?[\d.,]+(?:e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableText:
     """How the text of a table is laid out.
 
     Attributes:
@@ -36,7 +36,7 @@ class Layout:
     said: tuple[str, ...] = ()
 
 
-def find_layout(text: str, where: str, separator: str, *, tabbed: bool, header: bool) -> Layout:
+def find_layout(text: str, where: str, separator: str, *, tabbed: bool, header: bool) -> TableText:
     """Find the header.
 
     Args:
@@ -49,6 +49,7 @@ def find_layout(text: str, where: str, separator: str, *, tabbed: bool, header: 
     Raises:
         InputError: the header cannot be read.
     """
+    # line ends of old Macintoshes, which Python's csv refuses inside a line
     if "\n" not in text:
         text = text.replace("\r", "\n")
     text = text.lstrip("\r\n")
@@ -64,6 +65,7 @@ def find_layout(text: str, where: str, separator: str, *, tabbed: bool, header: 
     separator = separator or ("\t" if tabbed else _separator(first))
     if separator == " ":
         said.append("cells are taken to stand between single spaces")
+    # Arrow keeps a quotation mark that does not come right after the separator
     if re.search(rf'{re.escape(separator)} +"', "\n".join(first)):
         text = _requoted(text, separator)
     rows = _rows(text, separator, where)
@@ -77,7 +79,7 @@ def find_layout(text: str, where: str, separator: str, *, tabbed: bool, header: 
     below = [row for row in rows[1:] if row]
     longer = len(rows[0]) + 1
     ended = header and all(len(row) == longer and not row[-1].strip() for row in below)
-    return Layout(text, separator, tuple(rows[0]), bool(below) and ended, tuple(said))
+    return TableText(text, separator, tuple(rows[0]), bool(below) and ended, tuple(said))
 
 
 def names_of(header: Sequence[str]) -> list[str]:
@@ -93,6 +95,7 @@ def looks_like_values(names: Sequence[str]) -> bool:
     (True, False)
     """
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    # tables have a column a year, or numbered ones
     years = [name for name in numbers if re.fullmatch(r"\d{1,4}", name.strip())]
     return len(numbers) > len(years) or (bool(years) and len(years) == len(names))
 
@@ -153,6 +156,7 @@ def _above(rows: Sequence[Sequence[str]], width: int) -> int:
     """Lines above the header: titles, blank ones and comments."""
     for place, row in enumerate(rows[:-1]):
         filled = [cell for cell in row if cell.strip()]
+        # a header may begin with # itself: then it has as many cells as the rows
         remark = row and row[0].lstrip().startswith("#") and len(row) != width
         alone = width > 1 and len(filled) <= 1
         if not (remark or alone or _is_title(row, rows[place + 1 :], width)):
@@ -162,6 +166,7 @@ def _above(rows: Sequence[Sequence[str]], width: int) -> int:
 
 def _is_title(row: Sequence[str], rest: Sequence[Sequence[str]], width: int) -> bool:
     """Whether a line with another number of cells stands above one that could be the header."""
+    # one name fewer than cells is a header without the name of the rows, or a slip to be refused
     if len(row) in (width, width - 1) or not rest:
         return False
     following = next((other for other in rest if any(cell.strip() for cell in other)), [])

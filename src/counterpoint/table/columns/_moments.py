@@ -79,6 +79,7 @@ def is_clock(form: str) -> bool:
 def read_stamps(texts: pd.Series, form: str) -> pd.Series:
     """Texts as UTC time stamps by a form; NaT where it does not fit."""
     ways, tidy = form.split("|"), texts.map(_tidy, na_action="ignore")
+    # the first way that fits has the cell: unambiguous ways stand before those with an order
     stamps = _stamps(tidy, ways[0])
     for way in ways[1:]:
         stamps = stamps.where(stamps.notna(), _stamps(tidy, way))
@@ -88,6 +89,7 @@ def read_stamps(texts: pd.Series, form: str) -> pd.Series:
 def _stamps(texts: pd.Series, way: str) -> pd.Series:
     """Tidy texts as time stamps by one way."""
     if way in _PERIODS:
+        # pandas reads neither quarters nor weeks without a day
         texts = texts.map(lambda text: _period(text, way), na_action="ignore")
         way = "%G-W%V-%u" if way == "week" else ISO
     return pd.to_datetime(texts, errors="coerce", format=way, utc=True)
@@ -127,6 +129,7 @@ def find_compact(texts: pd.Series) -> str | None:
         whole = re.compile(pattern)
         if not all(whole.fullmatch(text) for text in texts.head(_HEAD)):
             continue
+        # a few customer numbers may look like dates; many of them cannot
         distinct = texts.unique()
         if len(distinct) < _CHANCE.get(form, 1) or not all(map(whole.fullmatch, distinct)):
             continue
@@ -165,6 +168,7 @@ def find_ways(texts: pd.Series, share: float, order: str = "") -> str | None:
     day, month = (
         _first(texts, _with_clocks(dates, suffixes), share) for dates in (_DAY_FIRST, _MONTH_FIRST)
     )
+    # one order for all cells: 01/02 and 13/02 of one column are not read in two
     if day is not None and month is not None:
         return {"": AMBIGUOUS, "day-first": day, "month-first": month}[order]
     return day or month or _several(texts, share, order)
@@ -224,6 +228,7 @@ def _several(texts: pd.Series, share: float, order: str) -> str | None:
         form = _cover(plain | _fitting(sample, _with_clocks(dates, suffixes)))
         if order in ("", name) and form and _fit(texts, form) >= share:
             found[name] = form
+    # where both orders fit with the rest, the user has to say which
     forms = set(found.values())
     return AMBIGUOUS if len(forms) == 2 else next(iter(forms), None)
 

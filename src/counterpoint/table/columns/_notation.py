@@ -31,6 +31,7 @@ class Notation:
     after: str = ""
 
     def __str__(self) -> str:
+        # the plain notation is what folders have that were written before there was another
         if self == Notation():
             return ""
         after = f" {self.after}" if self.after else ""

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from counterpoint.table.columns._cells import PLACEHOLDERS, Cell, is_money, read_cell, unit_of
+from counterpoint.table.columns._cells import (
+    PLACEHOLDERS,
+    WrittenNumber,
+    is_money,
+    read_cell,
+    unit_of,
+)
 from counterpoint.table.columns._notation import Notation, Quantities, factorized
 from counterpoint.table.columns._signs import Found, Signs, find_signs, value_of
 
@@ -44,6 +50,7 @@ def read_quantities(
 "is '20,628' 20628 or 20.628? say --thousands , or --decimal ,")
     """
     missing = texts.isna().to_numpy()
+    # most columns are plain numbers, of which nothing has to be taken apart
     sure = signs.decimal == "." or signs.thousands == "none"
     open_ = not signs.decimal and not signs.thousands
     if not np.isnan(plain[~missing]).any() and (
@@ -82,7 +89,7 @@ class Distinct:
     texts: Sequence[str]
     counts: np.ndarray
     absent: np.ndarray
-    cells: Sequence[Cell | None]
+    cells: Sequence[WrittenNumber | None]
 
     @classmethod
     def of(cls, texts: Sequence[str], counts: np.ndarray) -> "Distinct":
@@ -113,6 +120,7 @@ class Distinct:
         notation = Notation(*found.pair, *_units(known))
         doubt = self._doubt(found) or _foreign(notation, earlier)
         said = "" if doubt else self._said(numbers, found)
+        # placeholders are known here and not in the reader: among words they may be levels
         absent = self.absent.copy()
         return Quantities(numbers, absent, notation, said, doubt, self._words(numbers))
 
@@ -123,6 +131,7 @@ class Distinct:
 
     def _none(self, costume: str = "") -> Quantities:
         """Cells that are no numbers but where they are plain ones."""
+        # a column that was told to be of numbers refuses the first cell that is none, not the first
         plain = [float(t) if _PLAIN.fullmatch(t) else np.nan for t in self.texts]
         return Quantities(np.array(plain), np.zeros(len(plain), dtype=bool), costume=costume)
 
@@ -196,7 +205,7 @@ class Distinct:
         return (0 if cell is None else cell.dressed), len(self.texts[place])
 
 
-def _number(cell: Cell | None, pair: tuple[str, str], text: str = "") -> float:
+def _number(cell: WrittenNumber | None, pair: tuple[str, str], text: str = "") -> float:
     if cell is None:
         # infinity is refused as what it is, and not as a word
         return float(text) if _INFINITE.fullmatch(text) else float("nan")
@@ -211,13 +220,13 @@ def _is_plain(text: str, value: float) -> bool:
     return _PLAIN.fullmatch(text) is not None and bool(float(text) == value)
 
 
-def _units(known: Sequence[Cell]) -> tuple[str, str]:
+def _units(known: Sequence[WrittenNumber]) -> tuple[str, str]:
     """What is written before and after numbers of one unit."""
     before = next((cell.before for cell in known if cell.before), "")
     return before, next((cell.after for cell in known if cell.after), "")
 
 
-def _unlike(known: Sequence[Cell]) -> str | None:
+def _unlike(known: Sequence[WrittenNumber]) -> str | None:
     """Why numbers are not of one unit: a reason, or none for what only begins with one.
 
     None where they are.
@@ -234,13 +243,16 @@ def _unlike(known: Sequence[Cell]) -> str | None:
             # many, and they are words of texts that begin with a number
             few = len(units) <= _MOST_UNITS
             return f"numbers with different units, such as {some}" if few else ""
+    # 0.48 beside 51.3 % may be 48 % or half a per cent
     if "%" in after and any(not cell.after for cell in known):
         return "percent signs in some cells and none in others"
+    # brackets around every number are a habit, not a sign
     return "" if all(cell.bracketed for cell in known) else None
 
 
 def _foreign(notation: Notation, earlier: Notation | None) -> str:
     """Why numbers are not those of an earlier table, by their unit."""
+    # without its unit a number is taken to be of the known one, as most exports drop it
     if earlier is None or not earlier.unit or not notation.unit:
         return ""
     known = {unit_of(earlier.before), unit_of(earlier.after)}
@@ -249,7 +261,7 @@ def _foreign(notation: Notation, earlier: Notation | None) -> str:
     return f"it holds {notation.unit!r}, where the model knows {earlier.unit!r}"
 
 
-def _mixed_signs(known: Sequence[Cell]) -> str:
+def _mixed_signs(known: Sequence[WrittenNumber]) -> str:
     cores = [cell.core for cell in known]
     point = next((core for core in cores if "." in core), "")
     comma = next((core for core in cores if "," in core), "")

@@ -76,6 +76,7 @@ def read_table(
         content, once = _content(path, standard=standard)
     except OSError as error:
         raise InputError(f"{where}: cannot be read: {error.strerror or error}") from error
+    # by content: files are renamed, and standard input has no name
     if content[:4] == _PARQUET:
         frame, origin = _parquet(content, where), Origin()
     else:

@@ -32,6 +32,7 @@ class Signs:
     def allow(self, pair: tuple[str, str]) -> bool:
         """Whether the user's words leave a pair of signs possible."""
         decimal, thousands = pair
+        # what stands between thousands cannot stand before decimals
         told = "" if self.thousands == "none" else self.thousands
         grouped = not self.thousands or thousands in ("", told)
         return grouped and decimal != told and (not self.decimal or decimal == self.decimal)
@@ -79,6 +80,7 @@ def find_signs(cores: Sequence[str], signs: Signs, earlier: tuple[str, str] | No
         fits += [pair for pair in plain if all(fits_pair(core, pair) for core in cores)]
         return Found(fits[0] if fits else None)
     if earlier in fits:
+        # a later table need not show again how its column is written
         return Found(earlier)
     return _likelier(cores, fits, signs)
 
@@ -99,6 +101,7 @@ def _likelier(cores: Sequence[str], fits: list[tuple[str, str]], signs: Signs) -
 
 def _candidates(cores: Sequence[str]) -> list[tuple[str, str]]:
     used = {sign for core in cores for sign in core if not sign.isdigit()}
+    # these never separate decimals anywhere, so what stands beside them does
     groups, marks = used & set(_GROUPS), used & {".", ","}
     if len(groups) > 1:
         return []
@@ -116,6 +119,7 @@ def fits_pair(core: str, pair: tuple[str, str]) -> bool:
     decimal, thousands = map(re.escape, pair)
     whole = r"\d*"
     if thousands:
+        # no number of thousands begins with a zero: 0,126 is a decimal comma
         whole = rf"(?:[1-9]\d{{0,2}}(?:{thousands}\d{{2,3}})*{thousands}\d{{3}}|\d*)"
     return re.fullmatch(rf"{whole}(?:{decimal}\d+)?", core) is not None
 
@@ -140,5 +144,7 @@ def _apart(cores: Sequence[str], sign: str) -> bool:
     whole = [int(core) for core in cores if core.isdecimal()]
     if not whole or not grouped or max(whole) > 999:
         return False
+    # decimals with exactly three places throughout, beside numbers without any, are unlikely:
+    # writers drop zeros at the end in a tenth of the cells, or write them in all
     as_decimals = median(float(core.replace(sign, ".")) for core in grouped)
     return median(whole) > _APART * as_decimals or len(grouped) >= _LIKELY

@@ -51,6 +51,7 @@ def is_truth(words: Iterable[str]) -> bool:
     (True, False, False, True)
     """
     folded = {word.casefold().strip() for word in words}
+    # 1 and 0 are words for true and false only beside such words
     said = folded - _DIGITS
     if all(len(word) == 1 for word in said):
         # letters alone may be anything: only those that belong together are taken for words

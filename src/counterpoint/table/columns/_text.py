@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from counterpoint.errors import InputError
-from counterpoint.table.columns._lines import Layout, find_layout, looks_like_values, names_of
+from counterpoint.table.columns._lines import TableText, find_layout, looks_like_values, names_of
 from counterpoint.table.columns._origin import Origin
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "#N/A", "<NA>")
 """Texts that mean "no value" in a CSV or TSV."""
 
+# UTF-32 first: its mark begins with that of UTF-16
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -104,7 +105,7 @@ def _decoded(raw: bytes, where: str, encoding: str) -> str:
     return text
 
 
-def _names(layout: Layout, where: str, told: TextFormat) -> list[str]:
+def _names(layout: TableText, where: str, told: TextFormat) -> list[str]:
     """Names of all cells of a line."""
     header = layout.header
     names = names_of(header if told.header else ["" for _ in header])
@@ -120,7 +121,7 @@ def _names(layout: Layout, where: str, told: TextFormat) -> list[str]:
     return names
 
 
-def _cells(layout: Layout, where: str, names: list[str], *, first: bool) -> pa.Table:
+def _cells(layout: TableText, where: str, names: list[str], *, first: bool) -> pa.Table:
     """The table under its names; its first line is a row, or else the header."""
     ragged: list[pacsv.InvalidRow] = []
 
@@ -176,6 +177,7 @@ def _clean(
             f"{where}: row {row:,}, column {name!r}: a cell of {longest:,} characters;"
             f" at most {_LONGEST:,} are read"
         )
+    # é as one letter or as two are one word to whoever wrote them
     trimmed = pc.utf8_trim_whitespace(column)
     text: Any = pc.call_function("utf8_normalize", [trimmed], pc.Utf8NormalizeOptions("NFC"))
     absent = pc.is_in(text, value_set=pa.array(sorted(missing)))

@@ -113,6 +113,7 @@ def _folds(
 
 def _by_class(rows: np.ndarray, strata: np.ndarray, seed: int) -> np.ndarray:
     """The rows class after class, the rarest first, by chance inside each."""
+    # neighbours of one class go to different parts, whatever the parts
     drawn = np.random.default_rng(seed).permutation(rows)
     classes, place, count = np.unique(strata[drawn], return_inverse=True, return_counts=True)
     del classes
