@@ -38,8 +38,9 @@ def design(
     refuse_rows(~torch.isfinite(features), "features", "finite", features, start)
     device = torch.device("cpu") if features.device.type == "mps" else features.device
     rows, width = features.shape
-    # filled in place: a column of ones beside a copy would be two copies
-    result = torch.ones(rows, width + 1, dtype=torch.float64, device=device)
+    # filled in place: a column of ones beside a copy would be two copies; column by column, since
+    # Φ'R of few columns R is two to four times as fast so, and ΦW is no slower
+    result = torch.ones(width + 1, rows, dtype=torch.float64, device=device).T
     result[:, :width] = features
     return result
 

@@ -63,7 +63,7 @@ class Multinomial:
         self, weights: Float64[Tensor, "width contrasts"]
     ) -> Float64[Tensor, "rows classes"]:
         """``Φ V B'``, which sum to zero over the classes."""
-        return self.design @ (weights @ self.basis.T)
+        return (self.design @ weights) @ self.basis.T
 
     def log_likelihood(self, logits: Float64[Tensor, "rows classes"]) -> float:
         """``Σ w log softmax(logits)[label]``."""
@@ -77,7 +77,7 @@ class Multinomial:
         residual = -probabilities
         # onehot(label) - p without the onehot
         residual.scatter_add_(1, self.labels[:, None], torch.ones_like(residual[:, :1]))
-        return (self.design.T @ (residual * self.weight[:, None])) @ self.basis
+        return self.design.T @ ((residual * self.weight[:, None]) @ self.basis)
 
     def product(
         self,
@@ -88,7 +88,7 @@ class Multinomial:
         moved = probabilities * self.logits(direction)
         # Λ v = p∘v - p (p'v): never a matrix a row
         moved -= probabilities * moved.sum(1, keepdim=True)
-        return (self.design.T @ (moved * self.weight[:, None])) @ self.basis
+        return self.design.T @ ((moved * self.weight[:, None]) @ self.basis)
 
     def curvature(
         self, probabilities: Float64[Tensor, "rows classes"]

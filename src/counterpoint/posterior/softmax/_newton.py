@@ -72,7 +72,7 @@ def maximise(
     start: Weights,
     ridge: Ridge,
     precondition: Precondition,
-    tolerance: float = 1e-11,
+    tolerance: float = 1e-12,
 ) -> Optimum:
     """Maximise the log posterior of the weights.
 

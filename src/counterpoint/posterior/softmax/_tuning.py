@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -62,8 +63,6 @@ class Search:
         rows: the likelihood.
         dense: whether the curvature is kept in full.
         weights: the last optimum.
-        scale: the greatest eigenvalue of the curvature at equal probabilities: the unit of the
-            prior precision's range.
         curvature: the last one, of the likelihood alone.
         best: the posterior of greatest evidence so far.
         evaluations: optima computed.
@@ -72,7 +71,6 @@ class Search:
     rows: Multinomial
     dense: bool
     weights: Float64[Tensor, "width contrasts"]
-    scale: float
     curvature: Precision | None = None
     best: Fitted | None = None
     evaluations: int = 0
@@ -81,13 +79,13 @@ class Search:
     def over(cls, rows: Multinomial, dense_limit: int) -> "Search":
         """A search that has not begun."""
         weights = rows.design.new_zeros(rows.design.shape[1], rows.basis.shape[1])
-        uniform = rows.logits(weights).softmax(1)
-        return cls(
-            rows,
-            dense=weights.numel() <= dense_limit,
-            weights=weights,
-            scale=float(rows.kronecker(uniform).factors.products().max()),
-        )
+        return cls(rows, dense=weights.numel() <= dense_limit, weights=weights)
+
+    @property
+    def scale(self) -> float:
+        """The greatest eigenvalue of the curvature at equal probabilities: the prior's unit."""
+        uniform = self.rows.logits(torch.zeros_like(self.weights)).softmax(1)
+        return float(self.rows.kronecker(uniform).factors.products().max())
 
     @property
     def start(self) -> float:
@@ -131,7 +129,8 @@ class Search:
 
     def tune(self, start: float) -> tuple[Fitted, TuningEnding]:
         """The prior precision of greatest evidence: MacKay's fixed point, then a climb."""
-        bounds = (math.log(self.scale * _RANGE[0]), math.log(self.scale * _RANGE[1]))
+        scale = self.scale
+        bounds = (math.log(scale * _RANGE[0]), math.log(scale * _RANGE[1]))
         known = self._approach(min(max(math.log(start), bounds[0]), bounds[1]), bounds)
         peak = climb(lambda x: self.evaluate(x).log_evidence, known, bounds)
         best = self.best if self.best is not None else self.evaluate(peak.at)

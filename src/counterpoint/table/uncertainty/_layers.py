@@ -20,6 +20,8 @@ Pairs = dict[str, tuple[float | None, float | None]]
 """Measure -> before and after."""
 
 _FACTORS = (1.0, 8.0, 64.0, 512.0)
+_ENOUGH = 2000
+"""Rows left out that settle the factor; further members say the same at the same cost again."""
 
 L = TypeVar("L")
 
@@ -161,8 +163,12 @@ class _Category(HeadLayer[Softmax]):
     def fit(
         self, rows: TargetRows, features: Sequence[Tensor]
     ) -> list[tuple[Softmax, RowNoise | None]]:
-        prior = self._prior(rows, features)
-        return [(self._one(rows, part, rows.used, prior), None) for part in features]
+        near = self._settled(rows, features)
+        prior = next((layer.prior for layer in near.values()), None)
+        return [
+            (self._one(rows, part, rows.used, prior, near.get(at)), None)
+            for at, part in enumerate(features)
+        ]
 
     def read(self, state: Mapping[str, Tensor]) -> Softmax:
         return Softmax.from_state(dict(state))
@@ -195,29 +201,39 @@ class _Category(HeadLayer[Softmax]):
         added = float(np.mean([old.cost(new) for old, new in pairs])) / max(rows, 1)
         return "Gaussian", {"loss added, nats a row": (0.0, finite(added))}
 
-    def _prior(self, rows: TargetRows, features: Sequence[Tensor]) -> float | None:
-        """The first member's evidence sets the scale, the rows left out of all the factor.
+    def _settled(self, rows: TargetRows, features: Sequence[Tensor]) -> dict[int, Softmax]:
+        """The posteriors of members from the rows they were fitted to, at the likeliest prior.
 
-        None (each member's own evidence) where no row left out has a value.
+        The first member's evidence sets the scale, the rows left out the factor: of as many members
+        as it takes. None (each member's own evidence) where no row left out has a value.
         """
-        parts = [(features[at], inside, out) for at, (inside, out) in rows.parts.items()]
-        if not parts:
-            return None
-        part, inside, _ = parts[0]
-        first = self._one(rows, part, inside)
-        likelihood = dict.fromkeys(_FACTORS, 0.0)
-        for part, inside, out in parts:
+        tried: dict[float, dict[int, Softmax]] = {factor: {} for factor in _FACTORS}
+        likelihood, judged, scale = dict.fromkeys(_FACTORS, 0.0), 0, None
+        for at, (inside, out) in rows.parts.items():
+            if judged >= _ENOUGH:
+                break
+            judged += int(out.sum())
+            layer = None
             for factor in _FACTORS:
-                layer = self._one(rows, part, inside, first.prior * factor)
-                found = layer.predict(part[out]).log_prob(rows.values[out])
+                prior = None if scale is None else scale * factor
+                layer = self._one(rows, features[at], inside, prior, layer)
+                scale = layer.prior if scale is None else scale
+                found = layer.predict(features[at][out]).log_prob(rows.values[out])
                 likelihood[factor] += float(rows.weight[out] @ found)
-        return first.prior * max(_FACTORS, key=lambda factor: likelihood[factor])
+                tried[factor][at] = layer
+        return tried[max(_FACTORS, key=lambda factor: likelihood[factor])]
 
     def _one(
-        self, rows: TargetRows, part: Tensor, chosen: Tensor, prior: float | None = None
+        self,
+        rows: TargetRows,
+        part: Tensor,
+        chosen: Tensor,
+        prior: float | None,
+        near: Softmax | None,
     ) -> Softmax:
         values, weight = rows.values[chosen], rows.weight[chosen]
-        return Softmax.fit(part[chosen], values, rows.target.outputs, weight, prior=prior)
+        outputs = rows.target.outputs
+        return Softmax.fit(part[chosen], values, outputs, weight, prior=prior, near=near)
 
 
 LAYERS: dict[str, HeadLayer[Any]] = {"number": _Number(), "category": _Category()}
