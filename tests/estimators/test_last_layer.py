@@ -113,7 +113,6 @@ def test_targets_that_teach_nothing(make, x, y, weight, message):
     ("settings", "message"),
     [
         ({"prior": -1.0}, "prior: must be positive and finite"),
-        ({"noise": 0.0}, "noise: must be positive and finite"),
         ({"activation": "rely"}, "did you mean 'relu'"),
         ({"epochs": 0}, "epochs: expected a whole number of at least 1, found 0"),
         ({"width": 0}, "width: expected a whole number of at least 1, found 0"),

@@ -21,7 +21,6 @@ from counterpoint.table.evaluate._measures import (
 )
 from counterpoint.table.targets._category import CategoryHead
 from counterpoint.table.targets._number import NumberHead
-from counterpoint.table.uncertainty._rows import held_out_noise
 from tables import mixed, quick
 
 
@@ -153,14 +152,6 @@ def test_members_mix_their_probabilities():
     found = target.combine([CategoricalPredictive(part, zero) for part in p])
     assert found.probabilities[0].tolist() == pytest.approx([0.7, 0.3])
     assert found.knowledge[0] == pytest.approx(0.2)
-
-
-def test_held_out_noise_recovers_the_noise():
-    draw = torch.Generator().manual_seed(0)
-    knowledge = torch.rand(20_000, generator=draw, dtype=torch.float64)
-    residual = torch.randn(20_000, generator=draw, dtype=torch.float64) * (0.3 + knowledge).sqrt()
-    assert held_out_noise(residual, knowledge, torch.ones(20_000)) == pytest.approx(0.3, rel=0.05)
-    assert held_out_noise(torch.zeros(3), torch.zeros(3), torch.ones(3)) > 0
 
 
 @pytest.mark.parametrize("members", [1, pytest.param(4, marks=pytest.mark.slow)])

@@ -51,10 +51,10 @@ class LunaRegressor(TrunkRegressor):
 
     So the features can be combined to functions that agree on the rows and differ between and
     beyond them. Then the heads are dropped for the exact posterior of Bayesian linear regression on
-    the features, whose prior precision and noise variance maximise the evidence, as in
-    `NeuralLinearRegressor`. Of several targets each has M heads, which are driven apart from one
-    another and not from those of other targets; both terms are means over the targets, so that
-    :math:`\lambda` means the same for any number of them and of heads.
+    the features, whose noise and prior are found as in `NeuralLinearRegressor`. Of several targets
+    each has M heads, which are driven apart from one another and not from those of other targets;
+    both terms are means over the targets, so that :math:`\lambda` means the same for any number of
+    them and of heads.
 
     Derivatives are for standardised inputs. On ReLU exact ones and tiny steps cannot see the kinks
     move: biases get no signal at all, and signs can be wrong. So the activation is smooth; with
@@ -111,7 +111,7 @@ class LunaRegressor(TrunkRegressor):
         weight_decay: float = 0.01,
         dropout: float = 0.0,
         prior: float | None = None,
-        noise: float | None = None,
+        noise: float | str = "held-out",
         random_state: RandomState = None,
     ) -> None:
         super().__init__(
@@ -231,14 +231,14 @@ def _mind_kinks(activation: str, chosen: Scheme) -> None:
             "activation: exact derivatives of 'relu' do not see its kinks move, so biases get no "
             f"signal from diversity; {_ADVICE}",
             KinkWarning,
-            stacklevel=5,  # where fit is called
+            stacklevel=4,  # where fit is called
         )
     elif _BLIND <= _length(step) < _SMOOTHING:
         warnings.warn(
             f"scheme: a step below {_SMOOTHING:g} on 'relu' sees few kinks, so that diversity "
             f"trains on noise, found {step!r}; {_ADVICE}",
             KinkWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     elif _length(step) < _BLIND:
         raise InputError(

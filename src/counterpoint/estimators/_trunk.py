@@ -1,5 +1,6 @@
 """What the estimators with a trained trunk and an exact last layer share."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,10 +30,10 @@ from counterpoint.estimators._checks import (
 from counterpoint.estimators._gaps import GapReport, Side, gap_report
 from counterpoint.goals import Goals
 from counterpoint.nn import plain_trunk
-from counterpoint.posterior import LastLayer, Predictive, Statistics
+from counterpoint.posterior import LastLayer, Predictive, Statistics, UnseenRows, left_out_noise
 from counterpoint.posterior._rows import design
 from counterpoint.seeding import derive, generator, seeded, threads
-from counterpoint.train import Training, fit
+from counterpoint.train import Row, Training, fit
 
 RandomState = int | np.random.RandomState | None
 
@@ -44,6 +45,31 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "softplus": nn.Softplus,
     "gelu": nn.GELU,
 }
+
+
+_PARTS = 5
+_ENOUGH = 200
+"""Rows left out that settle the noise within a tenth: its relative error is √(2 / rows)."""
+
+
+def parts_left_out(rows: int, stream: torch.Generator) -> list[Tensor]:
+    """Places of rows to leave out: a fifth at a time, until they are enough or all were."""
+    parts = torch.randperm(rows, generator=stream).tensor_split(min(_PARTS, rows))
+    return list(parts[: -(-_ENOUGH // len(parts[0]))])
+
+
+def _noise_of(setting: object) -> str | float:
+    """Where the noise comes from, or the noise itself."""
+    if isinstance(setting, str):
+        return one_of("noise", setting, ("held-out", "evidence"))
+    rule = "'held-out', 'evidence' or a positive number"
+    return number("noise", setting, rule, lambda noise: 0 < noise < math.inf)
+
+
+def _outputs(trunk: nn.Module, x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows width"]:
+    """What a trained trunk makes of rows."""
+    with torch.no_grad():
+        return trunk(x)
 
 
 def activation_of(name: str) -> Callable[[], nn.Module]:
@@ -67,6 +93,25 @@ class TrunkPlan:
     balance: str = "sum"
 
 
+@dataclass(frozen=True)
+class TrunkRows:
+    """Rows to train a trunk on, standardised.
+
+    Attributes:
+        x: inputs.
+        y: targets.
+        weight: of each row, with mean one over all rows of the fit.
+    """
+
+    x: Float[Tensor, "rows columns"]
+    y: Float[Tensor, "rows targets"]
+    weight: Float64[Tensor, " rows"]
+
+    def at(self, chosen: Tensor) -> "TrunkRows":
+        """Some of the rows, by place or by a mask."""
+        return TrunkRows(self.x[chosen], self.y[chosen], self.weight[chosen])
+
+
 class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
     """Regression with a network whose last layer is an exact Gaussian: all but what trains it.
 
@@ -87,7 +132,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         weight_decay: float = 0.01,
         dropout: float = 0.0,
         prior: float | None = None,
-        noise: float | None = None,
+        noise: float | str = "held-out",
         random_state: RandomState = None,
     ) -> None:
         self.width = width
@@ -134,21 +179,42 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         refuse_flat(targets, weight)
         self._inputs: Any = StandardScaler().fit(inputs, sample_weight=weight)
         self._targets: Any = StandardScaler().fit(targets, sample_weight=weight)
-        x, t = self._scaled(inputs), torch.from_numpy(self._targets.transform(targets)).float()
-        w = torch.from_numpy(weight)
+        rows = TrunkRows(
+            self._scaled(inputs),
+            torch.from_numpy(self._targets.transform(targets)).float(),
+            torch.from_numpy(weight),
+        )
+        noise = _noise_of(self.noise)
+        plan = self._plan(targets.shape[1], seed)
         with threads(1):  # the bits of a sum depend on their number; layers so narrow gain nothing
-            self._train(x, t, w.float(), seed)
-            with torch.no_grad():
-                self.features_: Tensor = self.network_(x)
-            statistics = Statistics.of(self.features_, t, w)
-            self.posterior_ = LastLayer.fit(statistics, prior=self.prior, noise=self.noise)
+            self.network_, self._head, self.history_ = self._trained(plan, rows, seed)
+            self.features_ = _outputs(self.network_, rows.x)
+            if noise == "held-out":
+                noise = left_out_noise(self._left_out(plan, rows, seed), self.prior)
+            statistics = Statistics.of(self.features_, rows.y, rows.weight)
+            given = None if isinstance(noise, str) else noise
+            self.posterior_ = LastLayer.fit(statistics, prior=self.prior, noise=given)
         return self
 
-    def _train(self, x: Tensor, y: Tensor, weight: Tensor, seed: int) -> None:
-        plan = self._plan(y.shape[1], seed)
+    def _left_out(self, plan: TrunkPlan, rows: TrunkRows, seed: int) -> list[UnseenRows]:
+        """Rows left out, each part by a trunk that was trained on all the others."""
+        found: list[UnseenRows] = []
+        for at, out in enumerate(parts_left_out(len(rows.x), generator(seed, 3))):
+            inside = torch.ones(len(rows.x), dtype=torch.bool).index_fill(0, out, False)
+            seen, unseen = rows.at(inside), rows.at(out)
+            trunk, _, _ = self._trained(plan, seen, derive(seed, 4 + at))
+            statistics = Statistics.of(_outputs(trunk, seen.x), seen.y, seen.weight)
+            features = _outputs(trunk, unseen.x)
+            found.append(UnseenRows(statistics, features, unseen.y, unseen.weight))
+        return found
+
+    def _trained(
+        self, plan: TrunkPlan, rows: TrunkRows, seed: int
+    ) -> tuple[nn.Module, nn.Module, tuple[Row, ...]]:
+        """A trunk trained on rows, its head, and how training went."""
         with seeded(derive(seed, 1)):
             trunk = plain_trunk(
-                x.shape[1],
+                rows.x.shape[1],
                 whole("width", self.width, 1),
                 whole("depth", self.depth, 1),
                 dropout=number(
@@ -165,11 +231,9 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             balance=plan.balance,
             seed=seed,
         )
-        source = Tensors({"x": x, "y": y, "weight": weight})
+        source = Tensors({"x": rows.x, "y": rows.y, "weight": rows.weight.float()})
         done = fit(nn.Sequential(trunk, head), plan.goals, source, settings, progress=False)
-        self.history_ = done.history
-        self.network_: nn.Module = trunk.eval()
-        self._head = head
+        return trunk.eval(), head, done.history
 
     def predictive(self, X: ArrayLike) -> Predictive:
         """The predictive distribution of every row, noise and knowledge apart.
@@ -292,9 +356,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         return self._scaled(checked_inputs(self, X, reset=False))
 
     def _features(self, X: ArrayLike) -> Float[Tensor, "rows width"]:
-        x = self._standardised(X)
-        with torch.no_grad():
-            return self.network_(x)
+        return _outputs(self.network_, self._standardised(X))
 
     def _units(self) -> tuple[Float64[Tensor, " targets"], Float64[Tensor, " targets"]]:
         """What a standardised target is multiplied by, and what is added then."""

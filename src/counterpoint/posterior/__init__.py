@@ -6,6 +6,8 @@ predictive distributions with the noise of the data and the model's own ignoranc
 - Number targets: `Statistics` of the rows (sums that stream, add and subtract) give `LastLayer`,
   the exact posterior of a linear last layer, its prior and noise at the greatest evidence.
   `update` and `remove` take rows in and out exactly. It predicts a `Predictive` (Gaussian).
+  The evidence knows nothing of a trunk that was fitted to the same rows: `left_out_noise` is the
+  noise that rows reveal which it was trained without.
 - Category targets: `Softmax`, the Laplace approximation around the exact optimum. It predicts a
   `CategoricalPredictive`, in closed form (probit) or by Monte Carlo.
 - Any trained network: `laplace` makes a Gaussian over any selection of its weights and predicts
@@ -28,6 +30,7 @@ from counterpoint.posterior._protocol import Distribution, Posterior
 from counterpoint.posterior._status import TuningEnding
 from counterpoint.posterior.laplace._laplace import Laplace, laplace
 from counterpoint.posterior.laplace._restore import laplace_from
+from counterpoint.posterior.last_layer._held_out import UnseenRows, held_out_noise, left_out_noise
 from counterpoint.posterior.last_layer._last_layer import LastLayer
 from counterpoint.posterior.last_layer._statistics import Statistics
 from counterpoint.posterior.predictive._categorical import CategoricalPredictive
@@ -49,7 +52,10 @@ __all__ = [
     "Softmax",
     "Statistics",
     "TuningEnding",
+    "UnseenRows",
     "calibration",
+    "held_out_noise",
     "laplace",
     "laplace_from",
+    "left_out_noise",
 ]

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
-import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from counterpoint.posterior import Predictive
+from counterpoint.posterior import Predictive, held_out_noise
 from counterpoint.seeding import generator
 from counterpoint.table.fit._prepare import Prepared, Target
 
@@ -50,29 +47,6 @@ class TargetRows:
         """Of each member that has both: the rows it was fitted to, and those it left out."""
         found = {place: (self.used & ~out, self.used & out) for place, out in enumerate(self.held)}
         return {place: pair for place, pair in found.items() if pair[0].any() and pair[1].any()}
-
-
-def held_out_noise(residual: Tensor, knowledge: Tensor, weight: Tensor) -> float:
-    """The noise variance under which held-out residuals are likeliest.
-
-    Maximises ``Σ wᵢ log N(rᵢ; 0, s² + vᵢ)`` over ``s²``.
-
-    Args:
-        residual: of rows that the network was not fitted to, (N,).
-        knowledge: variance of each prediction's mean, (N,).
-        weight: of each row, (N,).
-    """
-    square = residual.double().square()
-    scale = float(np.average(square.numpy(), weights=weight.numpy()))
-    if scale == 0.0:
-        return 1e-12
-
-    def loss(log_noise: float) -> float:
-        variance = knowledge + scale * float(np.exp(log_noise))
-        return float((weight * (square / variance + variance.log())).sum())
-
-    found: Any = minimize_scalar(loss, bounds=(-12.0, 3.0), method="bounded")
-    return scale * float(np.exp(found.x))
 
 
 @dataclass(frozen=True)
