@@ -54,6 +54,7 @@ _ENOUGH = 200
 
 def parts_left_out(rows: int, stream: torch.Generator) -> list[Tensor]:
     """Places of rows to leave out: a fifth at a time, until they are enough or all were."""
+    # a fifth: a trunk of fewer rows errs more, and smaller parts take more trunks to be enough
     parts = torch.randperm(rows, generator=stream).tensor_split(min(_PARTS, rows))
     return list(parts[: -(-_ENOUGH // len(parts[0]))])
 
@@ -187,6 +188,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         noise = _noise_of(self.noise)
         plan = self._plan(targets.shape[1], seed)
         with threads(1):  # the bits of a sum depend on their number; layers so narrow gain nothing
+            # first, so that schemes and subsets that draw give the same trunk whatever the noise
             self.network_, self._head, self.history_ = self._trained(plan, rows, seed)
             self.features_ = _outputs(self.network_, rows.x)
             if noise == "held-out":
@@ -202,6 +204,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         for at, out in enumerate(parts_left_out(len(rows.x), generator(seed, 3))):
             inside = torch.ones(len(rows.x), dtype=torch.bool).index_fill(0, out, False)
             seen, unseen = rows.at(inside), rows.at(out)
+            # trunks that start alike err alike, and several would count as one
             trunk, _, _ = self._trained(plan, seen, derive(seed, 4 + at))
             statistics = Statistics.of(_outputs(trunk, seen.x), seen.y, seen.weight)
             features = _outputs(trunk, unseen.x)

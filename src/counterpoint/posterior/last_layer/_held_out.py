@@ -38,6 +38,7 @@ def held_out_noise(
     from scipy.optimize import minimize_scalar
 
     square = residual.double().square()
+    # in units of itself, so that one range serves targets of any size
     scale = float(np.average(square.numpy(), weights=weight.numpy()))
     if scale == 0.0:
         return 1e-12
@@ -46,6 +47,7 @@ def held_out_noise(
         variance = knowledge + scale * float(np.exp(log_noise))
         return float((weight * (square / variance + variance.log())).sum())
 
+    # from next to nothing to 20 times the mean square, which it exceeds by rounding alone
     found: Any = minimize_scalar(loss, bounds=(-12.0, 3.0), method="bounded")
     return scale * float(np.exp(found.x))
 

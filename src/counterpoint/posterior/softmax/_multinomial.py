@@ -77,6 +77,7 @@ class Multinomial:
         residual = -probabilities
         # onehot(label) - p without the onehot
         residual.scatter_add_(1, self.labels[:, None], torch.ones_like(residual[:, :1]))
+        # contrasts first: a column less to multiply, and of two classes a vector
         return self.design.T @ ((residual * self.weight[:, None]) @ self.basis)
 
     def product(

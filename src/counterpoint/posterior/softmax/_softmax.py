@@ -130,6 +130,7 @@ class Softmax:
             raise InputError(
                 f"near: expected {len(search.rows.basis)} classes, found {self.classes}"
             )
+        # strictly concave: where the search begins, and what preconditions it, moves no optimum
         search.weights = self.mean @ search.rows.basis
         if search.dense and "matrix" in self.precision.tensors():
             search.curvature = self.precision.shift(-self.prior)

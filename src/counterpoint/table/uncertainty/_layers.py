@@ -215,6 +215,7 @@ class _Category(HeadLayer[Softmax]):
             judged += int(out.sum())
             layer = None
             for factor in _FACTORS:
+                # the first search alone is for the evidence; all others begin at the one before
                 prior = None if scale is None else scale * factor
                 layer = self._one(rows, features[at], inside, prior, layer)
                 scale = layer.prior if scale is None else scale
