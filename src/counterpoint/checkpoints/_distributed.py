@@ -91,6 +91,7 @@ def _tensor(name: str, value: Any, places: dict[Any, Any], folder: Path) -> Stor
         extent = _state(chunk, "ChunkStorageMetadata")
         start, sizes = naturals(extent["offsets"]), naturals(extent["sizes"])
         place = places.get((value.name, start)) or places.get((value.name, ()))
+        # without its bytes a part would be merged as whatever is in the memory
         if place is None:
             raise InputError(f"{where}: its part at {start} is in no file")
         boxes.append(_box(where, dtype, start, sizes, _archived(name, place, folder)))
@@ -115,6 +116,7 @@ def _archived(name: str, place: dict[str, Any], folder: Path) -> StoredTensor:
     begin, size = naturals([place["offset"], place["length"]])
     if begin + size > file.stat().st_size:
         raise InputError(f"{file}: truncated: {name!r:.80} ends at byte {begin + size:,}")
+    # each part is a file of torch.save of its own, checked like one
     archive = TorchArchive(file, begin, size)
     tensor = archive.tensor(name, archive.content)
     if tensor is None:

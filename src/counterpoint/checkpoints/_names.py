@@ -13,6 +13,7 @@ from counterpoint.errors import InputError
 _KEYS = ("state_dict", "model_state_dict", "model", "app", "module")
 """Where training programs keep a model's state among others', the usual first."""
 
+_GROUP = "model/"
 _DEPTH = 3
 # torch.compile, FSDP and activation checkpointing put these around a module, wherever it is
 _ANYWHERE = re.compile(
@@ -71,6 +72,7 @@ def stripped(found: Unwrapped, where: Path) -> Unwrapped:
     Raises:
         InputError: two names become one.
     """
+    found = _of_a_run(found, where)
     names = {name: _ANYWHERE.sub("", name) for name in found.tensors}
     while names and all(name.startswith(_FRONT) for name in names.values()):
         names = {name: short.removeprefix(_FRONT) for name, short in names.items()}
@@ -86,6 +88,18 @@ def stripped(found: Unwrapped, where: Path) -> Unwrapped:
     first = next(name for name, short in names.items() if name != short)
     note = f"{where.name}: wrappers' names taken off ({first:.60} is {names[first]:.60})"
     return Unwrapped(tensors, (*found.notes, note))
+
+
+def _of_a_run(found: Unwrapped, where: Path) -> Unwrapped:
+    """The model's tensors in a checkpoint of `counterpoint.train.fit`, where all have a group."""
+    names = [name for name in found.tensors if name.startswith(_GROUP)]
+    if not names or not all("/" in name for name in found.tensors):
+        return found
+    short = {name.removeprefix(_GROUP): found.tensors[name] for name in names}
+    tensors = {name: replace(tensor, name=name) for name, tensor in short.items()}
+    return Unwrapped(
+        tensors, (*found.notes, f"{where.name}: a training run's; the model was taken")
+    )
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -92,6 +92,7 @@ def _sharded(folder: Path, index: Path) -> Checkpoint:
         raise InputError(f"{index}: expected a weight_map: a file's name for each tensor")
     # the object inside was checked for keys that come twice, too
     files = {shard: inside(folder, shard, str(index)) for shard in dict.fromkeys(shards.values())}
+    # in the order of names, so that what is said of a folder is always the same
     opened = {shard: _shard(file) for shard, file in sorted(files.items())}
     tensors, homes = dict[str, StoredTensor](), dict[str, str]()
     for shard, found in opened.items():
@@ -105,7 +106,7 @@ def _sharded(folder: Path, index: Path) -> Checkpoint:
     for name, shard in shards.items():
         if name not in tensors:
             raise InputError(f"{index}: {name!r:.80} is not in {shard}, which is to have it")
-    return _joined(folder, opened, tensors, homes)
+    return _joined(folder, opened, tensors, homes, _texts(content.get("metadata")))
 
 
 def _joined(
@@ -113,22 +114,30 @@ def _joined(
     opened: dict[str, Checkpoint],
     tensors: dict[str, StoredTensor],
     homes: dict[str, str],
+    texts: dict[str, str],
 ) -> Checkpoint:
     ordered = {name: tensors[name] for name in sorted(tensors, key=natural)}
     found = stripped(Unwrapped(ordered), folder)
     # the order and number of names are those before, so that shards go along by place
     shards = dict(zip(found.tensors, (homes[name] for name in ordered), strict=True))
+    # the parts of one program's checkpoint say the same of themselves
     first = next(iter(opened.values()))
     notes = [note for part in opened.values() for note in part.notes]
     return Checkpoint(
         folder,
         f"sharded {first.layout}",
         found.tensors,
-        first.metadata,
+        {**first.metadata, **texts},
         tuple(part.path for part in opened.values()),
         shards,
         (*notes, *found.notes),
     )
+
+
+def _texts(metadata: object) -> dict[str, str]:
+    """What an index says in words; sizes are known better."""
+    pairs = metadata.items() if isinstance(metadata, dict) else ()
+    return {str(name): text for name, text in pairs if isinstance(text, str)}
 
 
 def _shard(file: Path) -> Checkpoint:

@@ -77,6 +77,7 @@ class StoredTensor:
         There are none where neighbours in the tensor are apart in the file: it was transposed when
         it was saved, or cut along another dimension than the first.
         """
+        # a stride of a dimension of size one is never stepped: torch writes what it likes there
         rows = contiguous(self.shape)
         found = list[tuple[Path, int, int]]()
         for box in self.boxes:

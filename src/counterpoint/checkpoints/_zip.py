@@ -67,6 +67,7 @@ def members(file: Path, begin: int = 0, size: int | None = None) -> dict[str, Ar
             _refuse_packed(entry, where)
             if entry.filename in found:
                 raise InputError(f"{where}: is in the file twice")
+            # a directory may say anything of where a member is: its own header is read, too
             offset = begin + entry.header_offset + _header(part, entry, where)
             found[entry.filename] = ArchiveMember(entry.filename, file, offset, entry.file_size)
     _refuse_shared(found, file, end)

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import counterpoint
-from counterpoint.cli import _fit, _predict, _report, _update
+from counterpoint.cli import _fit, _merge, _predict, _report, _update
 from counterpoint.errors import InputError, nearest
 
 # Any key of a recipe is an option without being declared: recipes grow, and help stays short.
 _OVERRIDE = re.compile(r"--([a-z_]+\.[a-z_]+)(?:=(.*))?", re.DOTALL)
 _ABOUT = "One network, several goals, and a model that knows what it knows."
-_VERBS = {"fit": _fit, "predict": _predict, "update": _update, "report": _report}
+_VERBS = {
+    "fit": _fit,
+    "predict": _predict,
+    "update": _update,
+    "merge": _merge,
+    "report": _report,
+}
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """What the verbs print: aligned text for people, one JSON value for programs."""
 
 import sys
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,37 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+class Counter:
+    """How far something is whose size is known: a line that moves on a terminal, a few elsewhere.
+
+    Args:
+        what: what is being done.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._began, self._shown = what, time.monotonic(), 0.0
+        # elsewhere (a log) a line in ten seconds is enough
+        self._every = 0.2 if sys.stderr.isatty() else 10.0
+
+    def __enter__(self) -> "Counter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._shown and sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+
+    def tell(self, done: int, total: int) -> None:
+        """Say how many bytes are done, if it is time to."""
+        now = time.monotonic() - self._began
+        if now - self._shown < self._every or not done:
+            return
+        self._shown = now
+        left = now * (total - done) / done
+        text = f"{self._what}: {done / total:.0%} of {total / 1e9:.2f} GB, {left:.0f} s left"
+        sys.stderr.write(f"\r{text}\x1b[K" if sys.stderr.isatty() else f"{text}\n")
+        sys.stderr.flush()
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 from counterpoint.errors import InputError
 from counterpoint.merge._entries import Listed
 from counterpoint.merge._layers import Layer, Layers, tabulate
+from counterpoint.plain import StrPath
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,12 +16,15 @@ if TYPE_CHECKING:
     from counterpoint.merge._state import Model, NamedState
 
 
-def layers(source: "Model | Iterable[Listed]", other: "Model | None" = None) -> Layers:
+def layers(
+    source: "Model | StrPath | Iterable[Listed]", other: "Model | StrPath | None" = None
+) -> Layers:
     """The numbered table of a model's layers; of two models, how far apart each is.
 
     Args:
-        source: a module, a state dict, or a listing of names, shapes and types in order.
-        other: a second model of the same architecture.
+        source: a module, a state dict, a weight file or folder, or a listing of names, shapes and
+            types in order.
+        other: a second model of the same architecture; of a file, another one.
 
     Raises:
         InputError: there are no tensors, or the two models differ.
@@ -31,6 +36,8 @@ def layers(source: "Model | Iterable[Listed]", other: "Model | None" = None) -> 
     0  0      linear  2        float32  9
     1  2      head    2        float32  4
     """
+    if isinstance(source, str | PathLike):
+        return _of_file(source, other)
     # by its method: a module can be gone through, too, and torch need not be there to ask
     if not isinstance(source, Mapping) and not hasattr(source, "state_dict"):
         if other is not None:
@@ -42,10 +49,21 @@ def layers(source: "Model | Iterable[Listed]", other: "Model | None" = None) -> 
     state = NamedState.of(cast("Model", source))
     if other is None:
         return state.table()
-    second = NamedState.of(other)
+    second = NamedState.of(cast("Model", other))
     agree([state, second])
     table = state.table()
     return Layers(tuple(_apart(layer, state, second) for layer in table), table.ties)
+
+
+def _of_file(path: StrPath, other: Any) -> Layers:
+    # only here: the command asks for a file's table without torch
+    from counterpoint.merge.files import compared, prepare, recipe_of, table_of
+
+    if other is None:
+        return table_of(path)
+    if not isinstance(other, str | PathLike):
+        raise InputError(f"layers: a file is compared with a file, found {type(other).__name__}")
+    return compared(prepare(recipe_of([path, other])))
 
 
 def _apart(layer: Layer, one: "NamedState", two: "NamedState") -> Layer:

@@ -81,6 +81,8 @@ class Training:
             one too, unless the last is under a second old); 0: none inside an epoch. When
             checkpoints are written never changes the result.
         checkpoint_steps: steps between checkpoints; 0: by time alone.
+        checkpoints_kept: how many stay in the run folder, the newest; two at least, so that there
+            is one before a damaged one. More are for `counterpoint merge run/ --last N`.
 
     Raises:
         InputError: names the key, its rule and the value found.
@@ -105,6 +107,7 @@ class Training:
     log_every: int = 0
     checkpoint_every: float = 60.0
     checkpoint_steps: int = 0
+    checkpoints_kept: int = 2
 
     def __post_init__(self) -> None:
         for name, known in _NAMED.items():
@@ -114,6 +117,7 @@ class Training:
         for name in _FROM_ZERO:
             whole(f"training.{name}", getattr(self, name), 0)
         whole("training.accumulate", self.accumulate, 1)
+        whole("training.checkpoints_kept", self.checkpoints_kept, 2)
         whole("training.threads", self.threads, 0, 1024)
         for name in ("weight_decay", "clip", "checkpoint_every"):
             number(f"training.{name}", getattr(self, name), 0.0, math.inf)

@@ -18,7 +18,13 @@ take it apart. Torch is imported when a tensor is read or written, and not for d
 {'x': tensor([1., 1.])}
 """
 
-from counterpoint.storage._filesystem import DISK, FileSystem, sweep, write_file
+from counterpoint.storage._filesystem import (
+    DISK,
+    FileSystem,
+    put_in_place,
+    sweep,
+    write_file,
+)
 from counterpoint.storage._folder import (
     Folder,
     digest_file,
@@ -39,6 +45,7 @@ __all__ = [
     "below",
     "digest_file",
     "pack_state",
+    "put_in_place",
     "read_folder",
     "refuse_existing",
     "refuse_other_settings",

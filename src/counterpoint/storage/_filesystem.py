@@ -89,6 +89,27 @@ def write_file(path: StrPath, content: bytes, *, disk: FileSystem = DISK) -> Non
         raise refuse(path, len(content), error) from error
 
 
+def put_in_place(finished: Path, path: Path, *, disk: FileSystem = DISK) -> None:
+    """Give a finished file or folder its final name; what had the name is then removed.
+
+    Raises:
+        OSError: the file system refused; what had the name has it still.
+    """
+    aside = temporary(path, "old")
+    try:
+        # A folder that is not empty cannot be renamed over (POSIX rename), so the old one goes
+        # aside first; killed between the two renames, `sweep` puts it back.
+        if path.is_dir():
+            disk.rename(path, aside)
+        disk.rename(finished, path)
+        disk.sync(path.parent)
+    except OSError:
+        if aside.exists() and not path.exists():
+            disk.rename(aside, path)
+        raise
+    disk.remove(aside)
+
+
 def sweep(parent: StrPath, *, only: str = "", disk: FileSystem = DISK) -> list[str]:
     """Clear what killed writers of this machine left; an old version set aside is put back.
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
-from counterpoint.storage._filesystem import DISK, FileSystem, refuse, sweep, temporary
+from counterpoint.storage._filesystem import (
+    DISK,
+    FileSystem,
+    put_in_place,
+    refuse,
+    sweep,
+    temporary,
+)
 from counterpoint.storage._manifest import (
     MANIFEST,
     JSONValue,
@@ -176,7 +183,7 @@ def _tensor_files(tensors: "Mapping[str, Mapping[str, Tensor]]") -> dict[str, by
 
 
 def _commit(path: Path, content: Mapping[str, bytes], disk: FileSystem) -> None:
-    beside, aside = temporary(path), temporary(path, "old")
+    beside = temporary(path)
     try:
         disk.remove(beside)
         disk.make(beside)
@@ -185,15 +192,7 @@ def _commit(path: Path, content: Mapping[str, bytes], disk: FileSystem) -> None:
         # Files and their names are on the disk before the folder gets its own name: after a power
         # cut a reader finds it whole or not at all.
         disk.sync(beside)
-        # A folder that is not empty cannot be renamed over (POSIX rename), so the old one goes
-        # aside first; killed between the two renames, `sweep` puts it back.
-        if path.exists():
-            disk.rename(path, aside)
-        disk.rename(beside, path)
-        disk.sync(path.parent)
+        put_in_place(beside, path, disk=disk)
     except OSError:
-        if aside.exists() and not path.exists():
-            disk.rename(aside, path)
         disk.remove(beside)
         raise
-    disk.remove(aside)

@@ -39,7 +39,7 @@ from counterpoint.train._step import EagerStep
 from counterpoint.train._weights import contents, frozen, put
 
 # when checkpoints are written does not change the result, and they hold the number of threads
-_FREE = ("checkpoint_every", "checkpoint_steps", "threads")
+_FREE = ("checkpoint_every", "checkpoint_steps", "checkpoints_kept", "threads")
 _HEARD = "stopping after this step; once more to stop at once"
 
 
@@ -107,7 +107,7 @@ def fit(
             whole = _describe(model, loader, training, held_out, split, recipe)
             if balancer is not None:
                 whole["balancer"] = balancer.describe()
-            place = stack.enter_context(RunFolder(folder, whole, disk))
+            place = stack.enter_context(RunFolder(folder, whole, disk, training.checkpoints_kept))
         steps = loader.steps(training.batch_size) * training.epochs
         report = stack.enter_context(closing(_Notes(reporter(progress, training.epochs, steps))))
         stack.enter_context(modes_kept(model))

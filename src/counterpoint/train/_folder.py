@@ -3,7 +3,7 @@
 Layout::
 
     run.json                    the recipe; a restart with another one is refused
-    checkpoints/step-00000123/  the last two, each verified as a whole when read
+    checkpoints/step-00000123/  the last ones, each verified as a whole when read
     log.jsonl                   one JSON object a line
     lock
 """
@@ -29,7 +29,7 @@ from counterpoint.storage import (
     write_folder,
 )
 
-_KIND, _SCHEMA, _KEPT = "checkpoint", 1, 2
+_KIND, _SCHEMA = "checkpoint", 1
 
 
 class Log:
@@ -99,14 +99,17 @@ class RunFolder:
         path: the folder; made when missing.
         recipe: everything that decides the result; compared key by key with what is stored.
         disk: the file system.
+        kept: how many checkpoints stay, two or more.
 
     Raises:
         InputError: the folder is in use, holds another recipe (names the first key that differs),
             holds something else, or cannot be written.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, JSONValue], disk: FileSystem) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, recipe: Mapping[str, JSONValue], disk: FileSystem, kept: int = 2
+    ) -> None:
+        self.path, self._kept = path, kept
         self._disk = disk
         # through JSON, since tuples read back as lists
         self._recipe = json.loads(json.dumps(recipe))
@@ -151,7 +154,7 @@ class RunFolder:
     def save(
         self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, JSONValue]
     ) -> None:
-        """Write the checkpoint of a step, then drop all but the last two.
+        """Write the checkpoint of a step, then drop all but the last ones.
 
         The state goes into a file of its own: the manifest, which has no hash, says only whose
         checkpoint it is.
@@ -167,8 +170,8 @@ class RunFolder:
             overwrite=True,
             disk=self._disk,
         )
-        # two: if the newest turns out damaged there is one before it
-        for old in self._list()[:-_KEPT]:
+        # two at least: if the newest turns out damaged there is one before it
+        for old in self._list()[: -self._kept]:
             self._disk.remove(old)
 
     def latest(self) -> tuple[Folder | None, list[str]]:
