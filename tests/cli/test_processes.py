@@ -42,12 +42,12 @@ def wait_for(condition, seconds=60.0):
 
 def test_a_killed_fit_goes_on_to_the_same_bits(table, tmp_path):
     subprocess.run(command(table, tmp_path / "whole"), check=True, capture_output=True)
-    for member in (0, 1):
+    for size in (2000, 6000):
         process = subprocess.Popen(
             command(table, tmp_path / "m"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        log = tmp_path / "m.run" / f"member-{member}" / "log.jsonl"
-        wait_for(lambda log=log: log.exists() and log.stat().st_size > 2000)
+        log = tmp_path / "m.run" / "members" / "log.jsonl"
+        wait_for(lambda log=log, size=size: log.exists() and log.stat().st_size > size)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (tmp_path / "m").exists()
@@ -64,7 +64,7 @@ def test_ctrl_c_stops_with_a_way_to_go_on(table, tmp_path):
     process = subprocess.Popen(
         command(table, tmp_path / "m"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    log = tmp_path / "m.run" / "member-0" / "log.jsonl"
+    log = tmp_path / "m.run" / "members" / "log.jsonl"
     wait_for(lambda: log.exists() and log.stat().st_size > 500)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -98,7 +98,7 @@ def test_one_fit_a_folder(table, tmp_path):
         command(table, tmp_path / "m", "--training.epochs", "100000"),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    log = tmp_path / "m.run" / "member-0" / "log.jsonl"
+    log = tmp_path / "m.run" / "members" / "log.jsonl"
     wait_for(lambda: log.exists() and log.stat().st_size > 500)
     second = subprocess.run(
         command(table, tmp_path / "m", "--seed", "9", "--overwrite"),

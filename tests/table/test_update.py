@@ -11,7 +11,7 @@ from counterpoint.errors import InputError
 from counterpoint.posterior import LastLayer, Statistics
 from counterpoint.recipe import Network, Posterior, Update
 from counterpoint.table import TableModel, fit_table, update_table
-from counterpoint.table.fit._fit import Context
+from counterpoint.table.fit._context import Context
 from counterpoint.table.model._network import compute_features
 from counterpoint.table.update._rows import prepare_rows, read_rows
 from tables import mixed, prepare_frame, quick

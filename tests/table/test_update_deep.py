@@ -11,7 +11,7 @@ import torch
 from counterpoint.errors import InputError
 from counterpoint.recipe import Update
 from counterpoint.table import TableModel, fit_table, update_table
-from counterpoint.table.fit._fit import Context
+from counterpoint.table.fit._context import Context
 from counterpoint.table.model._observed import ObservedTargets
 from tables import mixed, quick
 

@@ -4,7 +4,8 @@ In come category codes (int64, one column an input) and standardised numbers (fl
 one tensor a target, by name, and on request the features that all heads share: the last layer's
 posterior stands on those. `Embeddings` gives each level of a category a vector, `PiecewiseLinear`
 spreads a number over its quantile bins, `plain_trunk` and `ResidualTrunk` are the multilayer
-perceptrons between, `TableNet` is all of them in a row.
+perceptrons between, `TableNet` is all of them in a row. `pack` runs several networks of one shape
+side by side, each on its own rows, at little more than the cost of one; `unpack` takes them apart.
 
 >>> import torch
 >>> net = TableNet([5], [(-1.0, 0.0, 1.0)], {"price": 1, "kind": 3}, width=8)
@@ -14,6 +15,7 @@ perceptrons between, `TableNet` is all of them in a row.
 """
 
 from counterpoint.nn._embeddings import Embeddings, embedding_width
+from counterpoint.nn._packed import pack, unpack
 from counterpoint.nn._piecewise import PiecewiseLinear
 from counterpoint.nn._table_net import TableNet
 from counterpoint.nn._trunk import ResidualTrunk, plain_trunk
@@ -24,5 +26,7 @@ __all__ = [
     "ResidualTrunk",
     "TableNet",
     "embedding_width",
+    "pack",
     "plain_trunk",
+    "unpack",
 ]

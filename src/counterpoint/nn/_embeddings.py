@@ -62,14 +62,14 @@ class Embeddings(nn.Module):
         """The weight (levels, width) of each column's embedding."""
         return list(self.parameters())
 
-    def forward(self, codes: Int[Tensor, "batch columns"]) -> Float[Tensor, "batch width"]:
+    def forward(self, codes: Int[Tensor, "*batch columns"]) -> Float[Tensor, "*batch width"]:
         """Look up every column's code and join the vectors."""
         if self._hides and self.training:
             # torch's own generator: `fit` seeds it and keeps its state, as it does for dropout
             drawn = torch.rand(codes.shape, device=codes.device)
             codes = codes.masked_fill(drawn < self.hidden, _UNSEEN)
-        parts = [table(codes[:, place]) for place, table in enumerate(self.tables)]
-        return torch.cat(parts, dim=1) if parts else codes.new_zeros(len(codes), 0).float()
+        parts = [table(codes[..., place]) for place, table in enumerate(self.tables)]
+        return torch.cat(parts, dim=-1) if parts else codes[..., :0].float()
 
     @torch.no_grad()
     def fill_unused(self, counts: Sequence[Int[Tensor, " _"]]) -> None:

@@ -47,9 +47,9 @@ class PiecewiseLinear(nn.Module):
         length = torch.tensor(upper, dtype=torch.float64) - torch.tensor(lower, dtype=torch.float64)
         self.register_buffer("length", length.float())
 
-    def forward(self, numbers: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch width"]:
+    def forward(self, numbers: Float[Tensor, "*batch columns"]) -> Float[Tensor, "*batch width"]:
         """Encode every column; columns without bins add nothing."""
-        return ((numbers[:, self.source] - self.lower) / self.length).clamp(0.0, 1.0)
+        return ((numbers[..., self.source] - self.lower) / self.length).clamp(0.0, 1.0)
 
     def slopes(self, numbers: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch width"]:
         """The derivative of every entry by the number it is of, one a unit of that number.

@@ -60,19 +60,19 @@ class TableNet(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, outputs) for outputs in heads.values())
 
     def encode(
-        self, categories: Int[Tensor, "batch codes"], numbers: Float[Tensor, "batch numbers"]
-    ) -> Float[Tensor, "batch inputs"]:
+        self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]
+    ) -> Float[Tensor, "*batch inputs"]:
         """What the trunk is given: embeddings, numbers and their bins, side by side."""
-        return torch.cat([self.embeddings(categories), numbers, self.bins(numbers)], dim=1)
+        return torch.cat([self.embeddings(categories), numbers, self.bins(numbers)], dim=-1)
 
     def features(
-        self, categories: Int[Tensor, "batch codes"], numbers: Float[Tensor, "batch numbers"]
-    ) -> Float[Tensor, "batch width"]:
+        self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]
+    ) -> Float[Tensor, "*batch width"]:
         """What the trunk makes of the inputs; every head is linear in it."""
         return self.trunk(self.encode(categories, numbers))
 
     def forward(
-        self, categories: Int[Tensor, "batch codes"], numbers: Float[Tensor, "batch numbers"]
+        self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]
     ) -> dict[str, Tensor]:
         """One tensor (B, outputs) a target."""
         shared = self.features(categories, numbers)

@@ -56,7 +56,7 @@ class ResidualTrunk(nn.Module):
         # the sum of blocks grows with depth; the heads and their Gaussian want one scale
         self.last = nn.Sequential(nn.LayerNorm(width), activation())
 
-    def forward(self, x: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch width"]:
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch width"]:
         """Map inputs to features."""
         x = self.first(x)
         for block in self.blocks:

@@ -6,6 +6,7 @@ from counterpoint.errors import InputError, one_of
 from counterpoint.recipe._checks import number, whole
 from counterpoint.recipe._training import Training
 
+_PATIENCE = 12  # of a table; see docs/decisions.md
 _TRUNKS = ("plain", "residual")
 
 _THOUSANDS = ("", ",", ".", "'", "_", " ", "none")
@@ -109,7 +110,7 @@ class Network:
     trunk: str = "plain"
     width: int = 128
     depth: int = 2
-    dropout: float = 0.2
+    dropout: float = 0.0
     bins: int = 32
     repeated: int = 256
     members: int = 4
@@ -182,4 +183,7 @@ class Recipe:
 
     def resolved(self, rows: int) -> "Recipe":
         """The recipe with the settings that the number of training rows decides, of one member."""
-        return replace(self, training=self.training.resolved(rows))
+        training = self.training.resolved(rows)
+        if training.patience is None:
+            training = replace(training, patience=_PATIENCE)
+        return replace(self, training=training)

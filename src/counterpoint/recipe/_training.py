@@ -44,7 +44,7 @@ _NAMED = {
     "precision": ("float32", "bfloat16", "float16", "auto"),
     "balance": BALANCE,
 }
-_FROM_ZERO = ("epochs", "batch_size", "patience", "log_every", "checkpoint_steps", "seed")
+_FROM_ZERO = ("epochs", "batch_size", "log_every", "checkpoint_steps", "seed")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Training:
         accumulate: parts in which a step's rows are computed, to save memory; the step is the same.
         precision: "float32"; "bfloat16" (autocast); "float16" (autocast and a scaled loss; CUDA
             only); "auto": bfloat16 where a CUDA device has it, else float32.
-        patience: epochs without a better validation score before stopping; 0: never.
+        patience: epochs without a better validation score before stopping; 0: never; None, or no
+            such key: 12 for a table, else never.
         balance: how several goals, such as several targets, share a step: "sum" (the plain mean of
             their losses) or another rule of `counterpoint.balance.rules`, such as "impartial".
         compile: compile the whole step with torch.compile; slow to start, then faster on small
@@ -99,7 +100,7 @@ class Training:
     clip: float = 0.0
     accumulate: int = 1
     precision: str = "float32"
-    patience: int = 0
+    patience: int | None = None
     balance: str = PLAIN
     compile: bool = False
     seed: int = 0
@@ -116,6 +117,7 @@ class Training:
             object.__setattr__(self, name, found)
         for name in _FROM_ZERO:
             whole(f"training.{name}", getattr(self, name), 0)
+        whole("training.patience", 0 if self.patience is None else self.patience, 0)
         whole("training.accumulate", self.accumulate, 1)
         whole("training.checkpoints_kept", self.checkpoints_kept, 2)
         whole("training.threads", self.threads, 0, 1024)

@@ -23,7 +23,8 @@ from counterpoint.findings import Findings
 from counterpoint.table._estimators import TableClassifier, TableRegressor
 from counterpoint.table.columns import KINDS, Column, Schema, Table
 from counterpoint.table.columns._read import read_table
-from counterpoint.table.fit._fit import Context, Interrupted, fit_table
+from counterpoint.table.fit._context import Context, Interrupted
+from counterpoint.table.fit._fit import fit_table
 from counterpoint.table.model import jobs
 from counterpoint.table.model._model import TableModel
 from counterpoint.table.targets._category import CategoryPrediction

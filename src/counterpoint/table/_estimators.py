@@ -45,7 +45,7 @@ class _Table(BaseEstimator):
         batch_size: rows a step; 0: by their number.
         rate: highest learning rate.
         weight_decay: decoupled.
-        patience: epochs without a better validation score before stopping; 0: never.
+        patience: epochs without a better validation score before stopping; 0: never; None: 12.
         balance: how several targets share a step, a name of `counterpoint.balance.rules`; of no
             effect with one target.
         uncertainty: "last-layer", "luna", "laplace" or "ensemble"; see `counterpoint.recipe`.
@@ -70,7 +70,7 @@ class _Table(BaseEstimator):
         batch_size: int = Training.batch_size,
         rate: float = Training.rate,
         weight_decay: float = Training.weight_decay,
-        patience: int = Training.patience,
+        patience: int | None = Training.patience,
         balance: str = Training.balance,
         uncertainty: str = Posterior.uncertainty,
         heads: int = Posterior.heads,

@@ -18,10 +18,11 @@ from counterpoint.data import (
     as_loader,
     count_rows,
 )
+from counterpoint.errors import InputError
 from counterpoint.goals import Goals
 from counterpoint.parameters import modes_kept
 from counterpoint.plain import StrPath
-from counterpoint.recipe import Training
+from counterpoint.recipe import PLAIN, Training
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import DISK, FileSystem, JSONValue
 from counterpoint.train._balance_log import choose_recorder
@@ -59,6 +60,7 @@ def fit(
     progress: bool | str = True,
     disk: FileSystem = DISK,
     unpack: Unpack | None = None,
+    models: int = 1,
 ) -> Fit:
     """Train a model in place toward its goals: their mean, or what a balancer makes of them.
 
@@ -91,11 +93,16 @@ def fit(
             what is being trained.
         disk: the file system; tests pass one that fails.
         unpack: reads a batch, of both; none means `counterpoint.data.as_batch`.
+        models: how many are side by side in the model, as `counterpoint.nn.pack` makes it. Goals
+            come model by model, as many of each; each model moves by the mean of its own, and ends
+            with the weights of its own best epoch.
 
     Raises:
         InputError: bad settings, a folder with another recipe, a disk that is full.
         NonFiniteError: a goal or a weight is no longer finite; the last checkpoint is from before.
     """
+    if models > 1:
+        _refuse_shared(training, balancer)
     split = make_groups(model) if groups is None else groups
     loader = as_loader(data, unpack)
     held_out = None if validation is None else as_loader(validation, unpack)
@@ -122,7 +129,7 @@ def fit(
         if training.compile:
             step = CompiledStep(model, goals, optimiser, training)
         else:
-            step = EagerStep(model, goals, optimiser, training, recorder)
+            step = EagerStep(model, goals, optimiser, training, recorder, models)
         parts = Parts(
             model=model,
             goals=goals,
@@ -136,6 +143,7 @@ def fit(
             place=place,
             recorder=recorder,
             callbacks=callbacks,
+            models=models,
         )
         run = TrainingRun(parts)
         _begin(run, place, report)
@@ -148,6 +156,7 @@ def fit(
         history=tuple(run.at.history),
         status=status,
         best_epoch=run.best.epoch,
+        best_epochs=tuple(run.best.epochs),
         step=run.at.step,
         seconds=run.seconds,
         notes=tuple(report.notes),
@@ -155,6 +164,18 @@ def fit(
         folder=folder,
         balance=None if recorder is None else recorder.record(),
     )
+
+
+def _refuse_shared(training: Training, balancer: Balancer | None) -> None:
+    """Refuse what would let the models of a pack see one another."""
+    shared = {
+        "balance": balancer is not None or training.balance != PLAIN,
+        "clip": training.clip > 0,
+        "compile": training.compile,
+    }
+    for name, told in shared.items():
+        if told:
+            raise InputError(f"training.{name}: works for one model at a time, found several")
 
 
 class _Notes:

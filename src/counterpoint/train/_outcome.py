@@ -48,7 +48,9 @@ class Fit:
     Attributes:
         history: one `Row` an epoch.
         status: how it ended.
-        best_epoch: the epoch of the lowest validation score; None without validation.
+        best_epoch: the epoch of the lowest validation score; None without validation. Of several
+            models, the last of `best_epochs`.
+        best_epochs: that of each model.
         step: optimiser steps done.
         seconds: time of training, over all restarts.
         notes: what was worth saying on the way (resumed, stepped back to an older checkpoint).
@@ -66,3 +68,4 @@ class Fit:
     signal: int = 0
     folder: Path | None = None
     balance: BalanceLog | None = None
+    best_epochs: tuple[int, ...] = ()

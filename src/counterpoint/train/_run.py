@@ -47,6 +47,7 @@ class Parts:
     place: RunFolder | None = None
     recorder: BalanceRecorder | None = None
     callbacks: Sequence[Callback] = ()
+    models: int = 1
 
 
 @dataclass
@@ -72,7 +73,7 @@ class TrainingRun:
         training = parts.training
         self.parts = parts
         self.at = Position()
-        self.best = Best(training.patience)
+        self.best = Best(training.patience or 0, parts.models)
         self._meter = Meter(training.log_every)
         self._device = parts.optimiser.parameters[0].device
         # whole steps of an epoch, the last one of fewer rows included
@@ -169,14 +170,15 @@ class TrainingRun:
         found = evaluate(
             parts.model, parts.goals, parts.validation, size, precision=parts.training.precision
         )
-        for name, value in found.items():
+        goals = {name: value for name, value in found.items() if name != "score"}
+        for name, value in goals.items():
             # x - x is 0 for finite x alone; the score would hide which goal it was
-            if name != "score" and not value - value == 0.0:
+            if not value - value == 0.0:
                 raise NonFiniteError(
                     f"goal {name!r}: not finite ({value}) on the validation rows after epoch"
                     f" {self.at.epoch + 1}; lower the rate or clip the gradient"
                 )
-        self.best.see(self.at.epoch + 1, found["score"], parts.model)
+        self.best.see(self.at.epoch + 1, list(goals.values()), parts.model)
         return found
 
     def _stop(self, status: FitEnding) -> FitEnding:
@@ -240,7 +242,7 @@ class TrainingRun:
             "seconds": self.seconds,
             "status": None if at.status is None else at.status.word,
             "history": at.history,
-            "best": None if self.best.epoch is None else [self.best.epoch, self.best.score],
+            "best": self.best.state(),
             "goals": list(parts.step.names),
             "log": parts.place.log.settle(),
             "threads": torch.get_num_threads(),
@@ -276,10 +278,8 @@ class TrainingRun:
         self._meter.names = parts.step.names
         self._meter.restore(tensors["meter"])
         parts.step.restore(tensors["step"])
-        if data["best"] is not None:
-            self.best.epoch, self.best.score = data["best"]
-            best = tensors["best"]
-            self.best.weights = {name: value.to(self._device) for name, value in best.items()}
+        kept = {name: value.to(self._device) for name, value in tensors["best"].items()}
+        self.best.restore(data["best"], kept)
         at.epoch, at.batch, at.step = data["epoch"], data["batch"], data["step"]
         at.seconds, at.history = data["seconds"], data["history"]
         # the word, which stays when a sentence is put better

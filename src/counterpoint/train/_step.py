@@ -44,7 +44,8 @@ class EagerStep:
     The number that is differentiated is the mean of the goals. With `accumulate` > 1 the batch is
     cut into parts and part m enters with the share B_m / B of its rows, so the gradient is that of
     the whole batch for every goal that is a mean over rows. With `recorder` a balancer weighs the
-    goals' gradients, in the first part for all parts of a step.
+    goals' gradients, in the first part for all parts of a step. Of several `models` in a pack each
+    has the gradient of the mean of its own goals.
     """
 
     def __init__(
@@ -54,11 +55,12 @@ class EagerStep:
         optimiser: Optimiser,
         training: Training,
         recorder: BalanceRecorder | None = None,
+        models: int = 1,
     ) -> None:
         device = optimiser.parameters[0].device
         self.names: tuple[str, ...] = ()
         self._model, self._goals, self._optimiser = model, goals, optimiser
-        self._recorder = recorder
+        self._recorder, self._models = recorder, models
         self._clip, self._parts = training.clip, training.accumulate
         kind = precision_of(training.precision, device)
         # made once for all steps: a context of autocast may be entered again
@@ -147,6 +149,8 @@ class EagerStep:
         losses = self._losses(self._model, batch)
         # no stack for one goal: a node less in every graph
         score = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        # the mean of all goals is that of M means: none of the models is to move M times too little
+        share = share * self._models
         if share != 1.0:
             # of the loss and not of the gradient, so that parts add up in .grad by themselves
             score = score * share

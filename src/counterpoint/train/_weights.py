@@ -2,6 +2,9 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from math import fsum
+from operator import lt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,31 +14,62 @@ from counterpoint.parameters import named, unwrapped
 
 
 class Best:
-    """The weights of the epoch with the lowest validation score.
+    """The weights of the epoch with the lowest validation score, of each model in a pack.
 
     Attributes:
-        epoch: that epoch; None before the first validation.
-        score: its score.
-        weights: its weights.
+        epochs: that epoch of each; empty before the first validation.
+        scores: their scores.
+        weights: their weights, packed like the model's.
     """
 
-    def __init__(self, patience: int) -> None:
-        self.epoch: int | None = None
-        self.score = float("inf")
+    def __init__(self, patience: int, models: int = 1) -> None:
+        self.epochs: list[int] = []
+        self.scores = [float("inf")] * models
         self.weights: dict[str, Tensor] = {}
         self._patience = patience
 
-    def see(self, epoch: int, score: float, model: nn.Module) -> None:
-        """Keep the weights if the score is lower than every one before."""
+    @property
+    def epoch(self) -> int | None:
+        """The last epoch that was the best of some model."""
+        return max(self.epochs, default=None)
+
+    def see(self, epoch: int, goals: Sequence[float], model: nn.Module) -> None:
+        """Keep the weights of each model whose score is lower than every one before.
+
+        Args:
+            epoch: its number.
+            goals: their values, model by model.
+            model: it, or the pack.
+        """
+        own = len(goals) // len(self.scores)
+        parts = [goals[at : at + own] for at in range(0, len(goals), own)]
+        scores = [fsum(part) / own for part in parts]
         # strictly: of equal epochs the first, which NaN never beats
-        if score < self.score:
-            self.epoch, self.score, self.weights = epoch, score, snapshot(model)
+        better = [m for m, pair in enumerate(zip(scores, self.scores, strict=True)) if lt(*pair)]
+        if len(better) == len(scores):
+            self.epochs, self.weights = [epoch] * len(scores), snapshot(model)
+        elif better:
+            for name, value in named(model).items():
+                self.weights[name][better] = value.detach()[better]
+        for place in better:
+            self.epochs[place], self.scores[place] = epoch, scores[place]
 
     def exhausted(self, epoch: int) -> bool:
-        """Whether `patience` epochs went by without a better score."""
+        """Whether `patience` epochs went by without a better score of any model."""
         if self._patience == 0 or self.epoch is None:
             return False
         return epoch - self.epoch >= self._patience
+
+    def state(self) -> list[Any] | None:
+        """Epochs and scores, as JSON holds them; None before the first validation."""
+        return [self.epochs, self.scores] if self.epochs else None
+
+    def restore(self, state: Sequence[Any] | None, weights: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave, and the weights."""
+        if state is not None:
+            # one model's were once plain numbers
+            epochs, scores = (part if isinstance(part, list) else [part] for part in state)
+            self.epochs, self.scores, self.weights = epochs, scores, dict(weights)
 
 
 def contents(model: nn.Module) -> dict[str, Tensor]:

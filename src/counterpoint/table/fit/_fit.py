@@ -1,67 +1,26 @@
 """Fit a table: train the members, then say what is known of their weights."""
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median_low
-from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from counterpoint.goals import Goals
-from counterpoint.nn import TableNet
-from counterpoint.plain import StrPath
-from counterpoint.recipe import PLAIN, Recipe
-from counterpoint.seeding import derive, seeded, threads
+from counterpoint.recipe import Recipe
+from counterpoint.seeding import threads
 from counterpoint.table.columns import KINDS, Kinds, Table
 from counterpoint.table.evaluate._describe import TrainingSummary
 from counterpoint.table.evaluate._evaluate import evaluate_model
-from counterpoint.table.fit._losses import make_goals, make_source
-from counterpoint.table.fit._luna import drop_heads, make_luna_goals
-from counterpoint.table.fit._prepare import Announce, Prepared, prepare
+from counterpoint.table.fit._context import Context
+from counterpoint.table.fit._members import read_log, train_members
+from counterpoint.table.fit._prepare import Prepared, prepare
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._history import HistoryEntry
 from counterpoint.table.model._memory import remember
 from counterpoint.table.model._model import Member, TableModel
-from counterpoint.table.model._network import build_network
 from counterpoint.table.uncertainty import UNCERTAINTIES
-from counterpoint.train import Fit, FitEnding, fit
-
-
-class Interrupted(RuntimeError):
-    """The fit was asked to stop; with a folder it goes on when it is called again.
-
-    Attributes:
-        signal: number of the signal.
-    """
-
-    def __init__(self, signal: int) -> None:
-        super().__init__("the fit was interrupted")
-        self.signal = signal
-
-
-@dataclass(frozen=True)
-class Context:
-    """Where a fit happens; nothing of it changes what is fitted.
-
-    Attributes:
-        name: the table's name, for messages and the report.
-        folder: where checkpoints and the log go, so that a killed fit goes on; none: nowhere.
-        command: what to type to go on, shown when the fit is interrupted.
-        progress: whether to show progress.
-        announce: called with the plan of columns and the split before the long work.
-        fingerprint: identifies the table's content, so that a changed table is not resumed.
-    """
-
-    name: str = "table"
-    folder: StrPath | None = None
-    command: str = ""
-    progress: bool = False
-    announce: Announce | None = None
-    fingerprint: str = ""
+from counterpoint.train import Fit
 
 
 def fit_table(
@@ -97,15 +56,14 @@ def fit_table(
 def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(table, recipe, context.announce)
     unresolved, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
-    trained = [_train(prepared, recipe, context, place) for place in range(recipe.network.members)]
+    trained = train_members(prepared, recipe, context)
     networks = [network for network, _ in trained]
     posteriors = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)
     for network, posterior in zip(networks, posteriors, strict=True):
         posterior.settle(network)
     members = tuple(Member(*pair) for pair in zip(networks, posteriors, strict=True))
-    model = TableModel(
-        prepared.schema, recipe, members, log=_log(context, len(members)), unresolved=unresolved
-    )
+    log = read_log(context, len(members))
+    model = TableModel(prepared.schema, recipe, members, log=log, unresolved=unresolved)
     if not evaluate:
         return model
     table = replace(table, schema=prepared.schema)
@@ -146,63 +104,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _train(
-    prepared: Prepared, recipe: Recipe, context: Context, place: int
-) -> tuple[TableNet, Fit]:
-    told = recipe.training
-    heads = _heads(recipe)
-    with seeded(derive(told.seed, 1, place)):
-        network = build_network(prepared.schema, recipe, heads)
-    settings = replace(
-        told,
-        seed=derive(told.seed, 2, place),
-        balance=told.balance if len(prepared.targets) > 1 else PLAIN,
-    )
-    fitted = torch.from_numpy(prepared.rows.fitted(place))
-    course = fit(
-        network,
-        _goals(prepared, recipe, fitted),
-        make_source(prepared, fitted),
-        settings,
-        validation=make_source(prepared, torch.from_numpy(prepared.rows.held[place]), fitted),
-        folder=member_folder(context, place),
-        recipe=_identity(recipe, context),
-        command=context.command or None,
-        progress=context.progress and f"network {place + 1} of {recipe.network.members}",
-    )
-    if course.status is FitEnding.INTERRUPTED:
-        raise Interrupted(course.signal)
-    if heads > 1:
-        with seeded(0):  # its weights are replaced; the caller's random numbers are not to be
-            network = drop_heads(network, build_network(prepared.schema, recipe), heads)
-    _fill_unused(network, prepared, fitted)
-    return network, course
-
-
-def _heads(recipe: Recipe) -> int:
-    """Heads of each target while training."""
-    return recipe.posterior.heads if recipe.posterior.uncertainty == "luna" else 1
-
-
-def _goals(prepared: Prepared, recipe: Recipe, fitted: Tensor) -> Goals:
-    heads = _heads(recipe)
-    if heads == 1:
-        return make_goals(prepared.targets, fitted)
-    return make_luna_goals(prepared.targets, fitted, heads, recipe.posterior.diversity)
-
-
-def member_folder(context: Context, place: int) -> Path | None:
-    """Where a member's checkpoints and log go; None: nowhere."""
-    return None if context.folder is None else Path(context.folder) / f"member-{place}"
-
-
-def _identity(recipe: Recipe, context: Context) -> dict[str, Any]:
-    """What must be the same for a run to be resumed, besides what `fit` itself compares."""
-    # `fit` knows which settings of the training may change between two starts; this does not
-    rest = {name: part for name, part in asdict(recipe).items() if name != "training"}
-    return {**rest, "table": context.fingerprint}
-
-
 def _course(fits: list[Fit]) -> TrainingSummary:
     best = [course.best_epoch for course in fits if course.best_epoch is not None]
     return TrainingSummary(
@@ -212,22 +113,3 @@ def _course(fits: list[Fit]) -> TrainingSummary:
         histories=[course.history for course in fits],
         balance=fits[0].balance,
     )
-
-
-def _fill_unused(network: TableNet, prepared: Prepared, fitted: Tensor) -> None:
-    codes = prepared.inputs["categories"][fitted]
-    counts = [
-        torch.bincount(codes[:, place], minlength=levels)
-        for place, levels in enumerate(prepared.schema.cardinalities)
-    ]
-    network.embeddings.fill_unused(counts)
-
-
-def _log(context: Context, members: int) -> str:
-    lines: list[str] = []
-    for place in range(members):
-        folder = member_folder(context, place)
-        if folder is not None and (folder / "log.jsonl").exists():
-            text = (folder / "log.jsonl").read_text("utf-8")
-            lines += [json.dumps({"member": place, **json.loads(t)}) for t in text.splitlines()]
-    return "".join(f"{line}\n" for line in lines)

@@ -27,7 +27,7 @@ def make_source(prepared: Prepared, rows: Tensor, like: Tensor | None = None) ->
     tensors = {name: value[rows] for name, value in prepared.inputs.items()}
     for place, target in enumerate(prepared.targets):
         tensors[f"target.{place}"] = target.values[rows]
-        if not _even(target.weight):
+        if not is_even(target.weight):
             weight = target.weight[rows]
             if like is not None and weight.any():
                 weight = weight * (target.weight[like].mean() / weight.mean())
@@ -106,5 +106,6 @@ def _repeated(rows: Tensor, copies: int) -> Tensor:
     return rows if copies == 1 else rows.repeat_interleave(copies, 0)
 
 
-def _even(weight: Tensor) -> bool:
+def is_even(weight: Tensor) -> bool:
+    """Whether every row counts one."""
     return bool(torch.all(weight == 1.0))

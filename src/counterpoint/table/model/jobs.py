@@ -126,7 +126,7 @@ def _run(out: Path) -> Path:
 
 def _worth_keeping(run: Path) -> bool:
     """Whether some step was done and saved; the first checkpoint is from before the first step."""
-    steps = run.glob("member-*/checkpoints/step-*")
+    steps = run.glob("member*/checkpoints/step-*")
     return any(step.name.removeprefix("step-").strip("0") for step in steps)
 
 

@@ -13,8 +13,9 @@ from counterpoint.goals import Goals
 from counterpoint.nn import TableNet
 from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.seeding import derive
-from counterpoint.table.fit._fit import Context, Interrupted, member_folder
+from counterpoint.table.fit._context import Context, Interrupted
 from counterpoint.table.fit._losses import make_goals, make_source, unused_name
+from counterpoint.table.fit._members import member_folder
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.table.model._observed import ObservedTargets
 from counterpoint.train import FitEnding, evaluate, fit
@@ -95,7 +96,7 @@ def train_deep(
         make_source(data.prepared, data.inside),
         settings,
         validation=validation,
-        folder=member_folder(context, place),
+        folder=context.within(member_folder(place)),
         recipe=_identity(network, memory, context, keep),
         command=context.command or None,
         progress=context.progress and f"network {place + 1} of {recipe.network.members}",

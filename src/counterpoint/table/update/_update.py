@@ -15,7 +15,8 @@ from counterpoint.posterior import Predictive
 from counterpoint.recipe import Recipe, Update
 from counterpoint.seeding import derive, threads
 from counterpoint.table.columns import Table, TableCounts
-from counterpoint.table.fit._fit import Context, now
+from counterpoint.table.fit._context import Context
+from counterpoint.table.fit._fit import now
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.table.fit._split import group_labels
 from counterpoint.table.model._exemplars import Exemplars

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
-from counterpoint.table.fit._fit import Context
+from counterpoint.table.fit._context import Context
 from counterpoint.table.fit._prepare import Prepared, Target
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._memory import remember
