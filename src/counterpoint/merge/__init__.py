@@ -31,30 +31,73 @@ from counterpoint.merge._schedules import Jump, Knots, Ramp, WeightSchedule, rea
 from counterpoint.merge._table import layers
 
 if TYPE_CHECKING:
+    from counterpoint.merge._averages import RunningAverage
+    from counterpoint.merge._evidence import input_grams
+    from counterpoint.merge._lora import lora_factors, lora_products
     from counterpoint.merge._merge import MergeWarning, merge
+    from counterpoint.merge._path import MergePath, ModelScore, path, score_by
+    from counterpoint.merge._refit import refit
+    from counterpoint.merge._search import MergeSearch, search
+    from counterpoint.merge._soup import Soup, greedy_soup
+    from counterpoint.merge.alignment import Alignment, Units, align
 
 __all__ = [
     "METHODS",
+    "Alignment",
     "Covered",
     "Facts",
     "Jump",
     "Knots",
     "Layer",
     "Layers",
+    "MergePath",
     "MergePlan",
+    "MergeSearch",
     "MergeWarning",
+    "ModelScore",
     "Policy",
     "Ramp",
+    "RunningAverage",
+    "Soup",
     "TensorEntry",
+    "Units",
     "WeightSchedule",
     "Weights",
+    "align",
+    "greedy_soup",
+    "input_grams",
     "layers",
+    "lora_factors",
+    "lora_products",
     "merge",
+    "path",
     "read_weight",
+    "refit",
+    "score_by",
+    "search",
     "tabulate",
 ]
 
-_HOMES = {"MergeWarning": "_merge", "merge": "_merge"}
+_HOMES = {
+    "Alignment": "alignment",
+    "MergePath": "_path",
+    "MergeSearch": "_search",
+    "MergeWarning": "_merge",
+    "ModelScore": "_path",
+    "RunningAverage": "_averages",
+    "Soup": "_soup",
+    "Units": "alignment",
+    "align": "alignment",
+    "greedy_soup": "_soup",
+    "input_grams": "_evidence",
+    "lora_factors": "_lora",
+    "lora_products": "_lora",
+    "merge": "_merge",
+    "path": "_path",
+    "refit": "_refit",
+    "score_by": "_path",
+    "search": "_search",
+}
 """What needs torch, and is imported when it is asked for."""
 
 

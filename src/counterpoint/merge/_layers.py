@@ -143,6 +143,7 @@ def _kind(name: str, entries: list[TensorEntry]) -> str:
     said = next((entry.kind for entry in entries if entry.kind), "")
     if said:
         return said
+    # statistics first: a norm without weights has nothing else to be known by
     last = name.rpartition(".")[2].lower()
     ranks = {entry.name.rpartition(".")[2]: len(entry.shape) for entry in entries if not entry.bias}
     if "in_proj_weight" in ranks:

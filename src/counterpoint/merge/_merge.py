@@ -4,6 +4,7 @@ import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeVar, cast
 
 import torch
@@ -11,12 +12,15 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 from counterpoint.merge._entries import Policy
+from counterpoint.merge._lora import is_factor
 from counterpoint.merge._plan import Coefficient, MergePlan, Weights
 from counterpoint.merge._state import Model, NamedState, agree
+from counterpoint.merge._uniform import uniform
 from counterpoint.merge.methods import (
     Evidence,
     MergedTensor,
     MergeMethod,
+    WeightedMean,
     evidence_of,
     method_of,
 )
@@ -38,6 +42,7 @@ def merge(
     base: Model | None = None,
     evidence: Sequence[Evidence] | None = None,
     buffers: Mapping[str, str] | None = None,
+    quiet: bool = False,
 ) -> _Model:
     """One model of several of the same architecture, layer by layer.
 
@@ -52,6 +57,7 @@ def merge(
         base: the common start, for methods that merge what was learnt since.
         evidence: one a model, for methods that are told more than the weights: see each.
         buffers: selector -> what becomes of those tensors where the usual is not meant.
+        quiet: do not warn that normalisation has to be `refit`, or that factors are no products.
 
     Returns:
         A module (a copy of the first, in its mode), or a state dict with the names, types and ties
@@ -70,6 +76,12 @@ def merge(
     if weights is not None and first is not None:
         raise InputError("merge: weights are shares of the second model or of the first, not both")
     chosen = method_of(method)
+    share = weights if first is None else None
+    plain = type(chosen) is WeightedMean and not (buffers or evidence or base)
+    if plain and type(share) is float and isfinite(share) and len(models) == 2:
+        found = uniform(models, share)
+        if found is not None:
+            return cast(_Model, found)
     states = [NamedState.of(model) for model in models]
     agree(states)
     start = _base(chosen, base, states)
@@ -82,15 +94,11 @@ def merge(
         first=first is not None,
         buffers=buffers,
     )
-    module = models[0] if isinstance(models[0], nn.Module) else None
-    with torch.set_grad_enabled(torch.is_grad_enabled() and module is None):
-        tensors = merged(
-            MergedStates(plan, [state.tensors for state in states], start, told), chosen
-        )
-    result = {key: tensors[states[0].ties.get(name, name)] for name, key in states[0].keys.items()}
-    if module is None:
-        return cast(_Model, result)
-    return cast(_Model, _module(module, result))
+    inputs = MergedStates(plan, [state.tensors for state in states], start, told)
+    # a module's parameters are leaves: a graph would be made and thrown away
+    graph = torch.is_grad_enabled() and not isinstance(models[0], nn.Module)
+    with torch.set_grad_enabled(graph):
+        return like_model(models[0], states[0], merged(inputs, chosen, quiet=quiet))
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class MergedStates:
         return self.told
 
 
-def merged(inputs: MergedStates, method: MergeMethod) -> dict[str, Tensor]:
+def merged(inputs: MergedStates, method: MergeMethod, *, quiet: bool = False) -> dict[str, Tensor]:
     """Every tensor by its policy, in the first input's types."""
     ready = method.surveyed(inputs) if method.facts.surveys else method
     result = dict[str, Tensor]()
@@ -136,8 +144,9 @@ def merged(inputs: MergedStates, method: MergeMethod) -> dict[str, Tensor]:
         else:
             shares = inputs.plan.coefficients.get(name, ())
             result[name] = kept(name, what, tensors, shares)
-    averaged = [n for n, what in inputs.plan.policies.items() if what is Policy.AVERAGE]
-    _say_refit(averaged, inputs)
+    if not quiet:
+        _say_refit([n for n, w in inputs.plan.policies.items() if w is Policy.AVERAGE], inputs)
+        _say_factors(inputs.names())
     return result
 
 
@@ -223,9 +232,30 @@ def _say_refit(averaged: Sequence[str], inputs: MergedStates) -> None:
         )
 
 
-def _module(like: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of a module with other tensors."""
+def _say_factors(names: Sequence[str]) -> None:
+    factors = [name for name in names if is_factor(name)]
+    if factors:
+        warnings.warn(
+            f"{len(factors)} tensors ({factors[0]}, ...) are factors of low-rank adapters, each"
+            " merged by itself: their product is not that of the adapters; lora_products makes"
+            " tensors whose merge is",
+            MergeWarning,
+            stacklevel=4,
+        )
+
+
+def like_model(like: _Model, state: NamedState, tensors: Mapping[str, Tensor]) -> _Model:
+    """A module or state dict with other tensors.
+
+    Args:
+        like: a module is copied; of a state dict the names are taken.
+        state: its own.
+        tensors: by plain name, tied ones once.
+    """
+    named = {key: tensors[state.ties.get(name, name)] for name, key in state.keys.items()}
+    if not isinstance(like, nn.Module):
+        return cast(_Model, named)
     # copied before it is loaded: ties, modes, hooks and plain attributes are the first model's
     copied = copy.deepcopy(unwrapped(like))
-    copied.load_state_dict(dict(state))
-    return copied
+    copied.load_state_dict(named)
+    return cast(_Model, copied)

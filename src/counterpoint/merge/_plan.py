@@ -173,6 +173,7 @@ class _Reader:
         """A rule's weight for each of its tensors."""
         if isinstance(weight, WeightSchedule):
             places = sorted({match.place for match in matches})
+            # by the order of the blocks that are there: numbers may have gaps
             span = max(len(places) - 1, 1)
             at = {place: weight.at(order / span) for order, place in enumerate(places)}
             return [(match, self.pair(rule, at[match.place])) for match in matches]
@@ -203,6 +204,7 @@ class _Reader:
                 f"weights: rule {rule!r} expects one share for each of {self.inputs} models,"
                 f" found {len(listed)}"
             )
+        # tensors are not looked at: a search moves them off the simplex and back
         plain = [each for each in listed if isinstance(each, int | float)]
         if not self.scales and len(plain) == len(listed) and abs(sum(plain) - 1) > _SUM:
             raise InputError(

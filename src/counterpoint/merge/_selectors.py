@@ -180,6 +180,7 @@ def _match(
         return ()
     first, rest = parts[0], parts[1:]
     if first == "**":
+        # as few segments as will do: the first match has the numbers that a reader would see
         tails = (_match(rest, segments[skip:], most) for skip in range(len(segments) + 1))
         return next((tail for tail in tails if tail is not None), None)
     if not segments:

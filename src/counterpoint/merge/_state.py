@@ -56,6 +56,7 @@ class NamedState:
         """
         if isinstance(model, nn.Module):
             bare = unwrapped(model)
+            # kept as they are: a tensor that was detached is another object, tied or not
             found = bare.state_dict(keep_vars=True)
             kinds = {plain_name(name): _kind(module) for name, module in bare.named_modules()}
             buffers = frozenset(plain_name(name) for name, _ in bare.named_buffers())
@@ -69,6 +70,10 @@ class NamedState:
         _refuse_odd(found)
         tensors, ties = _untied({name: found[key] for name, key in keys.items()})
         return cls(tensors, ties, keys, kinds, buffers)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A tensor by any of its names."""
+        return self.tensors[self.ties.get(name, name)]
 
     def table(self) -> Layers:
         """The numbered layers."""
@@ -96,7 +101,7 @@ def agree(states: Sequence[NamedState]) -> None:
         apart = {
             alias: name
             for alias, name in first.ties.items()
-            if alias in other.tensors and not torch.equal(other.tensors[alias], _get(other, name))
+            if alias in other.tensors and not torch.equal(other.tensors[alias], other[name])
         }
         if apart:
             alias, name = next(iter(apart.items()))
@@ -104,15 +109,11 @@ def agree(states: Sequence[NamedState]) -> None:
                 f"merge: {name!r} and {alias!r} are one tensor in model 1 and two different ones in"
                 f" model {place}; untie the first, or take the same architecture"
             )
-        wanted = {name: first.tensors[first.ties.get(name, name)] for name in first.keys}
-        found = {name: _get(other, name) for name in other.keys}
+        wanted = {name: first[name] for name in first.keys}
+        found = {name: other[name] for name in other.keys}
         complaints = _differences(wanted, found)
         if complaints:
             raise InputError(f"merge: model {place} is not built like model 1: {complaints}")
-
-
-def _get(state: NamedState, name: str) -> Tensor:
-    return state.tensors[state.ties.get(name, name)]
 
 
 def _differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
@@ -158,6 +159,7 @@ def _untied(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str,
     """Tensors that are the same memory once, under the first name."""
     known = dict[tuple[object, ...], str]()
     once, ties = dict[str, Tensor](), dict[str, str]()
+    # by place, shape and stride: two views of one storage may be different weights
     for name, tensor in tensors.items():
         if not tensor.numel() or tensor.device.type == "meta":
             once[name] = tensor

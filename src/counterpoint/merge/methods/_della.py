@@ -66,6 +66,7 @@ class Della(MergeMethod):
         return base + torch.stack(agreed).sum(0) / count
 
     def _chances(self, vector: Tensor) -> Tensor:
+        # stable: which of equal magnitudes ranks first is decided by place, on every device
         order = vector.detach().abs().reshape(-1).argsort(stable=True)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)

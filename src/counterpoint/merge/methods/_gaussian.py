@@ -87,19 +87,26 @@ def product(
     ...         for m in (1.0, 2.0)]
     >>> both = product(ends, prior=start)
     >>> both.mean["w"], both.variances()["w"]  # (3 + 6) / 5, and 1 / (3 + 3 - 1)
-    (tensor([1.8000]), tensor([0.2000]))
+    (tensor([1.8000]), tensor([0.2000], dtype=torch.float64))
     """
     scales = list(powers or (1.0,) * len(gaussians))
     shared = prior or _own_prior(gaussians)
     again = 1.0 - sum(scales)
-    terms = [each.quadratic.scaled(scale) for each, scale in zip(gaussians, scales, strict=True)]
-    terms = [*terms, shared.quadratic.scaled(again)] if again else terms
+    terms = [_double(each).scaled(scale) for each, scale in zip(gaussians, scales, strict=True)]
+    terms = [*terms, _double(shared).scaled(again)] if again else terms
     # one centre for all, and one solve: nothing is inverted on the way
     energy = reduce(Quadratic.__add__, terms)
     _refuse_indefinite(energy.precision)
     counts = sum(scale * each.counts for each, scale in zip(gaussians, scales, strict=True))
     kept = shared.precision if all(not bool(m.any()) for m in shared.mean.values()) else None
-    return Gaussian(energy.minimum(), energy.precision, max(counts, 0.0), prior=kept)
+    mean = {name: value.to(gaussians[0].mean[name]) for name, value in energy.minimum().items()}
+    return Gaussian(mean, energy.precision, max(counts, 0.0), prior=kept)
+
+
+def _double(each: Gaussian) -> Quadratic:
+    """In float64: a prior beside much data is lost in the rounding of its multiples."""
+    mean = {name: value.double() for name, value in each.mean.items()}
+    return Quadratic(mean, each.precision.double())
 
 
 def _own_prior(gaussians: Sequence[Gaussian]) -> Gaussian:
@@ -126,6 +133,7 @@ def _own_prior(gaussians: Sequence[Gaussian]) -> Gaussian:
 def _refuse_indefinite(precision: Precision) -> None:
     if precision.least() > 0:
         return
+    # a layer's block of a positive matrix is positive: one that is not is where to look
     layers = dict[str, list[str]]()
     for name in precision.shapes:
         layers.setdefault(name.rpartition(".")[0], []).append(name)

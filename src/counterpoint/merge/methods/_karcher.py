@@ -54,6 +54,7 @@ class Karcher(MergeMethod):
             if float(size) < self.tolerance:
                 break
             point = point * size.cos() + step * (size.sin() / size)
+            # rounding leaves the sphere step by step
             point = point / point.norm()
         return (point * _sum(lengths, coefficients)).to(wide)
 
@@ -66,5 +67,6 @@ def _sum(vectors: Sequence[Tensor], shares: Sequence[Coefficient]) -> Tensor:
 def _log(point: Tensor, unit: Tensor) -> Tensor:
     """The tangent at a point that leads to another, as long as the way."""
     angle = 2 * torch.atan2((unit - point).norm(), (unit + point).norm())
+    # of length sin(angle), and zero only where the angle is: the quotient tends to 1
     across = unit - point * (unit * point).sum()
     return across * (angle / across.norm().clamp_min(_TINY))

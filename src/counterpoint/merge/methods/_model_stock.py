@@ -33,6 +33,7 @@ class ModelStock(MergeMethod):
         base, vectors = task_vectors(tensors, about)
         cosines = [_cosine(a.double(), b.double()) for a, b in combinations(vectors, 2)]
         cosine = torch.stack(cosines).mean().clamp(0.0, 1.0)
+        # equation 5 is for three or more; two models and a start are the same triangle
         count = len(vectors)
         ratio = (count * cosine / (1 + (count - 1) * cosine)).to(base.dtype)
         for vector, share in zip(vectors, coefficients, strict=True):

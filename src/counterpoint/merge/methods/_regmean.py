@@ -49,6 +49,7 @@ class RegMean(MergeMethod):
         # in float64: inputs that go together leave Gram matrices near singular
         pairs = zip(about.evidence, coefficients, strict=True)
         grams = [self._damped(gram.double()) * share for gram, share in pairs]
+        # around the first: equal models give themselves, however singular the matrices
         start = tensors[0].double()
         moved = [
             (tensor.double() - start) @ gram for tensor, gram in zip(tensors, grams, strict=True)

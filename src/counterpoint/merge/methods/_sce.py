@@ -54,6 +54,7 @@ class Sce(MergeMethod):
             stacked = stacked * reaching(spread, threshold(spread, self.density))
         energy = stacked.square().reshape(len(stacked), -1).sum(1)
         shares = energy / energy.sum() if bool(energy.sum() > 0) else torch.ones_like(energy)
+        # what opposes is out of the numerator and of the weights alike: a mean of what is left
         agreed, _ = sign_agreed(list(stacked), list(shares))
         weights = torch.stack(
             [(part != 0) * share for part, share in zip(agreed, shares, strict=True)]

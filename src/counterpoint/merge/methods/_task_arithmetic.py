@@ -25,6 +25,7 @@ class TaskArithmetic(MergeMethod):
     ) -> Tensor:
         """``θ_0 + Σ s_k (θ_k - θ_0)``."""
         base, vectors = task_vectors(tensors, about)
+        # added one by one: the sum of vectors need not be held beside them
         for vector, scale in zip(vectors, coefficients, strict=True):
             base = base + vector * scale
         return base

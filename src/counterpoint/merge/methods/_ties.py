@@ -53,6 +53,7 @@ class Ties(MergeMethod):
         """With one threshold a model, over all its tensors."""
         if self.per == "tensor" or not inputs.names():
             return self
+        # a model at a time, so that the magnitudes of one alone are ever held
         count = len(inputs.tensors(inputs.names()[0]))
         found = tuple(
             threshold_of_all(lambda k=k: _vectors(inputs, k), self.density) for k in range(count)
