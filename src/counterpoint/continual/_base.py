@@ -55,9 +55,11 @@ class LearntTask:
     unpack: Unpack | None = None
 
     def batches(self) -> Iterator[Batch]:
-        """The rows, read."""
+        """The rows that count, read; see `counterpoint.goals.Heads.counted`."""
         for found in one_pass(self.data, self.unpack):
-            yield self.heads.read(found)
+            batch = self.heads.counted(self.heads.read(found))
+            if batch is not None:
+                yield batch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

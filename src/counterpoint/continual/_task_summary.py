@@ -5,15 +5,13 @@ import warnings
 from collections.abc import Mapping
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from counterpoint.continual._base import LearntTask
 from counterpoint.continual._warning import ForgettingWarning
-from counterpoint.curvature import all_reduce
+from counterpoint.curvature import sum_over_ranks
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
-from counterpoint.gaussian import Precision
 from counterpoint.goals import Heads, Likelihood
 
 SATURATED = 0.05
@@ -49,26 +47,24 @@ class TaskSummary:
             if likelihood.classes:
                 target = batch.target
                 self._look_at_classes(
-                    name, target.get(name) if isinstance(target, Mapping) else target
+                    name, target.get(name) if isinstance(target, Mapping) else target, likelihood
                 )
 
     def all_reduced(self) -> "TaskSummary":
         """The same over all ranks."""
-        if not distributed():
-            return self
         result = TaskSummary()
-        sums = _over_ranks([self.rows, self._variance, self._widest])
+        sums = sum_over_ranks([self.rows, self._variance, self._widest])
         result.rows, result._variance, result._widest = sums
         for name, (least, most) in self._classes.items():
             # the least of all ranks as a most, so that one message does
-            ends = _over_ranks([-least, most], dist.ReduceOp.MAX)
+            ends = sum_over_ranks([-least, most], most=True)
             result._classes[name] = (-ends[0], ends[1])
         return result
 
     def judged(self) -> float:
         """The rows of all ranks; none, or all of one class, are refused."""
         if not self.rows:
-            raise InputError("data: expected at least one batch, found none")
+            raise InputError("data: expected at least one row that counts, found none")
         whole = self.all_reduced()
         whole.refuse_one_class()
         return whole.rows
@@ -95,12 +91,19 @@ class TaskSummary:
                 stacklevel=stacklevel + 1,
             )
 
-    def _look_at_classes(self, name: str, target: Tensor | None) -> None:
+    def _look_at_classes(self, name: str, target: Tensor | None, likelihood: Likelihood) -> None:
         if target is None or target.ndim != 1:
+            return
+        # known to every rank, whatever its rows are: all of them speak of it
+        self._classes.setdefault(name, (math.inf, -math.inf))
+        counts = likelihood.weight_of(target)
+        # a number that means "ignored" is no class
+        target = target if counts is None else target[counts > 0]
+        if not len(target):
             return
         # two classes or one is all that is asked, so the ends are enough
         least, most = (float(end) for end in target.aminmax())
-        before = self._classes.get(name, (least, most))
+        before = self._classes[name]
         self._classes[name] = (min(least, before[0]), max(most, before[1]))
 
     def _look_at_variance(self, likelihood: Likelihood, output: Tensor) -> None:
@@ -116,24 +119,3 @@ def rows_in(task: LearntTask) -> float:
     for batch in task.batches():
         seen.count(batch, task.heads)
     return seen.judged()
-
-
-def distributed() -> bool:
-    """Whether there are ranks to add over."""
-    return dist.is_available() and dist.is_initialized()
-
-
-def over_ranks(precision: Precision) -> Precision:
-    """A precision added over the ranks of a distributed run."""
-    return all_reduce(precision) if distributed() else precision
-
-
-def _over_ranks(
-    numbers: list[float], operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM
-) -> list[float]:
-    """One message between the ranks, from the device that their backend speaks for."""
-    # NCCL sends from the GPU alone, gloo from anywhere
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    found = torch.tensor(numbers, dtype=torch.float64, device=device)
-    dist.all_reduce(found, operation)
-    return found.tolist()

@@ -25,7 +25,7 @@ tensor([[10., 14.],
         [14., 20.]], dtype=torch.float64)
 """
 
-from counterpoint.curvature._distributed import all_reduce
+from counterpoint.curvature._distributed import all_reduce, over_ranks, sum_over_ranks
 from counterpoint.curvature._fisher import Observer, fisher, ggn, linearised_fisher
 from counterpoint.curvature._hessian import hessian
 from counterpoint.curvature._labels import LABELS, Labels
@@ -47,5 +47,7 @@ __all__ = [
     "hessian",
     "linearise",
     "linearised_fisher",
+    "over_ranks",
     "product",
+    "sum_over_ranks",
 ]

@@ -150,7 +150,7 @@ def linearised_fisher(
         # drawn or observed labels give one gradient a row; the others a direction an output
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
         sums = list[CurvatureSum]()
-        for number, batch in enumerate(examples):
+        for number, batch in examples:
             for part in batch.parts(max(1, PULLED // directions)):
                 forward = _forward(plan, part, number)
                 # what a structure can be depends on how weights are used: the first pass shows it

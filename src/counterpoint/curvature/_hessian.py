@@ -77,7 +77,7 @@ def hessian(
     with torch.random.fork_rng(devices=[]):
         examples = Examples(data, unpack, heads, total.device)
         refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
-        for number, batch in enumerate(examples):
+        for number, batch in examples:
             for start, rows in _rows(model, heads, weights, batch, number):
                 stop = start + len(rows)
                 total[start:stop] += rows if total.ndim == 2 else _own(rows, start)

@@ -29,8 +29,9 @@ def directions(
     ``exact``: the Fisher information of the output, in its closed form. ``jac``: the identity.
     ``sampled``: the gradient at labels drawn from the model's own prediction, one draw a row.
     ``empirical``: the gradient at the labels observed. Rows are scaled by the root of their
-    weight.
+    weight, of the batch's and of what their target counts.
     """
+    heads.check(outputs, batch)
     if labels == "exact":
         parts = {name: heads.likelihoods[name].root(value) for name, value in outputs.items()}
         result = _stack({name: part.flatten(2) for name, part in _wide(parts).items()})
@@ -38,6 +39,7 @@ def directions(
         result = identity(flat(outputs))
     else:
         result = _gradient(heads, outputs, batch, labels, generator)
+    result = _counted(result, outputs, heads.target_weights(batch))
     if batch.weight is not None:
         # (√w s)(√w s)' = w s s'
         result = result * batch.weight.to(result).sqrt()[None, :, None]
@@ -52,18 +54,47 @@ def _gradient(
     generator: torch.Generator | None,
 ) -> Float[Tensor, "columns rows outputs"]:
     targets: Mapping[str, Tensor]
+    weights = dict[str, Tensor]()
     if labels == "sampled" and generator is not None:
+        # a label that was drawn is one label: what weighs or smooths is of those observed
+        heads = heads.plain
         targets = {
             name: heads.likelihoods[name].draw(value, generator) for name, value in outputs.items()
         }
     else:
-        targets = heads.targets(batch)
+        targets, weights = heads.targets(batch), heads.target_weights(batch)
     # the gradient by the output alone, hence leaves of their own; weights come later as roots
     leaves = {name: value.clone().requires_grad_() for name, value in outputs.items()}
     with torch.enable_grad():
         total = heads.nll(leaves, targets)
-    gradients = torch.autograd.grad(total, list(leaves.values()))
-    return flat(dict(zip(leaves, gradients, strict=True)))[None]
+    gradients = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+    for name, weight in weights.items():
+        # ∇(w ℓ) = w ∇ℓ: a row that counts w times has w ∇ℓ ∇ℓ', and its root comes later
+        once = torch.where(weight > 0, 1 / weight, 0.0).to(gradients[name])
+        gradients[name] = gradients[name] * _column(once, gradients[name])
+    return flat(gradients)[None]
+
+
+def _counted(
+    columns: Float[Tensor, "columns rows outputs"],
+    outputs: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+) -> Float[Tensor, "columns rows outputs"]:
+    """Rows scaled, under each head, by the root of what their target counts."""
+    if not weights:
+        return columns
+    factors = {
+        name: _column(weights[name].to(columns).sqrt(), value).expand_as(value)
+        if name in weights
+        else torch.ones_like(value, dtype=columns.dtype)
+        for name, value in outputs.items()
+    }
+    return columns * flat(factors)
+
+
+def _column(values: Float[Tensor, " rows"], like: Tensor) -> Tensor:
+    """One number a row, to multiply something of more dimensions."""
+    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def flat(outputs: Mapping[str, Tensor]) -> Float[Tensor, "rows outputs"]:

@@ -60,7 +60,7 @@ def product(
     with torch.random.fork_rng(devices=[]):
         examples = Examples(data, unpack, heads, along.device)
         refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
-        for number, batch in enumerate(examples):
+        for number, batch in examples:
             if kind == "hessian":
                 first = gradient(model, heads, weights, batch, number)
                 # H v = ∇(g · v) with v held (Pearlmutter 1994, section 3)

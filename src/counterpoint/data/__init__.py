@@ -27,7 +27,7 @@ for one of ours:
 
 from counterpoint.data._batch import Batch
 from counterpoint.data._batched import Batched
-from counterpoint.data._load import DataLike, as_loader, count_rows, one_pass
+from counterpoint.data._load import DataLike, as_loader, count_rows, known_rows, one_pass
 from counterpoint.data._loader import Loader
 from counterpoint.data._parquet import ParquetStream
 from counterpoint.data._tensors import Tensors
@@ -44,5 +44,6 @@ __all__ = [
     "as_batch",
     "as_loader",
     "count_rows",
+    "known_rows",
     "one_pass",
 ]

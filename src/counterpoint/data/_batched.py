@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from counterpoint.data._batch import Batch
+from counterpoint.data._fingerprint import fingerprint, of_data_set
 from counterpoint.data._unpack import Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
@@ -54,6 +55,17 @@ class Batched:
     def rows(self) -> int:
         """How many rows one pass gives: counted in a pass."""
         return self._counted[1]
+
+    def known_rows(self) -> int | None:
+        """Not known: they would have to be counted."""
+        return None
+
+    def fingerprint(self) -> str | None:
+        """What tells these rows from others of as many batches, where that is in memory."""
+        if isinstance(self._data, list):
+            tensors = [tensor for batch in self._data for tensor in batch.tensors()]
+            return fingerprint((str(number), value) for number, value in enumerate(tensors))
+        return of_data_set(getattr(self._data, "dataset", None))
 
     def steps(self, size: int) -> int:
         """How many batches one pass gives: its ``len``, or counted in a pass where it has none."""

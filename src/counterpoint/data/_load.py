@@ -82,10 +82,21 @@ def one_pass(data: DataLike, unpack: Unpack | None = None, size: int = 1024) -> 
     return as_loader(data, unpack).batches(size)
 
 
+def known_rows(loader: Loader) -> int | None:
+    """How many rows one pass gives, where a loader says so; none: they would have to be counted."""
+    known = getattr(loader, "known_rows", None)
+    return None if known is None else known()
+
+
 def count_rows(loader: Loader) -> int:
     """How many rows one pass gives: what the loader knows, or counted in a pass."""
-    if isinstance(loader, Tensors | ParquetStream | Batched):
-        return loader.rows
+    known = known_rows(loader)
+    if known is not None:
+        return known
+    # of `Batched`, which remembers the pass in which it counted
+    counted = getattr(loader, "rows", None)
+    if isinstance(counted, int):
+        return counted
     return sum(batch.rows for batch in loader.batches(1024))
 
 
@@ -97,6 +108,9 @@ class _Read:
 
     def steps(self, size: int) -> int:
         return self._loader.steps(size)
+
+    def known_rows(self) -> int | None:
+        return known_rows(self._loader)
 
     def batches(self, size: int, *, seed: int | None = None, start: int = 0) -> Iterator[Batch]:
         for found in self._loader.batches(size, seed=seed, start=start):

@@ -12,6 +12,9 @@ class Loader(Protocol):
 
     A loader keeps no position: the order is a pure function of the seed, so a run that was killed
     in the middle of an epoch goes on with exactly the batch that was next.
+
+    It may say more: ``known_rows() -> int | None``, the rows of a pass where that costs nothing,
+    and ``fingerprint() -> str | None``, by which a run that is taken up notices other data.
     """
 
     # Methods alone: to ask an object whether it is a loader must not count its rows, and Python

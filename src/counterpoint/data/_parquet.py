@@ -59,6 +59,10 @@ class ParquetStream:
         if self.rows == 0:
             raise InputError(f"{self._files[0]}: expected at least one row, found none")
 
+    def known_rows(self) -> int:
+        """How many rows one pass gives."""
+        return self.rows
+
     def steps(self, size: int) -> int:
         """How many batches one pass gives."""
         return -(-self.rows // size)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.data._batch import Batch, check_weight_values
+from counterpoint.data._fingerprint import fingerprint
 from counterpoint.data._unpack import Unpack, as_batch
 from counterpoint.errors import InputError
 from counterpoint.seeding import generator
@@ -40,6 +41,14 @@ class Tensors:
         # the one look at weights that lie on a device: parts of a pass are not looked at
         if self.whole.weight is not None:
             check_weight_values(self.whole.weight)
+
+    def known_rows(self) -> int:
+        """How many rows one pass gives."""
+        return self.rows
+
+    def fingerprint(self) -> str:
+        """What tells these rows from others of the same number, by some of them."""
+        return fingerprint((str(number), v) for number, v in enumerate(self.whole.tensors()))
 
     def steps(self, size: int) -> int:
         """How many batches one pass gives."""

@@ -125,7 +125,8 @@ def _slopes(
     directions: Float[Tensor, "ways rows inputs"] | None,
 ) -> Slopes:
     """By the scheme; inference mode, in which nothing can be differentiated, is left for it."""
-    if not torch.is_inference_mode_enabled():
+    # a step that is compiled is not in it, and torch cannot trace the question
+    if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
         return scheme_of(scheme).slopes(function, x, directions)
     # tensors made in inference mode can be differentiated as little, hence the clones
     with torch.inference_mode(False), torch.no_grad():

@@ -1,6 +1,7 @@
 """One class out of several."""
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -25,28 +26,58 @@ class Categorical(Likelihood):
 
     Args:
         inputs: what the network puts out: ``"logits"`` (any real numbers) or ``"probabilities"``.
+        weight: of each class, (classes,), at least 0: a row counts as often as its target's class
+            says, :math:`w` in :math:`\ell = -\sum_c w_c t_c \log p_c`.
+        ignore_index: the class number of rows that say nothing: loss and information are zero.
+        label_smoothing: the share of :math:`t` that is spread evenly over all classes, 0 to 1.
         validate: see `Likelihood`.
 
+    Row losses are those of `torch.nn.CrossEntropyLoss` with the same arguments and
+    ``reduction="none"``; its mean over the weights of a batch is ``nll(..., mean_weight="batch")``.
+
     Raises:
-        InputError: `inputs` is something else.
+        InputError: an argument that breaks its rule.
 
     >>> Categorical().nll(torch.zeros(1, 4), torch.tensor([2]))  # log 4
     tensor(1.3863)
     """
 
+    weight: Tensor | None
+
     def __init__(
         self,
         inputs: str = "logits",
         *,
+        weight: Tensor | Sequence[float] | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
         validate: bool = True,
     ) -> None:
         super().__init__(validate=validate)
         self.inputs = one_of("categorical likelihood: inputs", inputs, ("logits", "probabilities"))
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise InputError(
+                "categorical likelihood: label_smoothing must be from 0 to 1, found"
+                f" {label_smoothing}"
+            )
+        self.ignore_index, self.label_smoothing = ignore_index, float(label_smoothing)
+        # no part of any state: it is written in the code that made it
+        self.register_buffer("weight", _class_weights(weight), persistent=False)
 
     @property
     def classes(self) -> bool:
         """Yes."""
         return True
+
+    @property
+    def weighs(self) -> bool:
+        """Whether classes have weights."""
+        return self.weight is not None
+
+    @property
+    def plain(self) -> "Categorical":
+        """Without weights, smoothing, and rows that are left out."""
+        return Categorical(self.inputs, validate=self.validate)
 
     @property
     def natural(self) -> bool:
@@ -60,11 +91,12 @@ class Categorical(Likelihood):
 
         Args:
             output: ``(batch, classes)``, logits or probabilities.
-            target: class numbers ``(batch,)``, integers from 0 to classes - 1, or rows of
-                probabilities ``(batch, classes)``, floating point.
+            target: class numbers ``(batch,)``, integers from 0 to classes - 1 (or `ignore_index`),
+                or rows of probabilities ``(batch, classes)``, floating point.
 
         Raises:
-            InputError: another shape or type, a class out of range, a negative probability.
+            InputError: another shape or type, a class out of range, a negative probability, or
+                class weights for another number of classes.
 
         Warns:
             UserWarning: rows of probabilities (outputs or targets) that do not sum to one.
@@ -73,9 +105,60 @@ class Categorical(Likelihood):
         output = as_floats(output)
         if target.is_floating_point():
             self._check_rows(output, target)
-            return _against_rows(output, target.to(output.dtype), self.inputs)
-        self._check_classes(output, target)
-        return _against_classes(output, target.long(), self.inputs)
+        else:
+            self._check_classes(output, target)
+        return self._loss(output, target, self._ignored(target))
+
+    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
+        """What class weights, smoothed as the target is, make of it; 0 where it is ignored."""
+        ignored = self._ignored(target)
+        if self.weight is None:
+            return None if ignored is None else (~ignored).float()
+        if not target.is_floating_point() and target.ndim == 1:
+            if self.validate and readable(target):
+                self._check_numbers(target, len(self.weight))
+            target = self._rows(target, ignored, len(self.weight))
+        if target.ndim != 2 or target.shape[1] != len(self.weight):
+            return None  # no target of this likelihood's, as its loss will say
+        return self._smoothed(target.float()) @ self.weight.to(target.device).float()
+
+    def _loss(self, output: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
+        """Row losses of checked class numbers, given which of them say nothing, or of rows."""
+        if self.weight is not None and len(self.weight) != output.shape[1]:
+            raise InputError(
+                f"categorical likelihood: weight has {len(self.weight)} classes, the output"
+                f" {output.shape[1]}"
+            )
+        if not target.is_floating_point() and not self.weighs and not self.label_smoothing:
+            # a class that is there in place of none: the usual loss is one fused kernel
+            kept = target if ignored is None else target.masked_fill(ignored, 0)
+            each = _against_classes(output, kept.long(), self.inputs)
+            return each if ignored is None else each.masked_fill(ignored, 0.0)
+        if not target.is_floating_point():
+            target = self._rows(target, ignored, output.shape[1])
+        target = self._smoothed(target.to(output.dtype))
+        if self.weight is not None:
+            target = target * self.weight.to(target)
+        return _against_rows(output, target, self.inputs)
+
+    def _ignored(self, target: Tensor) -> Tensor | None:
+        """Which class numbers say nothing; none where all say something."""
+        if self.ignore_index is None or target.is_floating_point() or target.ndim != 1:
+            return None
+        return target == self.ignore_index
+
+    def _rows(self, target: Tensor, ignored: Tensor | None, classes: int) -> Tensor:
+        """Class numbers as rows with a 1 at the class, or with nothing at all."""
+        kept = target.long() if ignored is None else target.long().masked_fill(ignored, 0)
+        rows = torch.nn.functional.one_hot(kept, classes).float()
+        return rows if ignored is None else rows.masked_fill(ignored[:, None], 0.0)
+
+    def _smoothed(self, rows: Tensor) -> Tensor:
+        if not self.label_smoothing:
+            return rows
+        # a share of the row's own sum, so that a row of nothing stays one
+        spread = rows.sum(1, keepdim=True) * (self.label_smoothing / rows.shape[1])
+        return rows * (1.0 - self.label_smoothing) + spread
 
     def distribution(self, output: Float[Tensor, "batch classes"]) -> Distribution:
         """A categorical distribution over the classes, one a row.
@@ -136,8 +219,15 @@ class Categorical(Likelihood):
         return (clocks / weights).argmin(1)
 
     def extra_repr(self) -> str:
-        """What `repr` shows: what the outputs are."""
-        return f"inputs={self.inputs!r}"
+        """What `repr` shows: what the outputs are, and what targets are made of."""
+        said = [f"inputs={self.inputs!r}", *self._options()]
+        return ", ".join(said)
+
+    def _options(self) -> list[str]:
+        weight = None if self.weight is None else self.weight.tolist()
+        found = {"weight": weight, "ignore_index": self.ignore_index}
+        said = [f"{name}={value}" for name, value in found.items() if value is not None]
+        return [*said, f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else said
 
     def _check_output(self, output: Shaped[Tensor, "..."]) -> None:
         check_output("categorical", output)
@@ -178,7 +268,32 @@ class Categorical(Likelihood):
                 f"found {tuple(target.shape)}"
             )
         if self.validate and readable(target):
-            check_range("categorical likelihood: class number", target, 0, classes - 1)
+            self._check_numbers(target, classes)
+
+    def _check_numbers(self, target: Tensor, classes: int) -> None:
+        ignored = self._ignored(target)
+        kept = target if ignored is None else target.masked_fill(ignored, 0)
+        try:
+            check_range("categorical likelihood: class number", kept, 0, classes - 1)
+        except InputError as error:
+            # -100 is what torch ignores unasked
+            if self.ignore_index is None and bool((kept == -100).any()):
+                raise InputError(
+                    f"{error}; rows that say nothing: Categorical(ignore_index=-100)"
+                ) from None
+            raise
+
+
+def _class_weights(weight: Tensor | Sequence[float] | None) -> Tensor | None:
+    if weight is None:
+        return None
+    found = torch.as_tensor(weight, dtype=torch.get_default_dtype()).detach()
+    if found.ndim != 1 or not bool((torch.isfinite(found) & (found >= 0)).all()):
+        raise InputError(
+            "categorical likelihood: weight must be one number a class, finite and at least 0,"
+            f" found {found.tolist()}"
+        )
+    return found
 
 
 def _multinomial_root(output: Float[Tensor, "batch classes"]) -> Float[Tensor, "columns batch _"]:

@@ -1,6 +1,6 @@
 """One likelihood a head of a model, and the goals that follow from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,68 @@ class Heads:
             batch.shared,
             batch.offset,
         )
+
+    def counted(self, batch: Batch) -> Batch | None:
+        """The rows that say something, or none where no row does.
+
+        Left out are rows of weight 0, and rows whose target counts for nothing under every head:
+        nothing of them is looked at, so that it need not be finite, nor a class there is.
+
+        Args:
+            batch: as `read` gives it.
+        """
+        keep = None if batch.weight is None else batch.weight > 0
+        weights = [one for _, one in self._weights_of(batch)]
+        if weights and len(weights) == len(self.likelihoods):
+            said = torch.stack([one > 0 for one in weights]).any(0)
+            keep = said if keep is None else keep & said
+        if keep is None or bool(keep.all()):
+            return batch
+        return batch.take(keep) if bool(keep.any()) else None
+
+    def target_weights(self, batch: Batch) -> dict[str, Tensor]:
+        """How much each row counts by what was observed under a head, where that is not once.
+
+        Raises:
+            InputError: classes have weights, and there is no target.
+        """
+        found = dict(self._weights_of(batch))
+        for name, likelihood in self.likelihoods.items():
+            if likelihood.weighs and name not in found:
+                raise InputError(
+                    f"batch: no target for {_spelt(name)}, and the likelihood has a weight for each"
+                    " class: how much a row counts is not known without; yield (x, y)"
+                )
+        return found
+
+    def check(self, outputs: Mapping[str, Tensor], batch: Batch) -> None:
+        """Refuse targets that are not of their likelihoods, whatever device they are on.
+
+        Raises:
+            InputError: names the head, the rule and the row.
+        """
+        with torch.no_grad():
+            for name, target in self._targets(batch):
+                # likelihoods read no values on an accelerator, and wrong ones end in an assertion
+                self._each(name, outputs[name].detach().cpu(), target.cpu())
+
+    def _targets(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        found = batch.target if isinstance(batch.target, Mapping) else {"": batch.target}
+        for name in self.likelihoods:
+            target = found.get(name)
+            if target is not None:
+                yield name, target
+
+    def _weights_of(self, batch: Batch) -> Iterator[tuple[str, Tensor]]:
+        for name, target in self._targets(batch):
+            weight = self.likelihoods[name].weight_of(target)
+            if weight is not None:
+                yield name, weight
+
+    @property
+    def plain(self) -> "Heads":
+        """The likelihoods without what weighs, leaves out or smooths targets."""
+        return Heads({name: one.plain for name, one in self.likelihoods.items()})
 
     def outputs(self, found: Any) -> dict[str, Tensor]:
         """The output of each head out of what the model returned.
@@ -179,9 +241,12 @@ class Heads:
         names = self.names or ("",)
         absent = [name for name in names if found.get(name) is None]
         if absent:
-            what = f"the head {absent[0]!r}" if absent[0] else "the labels"
             raise InputError(
-                f"batch: no target for {what}; yield (x, y) or a mapping with a target "
-                "(of curvature, labels='exact' needs none)"
+                f"batch: no target for {_spelt(absent[0])}; yield (x, y) or a mapping with a "
+                "target (of curvature, labels='exact' needs none)"
             )
         return {name: value for name in names if (value := found[name]) is not None}
+
+
+def _spelt(name: str) -> str:
+    return f"the head {name!r}" if name else "the labels"

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from counterpoint.goals._checks import readable
 from counterpoint.goals._rows import mean_of_rows
 
 
@@ -51,6 +52,26 @@ class Likelihood(nn.Module, ABC):
         None where targets scatter otherwise: what is told here may be scaled by the evidence.
         """
         return None
+
+    @property
+    def weighs(self) -> bool:
+        """Whether what was observed decides how much a row counts, so that targets are needed."""
+        return False
+
+    @property
+    def plain(self) -> "Likelihood":
+        """The likelihood of one target, without what weighs, leaves out or smooths targets."""
+        return self
+
+    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
+        """How much each row counts by what was observed in it, as repetition; none means once.
+
+        `nll_each` has it as a factor. A row of 0 says nothing, and is not looked at.
+
+        Args:
+            target: what was observed.
+        """
+        del target
 
     @property
     def has_logits(self) -> bool:
@@ -139,7 +160,7 @@ class Likelihood(nn.Module, ABC):
         """
 
     def marginal(
-        self, mean: Float[Tensor, "rows outputs"], variance: Float[Tensor, "rows outputs"]
+        self, mean: Float[Tensor, "rows ..."], variance: Float[Tensor, "rows ..."]
     ) -> tuple[Tensor, Tensor, Tensor] | None:
         """Mean, noise and knowledge of a target that is about normal, where the output is normal.
 
@@ -191,5 +212,26 @@ class Likelihood(nn.Module, ABC):
         >>> Poisson().nll(output, target, weight, mean_weight="batch")
         tensor(1.)
         """
-        each = self.nll_each(output, target)
+        each = self._where_counted(output, target, weight)
+        counts = self.weight_of(target) if mean_weight == "batch" else None
+        if counts is not None:
+            # the losses have the weights of their targets already: divided by all that weighs them
+            total = each.sum() if weight is None else (weight.to(each) * each).sum()
+            mass = (counts if weight is None else weight.to(counts) * counts).sum().to(each)
+            return total / torch.where(mass == 0, torch.ones_like(mass), mass)
         return mean_of_rows(each, weight, mean_weight, validate=self.validate)
+
+    def _where_counted(
+        self, output: Tensor, target: Tensor, weight: Tensor | None
+    ) -> Float[Tensor, " batch"]:
+        """Row losses, 0 for rows of weight 0, which are not looked at where looking is free."""
+        rows = output.shape[:1]
+        if weight is None or weight.shape != rows or target.shape[:1] != rows:
+            return self.nll_each(output, target)
+        if not (self.validate and readable(weight)) or bool((weight != 0).all()):
+            return self.nll_each(output, target)
+        counted = weight.nonzero()[:, 0]
+        if not len(counted):
+            return output[:0].sum() + output.new_zeros(rows)  # zero, with a graph
+        some = self.nll_each(output[counted], target[counted])
+        return some.new_zeros(rows).index_copy(0, counted, some)

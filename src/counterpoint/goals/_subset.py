@@ -25,6 +25,9 @@ class SubsetCategorical(Categorical):
 
     Args:
         outputs: those that compete, by place; at least two, none twice.
+        weight: of each class, of all outputs; see `Categorical`, likewise
+        ignore_index: the class number of rows that say nothing, and
+        label_smoothing: the share of the target that is spread over those that compete.
         validate: see `Likelihood`.
 
     Raises:
@@ -36,9 +39,23 @@ class SubsetCategorical(Categorical):
     """
 
     chosen: Tensor
+    _inner: Categorical
 
-    def __init__(self, outputs: Sequence[int], *, validate: bool = True) -> None:
-        super().__init__(validate=validate)
+    def __init__(
+        self,
+        outputs: Sequence[int],
+        *,
+        weight: Tensor | Sequence[float] | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        validate: bool = True,
+    ) -> None:
+        super().__init__(
+            weight=weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            validate=validate,
+        )
         self.outputs = tuple(int(place) for place in outputs)
         if len(set(self.outputs)) != len(self.outputs) or len(self.outputs) < 2:
             raise InputError(
@@ -48,6 +65,18 @@ class SubsetCategorical(Categorical):
             raise InputError(
                 f"subset likelihood: outputs are places from 0, found {min(self.outputs)}"
             )
+        if self.weight is not None and len(self.weight) <= max(self.outputs):
+            raise InputError(
+                "subset likelihood: weight must be of all classes,"
+                f" {max(self.outputs) + 1} or more, found {len(self.weight)}"
+            )
+        # what it is among those that compete: no part of the module, whose settings say it all
+        inner = Categorical(
+            weight=None if self.weight is None else self.weight[list(self.outputs)],
+            label_smoothing=label_smoothing,
+            validate=validate,
+        )
+        object.__setattr__(self, "_inner", inner)
         # no part of any state: it is written in the code that made it
         self.register_buffer("chosen", torch.tensor(self.outputs), persistent=False)
 
@@ -67,19 +96,35 @@ class SubsetCategorical(Categorical):
         if target.is_floating_point():
             self._check_rows(output, target)
             # a soft target's share on outputs that do not compete is left out of the sum
-            return super().nll_each(some, target[:, self.chosen.to(target.device)])
+            return self._inner.nll_each(some, target[:, self.chosen.to(target.device)])
         self._check_classes(output, target)
-        places = target.new_full((output.shape[1],), -1, dtype=torch.long)
-        places[self.chosen.to(places.device)] = torch.arange(
-            len(self.outputs), device=places.device
-        )
-        local = places[target.long()]
-        if self.validate and readable(target) and bool((local < 0).any()):
-            raise InputError(
-                f"subset likelihood: class number {int(target[local < 0][0])} does not compete;"
-                f" those that do: {self._listed()}"
-            )
-        return super().nll_each(some, local)
+        matches, ignored = self._matches(target), self._ignored(target)
+        if self.validate and readable(target):
+            known = matches.any(1) if ignored is None else matches.any(1) | ignored
+            if not bool(known.all()):
+                raise InputError(
+                    f"subset likelihood: class number {int(target[~known][0])} does not compete;"
+                    f" those that do: {self._listed()}"
+                )
+        return self._inner._loss(some, matches.to(torch.uint8).argmax(1), ignored)
+
+    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
+        """As `Categorical`, with the weights of the classes that compete."""
+        ignored = self._ignored(target)
+        if self.weight is None:
+            return super().weight_of(target)
+        if target.is_floating_point() and target.ndim == 2:
+            return self._inner.weight_of(target[:, self.chosen.to(target.device)])
+        if target.is_floating_point() or target.ndim != 1:
+            return None
+        rows = self._matches(target).float()
+        rows = rows if ignored is None else rows.masked_fill(ignored[:, None], 0.0)
+        return self._inner.weight_of(rows)
+
+    @property
+    def plain(self) -> "SubsetCategorical":
+        """Without weights, smoothing, and rows that are left out."""
+        return SubsetCategorical(self.outputs, validate=self.validate)
 
     def distribution(self, output: Float[Tensor, "batch classes"]) -> Distribution:
         """A categorical distribution over all outputs, zero where they do not compete.
@@ -132,7 +177,7 @@ class SubsetCategorical(Categorical):
 
     def extra_repr(self) -> str:
         """What `repr` shows: the outputs."""
-        return f"outputs={self.outputs}"
+        return ", ".join([f"outputs={self.outputs}", *self._options()])
 
     def _some(self, output: Shaped[Tensor, "..."]) -> Shaped[Tensor, "batch some"]:
         self._check_output(output)
@@ -142,6 +187,10 @@ class SubsetCategorical(Categorical):
                 f" {output.shape[1]} columns"
             )
         return output[:, self.chosen.to(output.device)]
+
+    def _matches(self, target: Tensor) -> Tensor:
+        """Which of the outputs that compete each class number is."""
+        return target[:, None] == self.chosen.to(target.device)
 
     def _listed(self) -> str:
         return ", ".join(map(str, self.outputs))

@@ -9,23 +9,23 @@ from torch import Tensor
 
 @runtime_checkable
 class Distribution(Protocol):
-    """A predictive distribution: one column a target (`Predictive`) or class (`Categorical…`).
+    """A predictive distribution, in the shape of the model's output or a column a class.
 
     Variance of the target, or of each class's indicator, is ``noise + knowledge``.
     """
 
     @property
-    def mean(self) -> Float64[Tensor, "rows columns"]:
+    def mean(self) -> Float64[Tensor, "rows ..."]:
         """Expected target, or class probabilities."""
         ...
 
     @property
-    def noise(self) -> Float64[Tensor, "rows columns"]:
+    def noise(self) -> Float64[Tensor, "rows ..."]:
         """Variance that more rows would not remove."""
         ...
 
     @property
-    def knowledge(self) -> Float64[Tensor, "rows columns"]:
+    def knowledge(self) -> Float64[Tensor, "rows ..."]:
         """Posterior variance of the mean."""
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from counterpoint.errors import Ending, InputError
@@ -11,8 +11,6 @@ from counterpoint.errors import Ending, InputError
 
 class TuningEnding(Ending):
     """How the search for prior and noise ended.
-
-    Folders hold the number of a member, so new ones go to the end.
 
     >>> TuningEnding.TUNED.converged, TuningEnding.UNFINISHED.converged
     (True, False)
@@ -39,21 +37,32 @@ class TuningEnding(Ending):
         return self is not TuningEnding.UNFINISHED
 
     @staticmethod
-    def encode(statuses: Sequence["TuningEnding"]) -> Int64[Tensor, " statuses"]:
-        """Statuses as integers, for storage."""
-        members = list(TuningEnding)
-        return torch.tensor([members.index(status) for status in statuses], dtype=torch.int64)
+    def encode(statuses: Sequence["TuningEnding"]) -> UInt8[Tensor, " bytes"]:
+        """The words of statuses, a line each, as bytes: for storage among tensors.
+
+        >>> bytes(TuningEnding.encode([TuningEnding.PRIOR_CAPPED]).tolist())
+        b'prior capped'
+        """
+        text = "\n".join(status.word for status in statuses)
+        return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
     @staticmethod
-    def decode(codes: Int64[Tensor, " statuses"]) -> tuple["TuningEnding", ...]:
-        """The statuses that `encode` wrote.
+    def decode(codes: Shaped[Tensor, "..."]) -> tuple["TuningEnding", ...]:
+        """The statuses that `encode` wrote, or an earlier version as numbers.
 
         Raises:
-            InputError: a code that names no status.
+            InputError: something that names no status.
         """
-        members = list(TuningEnding)
-        if any(not 0 <= int(code) < len(members) for code in codes):
+        if codes.dtype == torch.uint8:
+            text = bytes(codes.flatten().tolist()).decode(errors="replace")
+            return tuple(TuningEnding.of(word) for word in text.split("\n"))
+        numbers = codes.flatten().tolist()
+        if any(number not in range(len(_NUMBERED)) for number in numbers):
             raise InputError(
-                f"status: codes must be from 0 to {len(members) - 1}, found {codes.tolist()}"
+                f"status: codes must be from 0 to {len(_NUMBERED) - 1}, found {numbers}"
             )
-        return tuple(members[int(code)] for code in codes)
+        return tuple(_NUMBERED[int(number)] for number in numbers)
+
+
+_NUMBERED = tuple(TuningEnding)[:6]
+"""In the order by which folders of earlier versions number them."""

@@ -12,11 +12,10 @@ from counterpoint.balance import Balancer
 from counterpoint.data import (
     DataLike,
     Loader,
-    ParquetStream,
-    Tensors,
     Unpack,
     as_loader,
     count_rows,
+    known_rows,
 )
 from counterpoint.errors import InputError
 from counterpoint.goals import Goals
@@ -230,6 +229,7 @@ def _describe(
         "training": settings,
         "rows": _size(loader, training),
         "validation_rows": None if validation is None else _size(validation, training),
+        "data": _fingerprint(loader),
         "groups": asdict(split),
         "model": {
             name: f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
@@ -237,6 +237,11 @@ def _describe(
         },
         "recipe": recipe,
     }
+
+
+def _fingerprint(loader: Loader) -> JSONValue:
+    mark = getattr(loader, "fingerprint", None)
+    return None if mark is None else mark()
 
 
 def resolved(training: Training, loader: Loader) -> Training:
@@ -248,7 +253,8 @@ def resolved(training: Training, loader: Loader) -> Training:
 
 
 def _size(loader: Loader, training: Training) -> JSONValue:
-    if isinstance(loader, Tensors | ParquetStream):
-        return loader.rows
+    rows = known_rows(loader)
+    if rows is not None:
+        return rows
     # to count the rows of somebody else's batches would cost a pass over them
     return f"{loader.steps(training.batch_size)} batches"

@@ -30,6 +30,8 @@ from counterpoint.storage import (
 )
 
 _KIND, _SCHEMA = "checkpoint", 1
+_LATER = ("data",)
+"""Keys that earlier versions did not write."""
 
 
 class Log:
@@ -228,6 +230,8 @@ class RunFolder:
             raise InputError(f"{path}: not readable: {error}") from error
         here, there = _flat(self._recipe), _flat(stored)
         for key in [*there, *here]:
+            if key in _LATER and None in (here.get(key), there.get(key)):
+                continue  # not known of one of the two, so nothing is said against it
             if here.get(key) != there.get(key):
                 raise InputError(
                     f"{self.path}: holds a run with {key} = {_show(there, key)}, asked for"

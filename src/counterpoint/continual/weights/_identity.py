@@ -23,6 +23,20 @@ class Identity(Likelihood):
         """The inner one's; it is natural in nothing, and has no noise of its own."""
         return self.inner.classes
 
+    @property
+    def weighs(self) -> bool:
+        """The inner one's."""
+        return self.inner.weighs
+
+    @property
+    def plain(self) -> "Identity":
+        """Around the inner one's."""
+        return Identity(self.inner.plain)
+
+    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
+        """The inner one's."""
+        return self.inner.weight_of(target)
+
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
     ) -> Float[Tensor, " batch"]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.continual._base import LearntTask
-from counterpoint.continual._task_summary import TaskSummary, over_ranks
+from counterpoint.continual._task_summary import TaskSummary
 from counterpoint.continual._trained import trained
 from counterpoint.continual._warning import ForgettingWarning
 from counterpoint.continual.weights._identity import Identity
@@ -17,6 +17,7 @@ from counterpoint.curvature import (
     STRUCTURES,
     Structure,
     linearised_fisher,
+    over_ranks,
 )
 from counterpoint.data import DataLike, Unpack, one_pass
 from counterpoint.errors import InputError, one_of

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from counterpoint.continual._base import LearntTask
-from counterpoint.continual._task_summary import TaskSummary, over_ranks
+from counterpoint.continual._task_summary import TaskSummary
 from counterpoint.continual._trained import trained
 from counterpoint.continual.weights._quadratic_memory import QuadraticMemory
-from counterpoint.curvature import linearise
+from counterpoint.curvature import linearise, over_ranks
 from counterpoint.data import Batch
 from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import (

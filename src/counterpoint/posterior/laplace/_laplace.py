@@ -17,6 +17,7 @@ from counterpoint.curvature import (
     LinearisedOutput,
     Structure,
     linearised_fisher,
+    over_ranks,
 )
 from counterpoint.data import Batch, DataLike, Unpack
 from counterpoint.errors import InputError, one_of
@@ -230,14 +231,13 @@ class Laplace:
         return curvature.shift(dict(prior))
 
     def _normals(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean and covariance of each head's outputs."""
+        """Mean of each head's outputs, in its shape, and their covariance, flat."""
         local, place = self.outputs(batch), 0
         found = dict[str, tuple[Tensor, Tensor]]()
         for name, value in local.outputs.items():
-            mean = value.reshape(value.shape[0], -1)
-            inside = slice(place, place + mean.shape[1])
-            found[name] = (mean, local.covariance[:, inside, inside])
-            place += mean.shape[1]
+            inside = slice(place, place + value[0].numel())
+            found[name] = (value, local.covariance[:, inside, inside])
+            place = inside.stop
         return found
 
     def _output_draws(
@@ -250,12 +250,13 @@ class Laplace:
             root = vectors * values.clamp_min(0).sqrt()[:, None, :]
             unit = torch.randn(
                 samples,
-                *mean.shape,
+                *covariance.shape[:2],
                 generator=generator,
                 dtype=torch.float64,
                 device=generator.device,
             )
-            found[name] = mean + torch.einsum("rij,srj->sri", root, unit.to(root.device))
+            apart = torch.einsum("rij,srj->sri", root, unit.to(root.device))
+            found[name] = mean + apart.view(samples, *mean.shape)
         return found
 
     def _weight_draws(
@@ -271,10 +272,7 @@ class Laplace:
                 weights = {name: value[0] for name, value in drawn.items()}
                 outputs = functional_call(plan.model, weights, read.inputs, dict(read.named))
                 found.append(plan.heads.outputs(outputs))
-        return {
-            name: torch.stack([one[name].reshape(read.rows, -1) for one in found])
-            for name in found[0]
-        }
+        return {name: torch.stack([one[name] for one in found]) for name in found[0]}
 
     def _refuse_given(self) -> None:
         for one in self.linearised.plan.heads.likelihoods.values():
@@ -313,6 +311,9 @@ def laplace(
     unpack: Unpack | None = None,
 ) -> Laplace:
     """A Gaussian over the weights of a trained network, from its data, in one pass.
+
+    With torch.distributed initialised, each rank gives its own rows, and every rank has the
+    posterior of all of them.
 
     Args:
         model: trained, in evaluation mode; any module with one row of output for one of input.
@@ -361,8 +362,8 @@ def laplace(
         unpack=unpack,
         observe=observe,
     )
-    if not fit.weight > 0:
-        raise InputError("data: at least one row of positive weight is needed, found none")
+    # as every memory does: each rank has its own rows, and all have the posterior of all of them
+    curvature, fit = over_ranks(curvature), fit.all_reduced()
     weights = linearised.plan.weights
     mean = {name: value.detach().clone() for name, value in weights.items()}
     found = Laplace(

@@ -28,8 +28,8 @@ from counterpoint.posterior.predictive._predictive import Predictive
 
 def closed(
     likelihood: Likelihood,
-    mean: Float[Tensor, "rows outputs"],
-    covariance: Float[Tensor, "rows outputs outputs"],
+    mean: Float[Tensor, "rows ..."],
+    covariance: Float[Tensor, "rows flat flat"],
     noise_scale: float,
 ) -> Distribution:
     """The distribution of the target when the output is normal, in closed form.
@@ -37,13 +37,13 @@ def closed(
     Args:
         likelihood: of the target given the output.
         mean: of the output.
-        covariance: of the output.
+        covariance: of the output, flat.
         noise_scale: what a normal likelihood's noise variance is multiplied by.
 
     Raises:
         InputError: a likelihood without a closed form.
     """
-    variance = covariance.diagonal(dim1=1, dim2=2).clamp_min(0)
+    variance = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).view(mean.shape)
     if likelihood.noise is not None:
         noise = _expanded(likelihood.noise, mean, noise_scale)
         return Predictive(mean.double(), noise, variance.double())
@@ -65,7 +65,7 @@ def closed(
 
 
 def sampled(
-    likelihood: Likelihood, draws: Float[Tensor, "draws rows outputs"], noise_scale: float
+    likelihood: Likelihood, draws: Float[Tensor, "draws rows ..."], noise_scale: float
 ) -> Distribution:
     """The distribution of the target from draws of the output.
 
@@ -109,14 +109,14 @@ def _competing(likelihood: Likelihood, mean: Tensor, covariance: Tensor) -> Cate
     return CategoricalPredictive(*whole)
 
 
-def _spread(probabilities: Float[Tensor, "draws rows columns"]) -> tuple[Tensor, Tensor]:
+def _spread(probabilities: Float[Tensor, "draws rows ..."]) -> tuple[Tensor, Tensor]:
     """Mean and variance of probabilities; rounding makes no more of it than an indicator has."""
     mean, knowledge = probabilities.mean(0), probabilities.var(0, correction=0)
     # a mean p of values in [0, 1] has a variance of at most p (1 - p)
     return mean, torch.minimum(knowledge, mean * (1 - mean))
 
 
-def _moments(rates: Float[Tensor, "draws rows outputs"]) -> PoissonPredictive:
+def _moments(rates: Float[Tensor, "draws rows ..."]) -> PoissonPredictive:
     """The lognormal with the mean and variance of the rates drawn."""
     mean = rates.mean(0)
     # log normal moments solved for: s² = log(1 + v / m²), μ = log m - s² / 2

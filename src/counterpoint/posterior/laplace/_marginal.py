@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from scipy.optimize import minimize
 from torch import Tensor
 
+from counterpoint.curvature import sum_over_ranks
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
 from counterpoint.gaussian import Precision
@@ -67,6 +68,10 @@ class DataFit:
                 scaled = (error / noise.detach().double()).reshape(batch.rows, -1).cpu()
                 self.residual += float(weight @ scaled.sum(1))
                 self.numbers += float(weight.sum()) * scaled.shape[1]
+
+    def all_reduced(self) -> "DataFit":
+        """The same over the rows of all ranks."""
+        return DataFit(*sum_over_ranks([self.nll, self.residual, self.numbers, self.weight]))
 
     def log_likelihood(self, scale: float | Tensor = 1.0) -> Float64[Tensor, ""]:
         """``log p(y | θ*)`` with Gaussian noise variances multiplied by a scale."""

@@ -66,7 +66,9 @@ def laplace_from(
     if not scale > 0:
         raise InputError(f"laplace: 'noise_scale' must be positive, found {scale:g}")
     fit = DataFit(**dict(zip(_FIT, _numbers(tensors, "fit", len(_FIT)), strict=True)))
-    (status,) = TuningEnding.decode(torch.tensor(_numbers(tensors, "status", 1)).long())
+    if "status" not in tensors or len(found_status := TuningEnding.decode(tensors["status"])) != 1:
+        raise InputError("laplace: 'status' must name one ending")
+    (status,) = found_status
     scalable, seen = bool(fields["scalable"]), State.of(found.plan.model)
     return Laplace(found, mean, curvature, prior, scale, fit, status, scalable, seen)
 

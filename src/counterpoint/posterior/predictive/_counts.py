@@ -8,8 +8,8 @@ from jaxtyping import Float, Float64, Shaped
 from numpy.polynomial.hermite import hermgauss
 from torch import Tensor
 
-from counterpoint.errors import InputError
 from counterpoint.posterior.predictive._categorical import probit
+from counterpoint.posterior.predictive._predictive import matched
 
 _NODES = 32
 _NEWTON = 40
@@ -28,32 +28,32 @@ class BernoulliPredictive:
     tensor([[0.]], dtype=torch.float64)
     """
 
-    probabilities: Float64[Tensor, "rows targets"]
-    knowledge: Float64[Tensor, "rows targets"]
+    probabilities: Float64[Tensor, "rows ..."]
+    knowledge: Float64[Tensor, "rows ..."]
 
     @property
-    def mean(self) -> Float64[Tensor, "rows targets"]:
+    def mean(self) -> Float64[Tensor, "rows ..."]:
         """The probabilities."""
         return self.probabilities
 
     @property
-    def noise(self) -> Float64[Tensor, "rows targets"]:
+    def noise(self) -> Float64[Tensor, "rows ..."]:
         """``E[p (1 − p)]``, which more rows cannot remove."""
         return (self.probabilities * (1 - self.probabilities) - self.knowledge).clamp_min(0)
 
-    def log_prob(self, target: Shaped[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+    def log_prob(self, target: Shaped[Tensor, "..."]) -> Float64[Tensor, "rows ..."]:
         """Log probability of targets of 0 and 1, in nats.
 
         Raises:
             InputError: another shape than the probabilities.
         """
-        wanted = _matched(target, self.probabilities)
+        wanted = matched(target, self.probabilities)
         yes = torch.xlogy(wanted, self.probabilities)
         return yes + torch.special.xlog1py(1 - wanted, -self.probabilities)
 
     def sample(
         self, generator: torch.Generator | None = None, draws: int = 1
-    ) -> Float64[Tensor, "draws rows targets"]:
+    ) -> Float64[Tensor, "draws rows ..."]:
         """Draws of 0 and 1.
 
         Args:
@@ -78,31 +78,31 @@ class PoissonPredictive:
     (1.0, -1.0)
     """
 
-    log_rate: Float64[Tensor, "rows targets"]
-    log_variance: Float64[Tensor, "rows targets"]
+    log_rate: Float64[Tensor, "rows ..."]
+    log_variance: Float64[Tensor, "rows ..."]
 
     @property
-    def mean(self) -> Float64[Tensor, "rows targets"]:
+    def mean(self) -> Float64[Tensor, "rows ..."]:
         """Expected count: ``exp(m + v/2)``, the mean of the rate."""
         return (self.log_rate + self.log_variance / 2).exp()
 
     @property
-    def noise(self) -> Float64[Tensor, "rows targets"]:
+    def noise(self) -> Float64[Tensor, "rows ..."]:
         """Variance of the count at a known rate: the mean of the rate."""
         return self.mean
 
     @property
-    def knowledge(self) -> Float64[Tensor, "rows targets"]:
+    def knowledge(self) -> Float64[Tensor, "rows ..."]:
         """Variance of the rate: ``(e^v − 1) mean²``."""
         return torch.expm1(self.log_variance) * self.mean.square()
 
-    def log_prob(self, target: Shaped[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+    def log_prob(self, target: Shaped[Tensor, "..."]) -> Float64[Tensor, "rows ..."]:
         """Log probability of counts, in nats, by Gauss-Hermite quadrature around the mode.
 
         Raises:
             InputError: another shape than the rates.
         """
-        wanted = _matched(target, self.log_rate)
+        wanted = matched(target, self.log_rate)
         variance = self.log_variance.clamp_min(1e-12)
         mode = self._mode(wanted, variance)
         # nodes where the integrand is: around its mode, as wide as its curvature allows
@@ -125,7 +125,7 @@ class PoissonPredictive:
 
     def sample(
         self, generator: torch.Generator | None = None, draws: int = 1
-    ) -> Float64[Tensor, "draws rows targets"]:
+    ) -> Float64[Tensor, "draws rows ..."]:
         """Draws of the count.
 
         Args:
@@ -139,7 +139,7 @@ class PoissonPredictive:
 
 
 def logistic(
-    mean: Float[Tensor, "rows targets"], variance: Float[Tensor, "rows targets"]
+    mean: Float[Tensor, "rows ..."], variance: Float[Tensor, "rows ..."]
 ) -> BernoulliPredictive:
     """Yes-or-no targets of normal logits, by the probit approximation (MacKay 1992).
 
@@ -158,14 +158,7 @@ def logistic(
 
 
 def log_normal(
-    mean: Float[Tensor, "rows targets"], variance: Float[Tensor, "rows targets"]
+    mean: Float[Tensor, "rows ..."], variance: Float[Tensor, "rows ..."]
 ) -> PoissonPredictive:
     """Counts whose logarithm of the rate is normal."""
     return PoissonPredictive(mean.double(), variance.double())
-
-
-def _matched(target: Tensor, like: Tensor) -> Float64[Tensor, "rows targets"]:
-    matrix = target[:, None] if target.ndim == 1 and like.shape[1] == 1 else target
-    if matrix.shape != like.shape:
-        raise InputError(f"target: expected shape {tuple(like.shape)}, found {tuple(target.shape)}")
-    return matrix.to(like)

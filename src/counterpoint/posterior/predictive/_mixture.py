@@ -26,20 +26,20 @@ class MixturePredictive:
     """
 
     likelihood: Likelihood = field(repr=False)
-    outputs: Float64[Tensor, "draws rows outputs"] = field(repr=False)
+    outputs: Float64[Tensor, "draws rows ..."] = field(repr=False)
 
     @property
-    def mean(self) -> Float64[Tensor, "rows columns"]:
+    def mean(self) -> Float64[Tensor, "rows ..."]:
         """The average of the means at the draws."""
         return self._at_draws("mean").mean(0)
 
     @property
-    def noise(self) -> Float64[Tensor, "rows columns"]:
+    def noise(self) -> Float64[Tensor, "rows ..."]:
         """The average of the variances at the draws."""
         return self._at_draws("variance").mean(0)
 
     @property
-    def knowledge(self) -> Float64[Tensor, "rows columns"]:
+    def knowledge(self) -> Float64[Tensor, "rows ..."]:
         """The variance of the means at the draws."""
         return self._at_draws("mean").var(0, correction=0)
 
@@ -71,7 +71,7 @@ class MixturePredictive:
         chosen = self.outputs[which.to(self.outputs.device), torch.arange(rows)]
         return self.likelihood.draw(chosen.flatten(0, 1), source).unflatten(0, (draws, rows))
 
-    def _at_draws(self, moment: str) -> Float64[Tensor, "draws rows columns"]:
+    def _at_draws(self, moment: str) -> Float64[Tensor, "draws rows ..."]:
         with torch.no_grad():
             found = getattr(self.likelihood.distribution(self.outputs.flatten(0, 1)), moment)
-        return found.double().reshape(*self.outputs.shape[:2], -1)
+        return found.double().unflatten(0, self.outputs.shape[:2])

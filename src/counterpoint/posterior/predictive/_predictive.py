@@ -35,23 +35,23 @@ class Predictive:
     1.96
     """
 
-    mean: Float64[Tensor, "rows targets"]
-    noise: Float64[Tensor, "rows targets"]
-    knowledge: Float64[Tensor, "rows targets"]
+    mean: Float64[Tensor, "rows ..."]
+    noise: Float64[Tensor, "rows ..."]
+    knowledge: Float64[Tensor, "rows ..."]
     covariance: Float64[Tensor, "targets rows rows"] | None = None
     degrees: float = math.inf
 
     @property
-    def variance(self) -> Float64[Tensor, "rows targets"]:
+    def variance(self) -> Float64[Tensor, "rows ..."]:
         """Noise + knowledge."""
         return self.noise + self.knowledge
 
     @property
-    def std(self) -> Float64[Tensor, "rows targets"]:
+    def std(self) -> Float64[Tensor, "rows ..."]:
         """Standard deviation of the target."""
         return self.variance.sqrt()
 
-    def quantile(self, level: float) -> Float64[Tensor, "rows targets"]:
+    def quantile(self, level: float) -> Float64[Tensor, "rows ..."]:
         """The value that the target stays below with probability `level`.
 
         Raises:
@@ -67,7 +67,7 @@ class Predictive:
 
     def interval(
         self, level: float = 0.9
-    ) -> tuple[Float64[Tensor, "rows targets"], Float64[Tensor, "rows targets"]]:
+    ) -> tuple[Float64[Tensor, "rows ..."], Float64[Tensor, "rows ..."]]:
         """The central interval that holds the target with probability `level`: lower, upper.
 
         Raises:
@@ -75,7 +75,7 @@ class Predictive:
         """
         return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
 
-    def cdf(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+    def cdf(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows ..."]:
         """Probability that the target is at most the value given (its PIT value)."""
         place = (self._matched(target) - self.mean) / self.std
         if self._normal:
@@ -84,11 +84,11 @@ class Predictive:
         found = special.stdtr(self.degrees, (place / self._shrunk).cpu().numpy())
         return torch.as_tensor(found, dtype=torch.float64, device=place.device)
 
-    def log_prob(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
+    def log_prob(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows ..."]:
         """Log density of targets, in nats, row by row and target by target.
 
         Args:
-            target: rows x K, or rows when K is 1.
+            target: of the shape of the mean, or without a last axis of one.
 
         Raises:
             InputError: another shape than the mean.
@@ -104,7 +104,7 @@ class Predictive:
 
     def sample(
         self, generator: torch.Generator | None = None, draws: int = 1
-    ) -> Float64[Tensor, "draws rows targets"]:
+    ) -> Float64[Tensor, "draws rows ..."]:
         """Draws of the target; rows are jointly distributed where `covariance` is at hand.
 
         Args:
@@ -154,7 +154,7 @@ class Predictive:
 
     def _tailed(
         self, generator: torch.Generator | None, draws: int
-    ) -> Float64[Tensor, "draws rows targets"]:
+    ) -> Float64[Tensor, "draws rows ..."]:
         """Draws of a Student's t, row by row, by its quantiles."""
         share = torch.rand(draws, *self.mean.shape, generator=generator, dtype=torch.float64)
         # zero would be minus infinity
@@ -162,10 +162,16 @@ class Predictive:
         place = torch.from_numpy(special.stdtrit(self.degrees, share.numpy())) * self._shrunk
         return self.mean + self.std * place.to(self.mean.device)
 
-    def _matched(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows targets"]:
-        matrix = target[:, None] if target.ndim == 1 and self.mean.shape[1] == 1 else target
-        if matrix.shape != self.mean.shape:
-            raise InputError(
-                f"target: expected shape {tuple(self.mean.shape)}, found {tuple(target.shape)}"
-            )
-        return matrix.to(self.mean)
+    def _matched(self, target: Float[Tensor, "..."]) -> Float64[Tensor, "rows ..."]:
+        return matched(target, self.mean)
+
+
+def matched(target: Tensor, like: Tensor) -> Float64[Tensor, "rows ..."]:
+    """Targets in the shape of what is predicted: equal, or equal but for a last axis of one."""
+    # nothing else is stretched: (rows, 1) beside (rows,) would compare every row with every other
+    shape = tuple(target.shape)
+    if target.ndim != like.ndim and target.squeeze(-1).shape == like.squeeze(-1).shape:
+        target = target.reshape(like.shape)
+    if target.shape != like.shape:
+        raise InputError(f"target: expected shape {tuple(like.shape)}, found {shape}")
+    return target.to(like)
