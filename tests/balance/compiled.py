@@ -42,6 +42,13 @@ def main():
                 found[f"{way} {gram}"] = float((gradient(weights) - wanted).abs().max())
             except InputError as error:
                 found[f"{way} {gram}"] = str(error)
+    for way, at in (("inside", "trunk.0"), ("around", "trunk")):
+        model, x = make("mlp")
+        try:
+            step = Balancer(Spy(), at=at).step(goals_of, Apart(model), {"x": x})
+            found[way] = step.source
+        except InputError as error:
+            found[way] = str(error)
     print(json.dumps(found))
 
 

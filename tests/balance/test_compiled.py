@@ -25,5 +25,7 @@ def test_compiled_models():
         assert found[f"apart {gram}"] < 1e-12
         assert found[f"whole {gram}"] < 1e-12
     assert found["apart auto"] < 1e-12
+    assert "it is inside 'trunk', which is compiled as one" in found["inside"]
+    assert found["around"] == "features"
     for case in ("whole parameters", "whole last", "whole auto", "apart parameters"):
         assert isinstance(found[case], float) or "compile trunk and heads apart" in found[case]

@@ -176,6 +176,26 @@ def test_a_part_that_nobody_watched(model):
         Balancer(at="trunk").backward(losses(model), model)
 
 
+class Whole(nn.Module):
+    """As torch.compile wraps, in so far as no hook of a part is called."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self._orig_mod = inner
+
+    def forward(self, x):
+        for layer in self._orig_mod:
+            x = layer.forward(x)
+        return x
+
+
+def test_a_part_inside_one_that_is_compiled(model):
+    inside, model.trunk = model.trunk[0], Whole(model.trunk)
+    with pytest.raises(InputError, match="it is inside 'trunk', which is compiled"):
+        Balancer(at=inside).step(goals_of, model, {"x": make("mlp")[1]})
+    assert Balancer("sum", at="trunk").step(goals_of, model, {"x": make("mlp")[1]}).fresh
+
+
 def test_a_sketch_needs_the_goals(model):
     with pytest.raises(InputError, match="call balancer.step"):
         Balancer(gram="sketch").backward(losses(model), model)

@@ -1,5 +1,7 @@
 """What `fit` and its relatives take: every kind of data, by one contract."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -247,3 +249,82 @@ def test_a_generator_is_refused_where_epochs_are_passes():
     with pytest.raises(InputError, match="can be gone through once, and an epoch is a pass"):
         fit(line(), goals, iter(parts()), Training(epochs=2), progress=False)
     assert evaluate(line(), goals, iter(parts()))["score"] > 0
+
+
+WIDE = {
+    "fit": lambda x, y: fit(line(), goals, (x, y), Training(epochs=1, batch_size=8)),
+    "evaluate": lambda x, y: evaluate(line(), goals, (x, y)),
+    "balancer": lambda x, y: Balancer().step(goals, line(), (x, y)),
+    "fisher": lambda x, y: fisher(line().eval(), Normal(), [(x, y)]),
+    "laplace": lambda x, y: laplace(line().eval(), Normal(), [(x, y)]),
+    "memory": lambda x, y: EWC().consolidate(line(), Normal(), [(x, y)]),
+    "predict": lambda x, y: laplace(line().eval(), Normal(), rows()).predict(x),
+}
+
+
+@pytest.mark.parametrize("use", WIDE)
+@pytest.mark.parametrize("made", [lambda part: part.double().numpy(), lambda part: part.double()])
+def test_numbers_of_another_type_than_the_weights_are_named(use, made):
+    x, y = rows()
+    with pytest.raises(InputError, match=r"'x' is float64, the model's weights are float32; conv"):
+        WIDE[use](made(x), y)
+
+
+def test_another_error_of_the_model_stays_what_it_is():
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(line(), goals, (torch.zeros(8, 3), torch.zeros(8, 1)), Training(epochs=1, batch_size=8))
+
+
+def test_a_loader_without_a_batch_size_is_named():
+    x, y = rows()
+    loader = DataLoader(TensorDataset(x.expand(24, 3), y), batch_size=None)
+    for use in (
+        lambda: fit(line(), goals, loader, Training(epochs=1, batch_size=8)),
+        lambda: fisher(line().eval(), Normal(), loader),
+    ):
+        with pytest.raises(InputError, match="this DataLoader has batch_size=None"):
+            use()
+    whole = DataLoader([rows()], batch_size=None)  # its items are batches: nothing is wrong
+    assert fit(line(), goals, whole, Training(epochs=1, batch_size=8)).step == 1
+
+
+class Held(Dataset):
+    def __init__(self, shift):
+        self.inputs = rows()[0] + shift
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def __getitem__(self, place):
+        x = self.inputs[place]
+        # augmented at random: no row may be read to tell the data by
+        return x + torch.rand(()), 2 * x
+
+
+DATA = {
+    "tensors": lambda shift: (rows()[0] + shift, rows()[1]),
+    "list": lambda shift: [(x + shift, y) for x, y in parts()],
+    "DataLoader": lambda shift: DataLoader(
+        TensorDataset(rows()[0] + shift, rows()[1]), batch_size=8
+    ),
+    "data set": lambda shift: DataLoader(Held(shift), batch_size=8),
+    "part": lambda shift: DataLoader(torch.utils.data.Subset(Held(shift), range(16)), batch_size=8),
+}
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_other_data_of_the_same_size_in_a_run_folder_are_noticed(kind, tmp_path):
+    training = Training(epochs=2, batch_size=8)
+    fit(line(), goals, DATA[kind](0.0), training, folder=tmp_path / "run")
+    fit(line(), goals, DATA[kind](0.0), training, folder=tmp_path / "run")
+    with pytest.raises(InputError, match="holds a run with data = "):
+        fit(line(), goals, DATA[kind](1.0), training, folder=tmp_path / "run")
+
+
+def test_a_run_folder_of_before_that_does_not_say_which_data_is_gone_on_with(tmp_path):
+    training = Training(epochs=1, batch_size=8)
+    fit(line(), goals, rows(), training, folder=tmp_path / "run")
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    del told["data"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(told))
+    assert fit(line(), goals, rows(), training, folder=tmp_path / "run").step == 3

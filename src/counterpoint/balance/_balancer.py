@@ -32,7 +32,7 @@ from counterpoint.balance.sources import (
 )
 from counterpoint.data import Unpack, as_batch
 from counterpoint.errors import one_of
-from counterpoint.goals import Goals
+from counterpoint.goals import Goals, call_goals
 from counterpoint.parameters import Pattern
 from counterpoint.storage import below, pack_state, refuse_other_settings, unpack_state
 
@@ -214,7 +214,7 @@ class Balancer:
         # before the step's own forward pass, whose graph the moved weights must not enter
         look = self._engine.look(goals, model, batch, options)
         with self.watching(model):
-            found = check_losses(goals(model, batch))
+            found = check_losses(call_goals(goals, model, batch))
         return self._engine.balance(self._engine.capture(found, model, options, look=look))
 
     @contextmanager

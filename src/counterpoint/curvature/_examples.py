@@ -74,7 +74,7 @@ def _refuse_random(data: Any) -> None:
         return
     # from all over: what augments some classes at random leaves others alone
     places = torch.linspace(0, len(items) - 1, min(_LOOKED_AT, len(items))).long().tolist()
-    collate: Any = data.collate_fn if data.batch_size is not None else None
+    collate: Any = None if data.batch_sampler is None else data.collate_fn
     for place in places:
         # what changes a row with probability p is missed by one row with p^n + (1 - p)^n
         first = items[place]

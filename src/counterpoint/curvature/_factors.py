@@ -18,11 +18,6 @@ class KroneckerSum:
     mean input and the summed delta of an example (Eschenhagen et al. 2023, eqs. 8 and 9). Unlike
     there, a position whose deltas are all zero (padding, a masked token; behind max pooling or dead
     units, too) does not count, so the factors do not depend on how far a batch was padded.
-
-    Args:
-        weights: name -> weight: the map's weight, then its bias if it has one.
-        groups: of a convolution.
-        reduce: which of the two.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], groups: int, *, reduce: bool = False) -> None:

@@ -222,11 +222,11 @@ def _add(
     batch = forward.batch
     columns = directions(forward.plan.heads, forward.detached(), batch, labels, generator)
     pooled = {name for each in sums if each.pooled for name in each.names}
-    pulled = forward.pull(columns, pooled)
+    pulled, weight = forward.pull(columns, pooled), forward.plan.heads.row_weights(batch)
     with torch.no_grad():
         for each in sums:
             for rows, entries in pulled.parts(each.names, joint=each.joint):
-                each.add(entries, None if batch.weight is None else batch.weight[rows])
+                each.add(entries, None if weight is None else weight[rows])
 
 
 def _joined(sums: list[CurvatureSum]) -> Precision:

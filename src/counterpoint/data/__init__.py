@@ -25,7 +25,7 @@ for one of ours:
 [[[1.0]], [[2.0]]]
 """
 
-from counterpoint.data._batch import Batch
+from counterpoint.data._batch import Batch, types_named
 from counterpoint.data._batched import Batched
 from counterpoint.data._load import DataLike, as_loader, count_rows, known_rows, one_pass
 from counterpoint.data._loader import Loader
@@ -46,4 +46,5 @@ __all__ = [
     "count_rows",
     "known_rows",
     "one_pass",
+    "types_named",
 ]

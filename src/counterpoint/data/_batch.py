@@ -1,5 +1,6 @@
 """One batch: what the model is called with, what was observed, and how much each row counts."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ _NONE: Mapping[str, Any] = {}
 _RESERVED = "it is how much each row counts; call an input of another meaning by another name"
 _ORDERLESS = "it has names and no order: batch['x'] and batch['y'] of (x, y)"
 _ABSENT = object()
+_OF_TYPES = re.compile(r"dtype|scalar type|[Ii]nput type|same type")
 
 
 # Compared as an object: `==` of tensors has no truth value. Slots because one is made every step.
@@ -115,8 +117,15 @@ class Batch:
         return default if found is _ABSENT else found
 
     def call(self, model: nn.Module) -> Any:
-        """The model's output."""
-        return model(*self.inputs, **self.named)
+        """The model's output.
+
+        Raises:
+            InputError: inputs of another type of number than the model's weights (names one).
+        """
+        try:
+            return model(*self.inputs, **self.named)
+        except RuntimeError as error:
+            raise types_named(error, model, self) from error
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device; the same object when it is there already."""
@@ -278,6 +287,32 @@ def _checked(weight: Any, rows: int) -> Tensor:
     if weight.device.type == "cpu":
         check_weight_values(weight)
     return weight.detach()
+
+
+def types_named(error: RuntimeError, model: nn.Module, batch: Batch) -> RuntimeError | InputError:
+    """What to raise where torch could not go on: words for inputs of another type than the weights.
+
+    Args:
+        error: what torch raised.
+        model: what was called.
+        batch: with what.
+    """
+    # torch has no type of its own for it, and half a dozen wordings
+    if not _OF_TYPES.search(str(error)):
+        return error
+    known = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+    for key, value in batch.items().items():
+        odd = isinstance(value, Tensor) and value.is_floating_point() and value.dtype not in known
+        if known and odd:
+            found, wanted = (
+                str(kind).removeprefix("torch.") for kind in (value.dtype, next(iter(known)))
+            )
+            return InputError(
+                f"batch: {'x' if key == 0 else key!r} is {found}, the model's weights are {wanted};"
+                f" convert it (array.astype('{wanted}'), tensor.to(torch.{wanted})), or the model"
+                f" (model.to(torch.{found}))"
+            )
+    return error
 
 
 def check_weight_values(weight: Tensor) -> None:

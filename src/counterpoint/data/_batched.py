@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from counterpoint.data._batch import Batch
 from counterpoint.data._fingerprint import fingerprint, of_data_set
@@ -77,7 +78,19 @@ class Batched:
         del size
         passed = iter(self._data) if seed is None else _apart(self._data, seed)
         for found in islice(passed, start, None):
-            yield as_batch(found, self._unpack)
+            yield self._read(found)
+
+    def _read(self, found: Any) -> Batch:
+        try:
+            return as_batch(found, self._unpack)
+        except InputError as error:
+            # a data set whose items are batches is read so, too, and rightly
+            if isinstance(self._data, DataLoader) and self._data.batch_sampler is None:
+                raise InputError(
+                    f"{error}; this DataLoader has batch_size=None, so that each item of its data"
+                    " set is taken for a batch: give it a batch_size"
+                ) from None
+            raise
 
     @cached_property
     def _length(self) -> int | None:

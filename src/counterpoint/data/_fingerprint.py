@@ -15,11 +15,7 @@ _PLAIN = (str, int, float, bool)
 
 
 def fingerprint(values: Iterable[tuple[str, Any]]) -> str:
-    """A digest of named values: some rows of tensors, arrays and lists, and how many there are.
-
-    Args:
-        values: name and value; of other kinds only the kind counts.
-    """
+    """A digest of named values: some rows of tensors, arrays and lists, and how many there are."""
     digest = hashlib.sha256()
     for name, value in values:
         digest.update(f"{name} {_described(value)}\n".encode())
@@ -30,9 +26,6 @@ def of_data_set(data: Any) -> str | None:
     """A digest of what a data set holds, without a row being read; none where it holds nothing.
 
     No row is asked for: one that is augmented at random would be another every time.
-
-    Args:
-        data: a data set of torch, or anything that holds its rows in attributes.
     """
     held = _held(data)
     return fingerprint(held) if held else None

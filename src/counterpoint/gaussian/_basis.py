@@ -8,11 +8,7 @@ from torch import Tensor
 
 
 class Basis:
-    """``A = Q diag(values) Q'`` of symmetric matrices, made in float64 when first asked for.
-
-    Args:
-        matrix: ``A``, any number of them.
-    """
+    """``A = Q diag(values) Q'`` of symmetric matrices, made in float64 when first asked for."""
 
     def __init__(self, matrix: Float[Tensor, "*many size size"]) -> None:
         self._matrix = matrix.detach()

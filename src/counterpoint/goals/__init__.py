@@ -30,7 +30,7 @@ tensor(1.1689)
 
 from counterpoint.goals._bernoulli import Bernoulli
 from counterpoint.goals._categorical import Categorical
-from counterpoint.goals._contract import Goals, ModelWithGoals, check_goals
+from counterpoint.goals._contract import Goals, ModelWithGoals, call_goals, check_goals
 from counterpoint.goals._divergence import kl_categorical, kl_normal
 from counterpoint.goals._diversity import diversity, negative_correlation, orthogonality
 from counterpoint.goals._heads import Heads
@@ -55,6 +55,7 @@ __all__ = [
     "Normal",
     "Poisson",
     "SubsetCategorical",
+    "call_goals",
     "check_goals",
     "checked_weight",
     "diversity",

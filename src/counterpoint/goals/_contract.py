@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from counterpoint.data import Batch
+from counterpoint.data import Batch, types_named
 from counterpoint.errors import InputError
 
 Goals: TypeAlias = Callable[[nn.Module, Batch], dict[str, Tensor]]
@@ -15,6 +15,18 @@ The `Batch` answers by the names that the user's own data have, ``batch["x"]``, 
 are: ``batch.call(model)``, ``batch.target``, ``batch.weight``. `Heads.goals` makes such a function
 of one likelihood a head.
 """
+
+
+def call_goals(goals: Goals, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The goals of a batch, not yet checked.
+
+    Raises:
+        InputError: inputs of another type of number than the model's weights (names one).
+    """
+    try:
+        return goals(model, batch)
+    except RuntimeError as error:
+        raise types_named(error, model, batch) from error
 
 
 class ModelWithGoals(nn.Module):

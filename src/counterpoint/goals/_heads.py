@@ -110,6 +110,15 @@ class Heads:
                 )
         return found
 
+    def row_weights(self, batch: Batch) -> Tensor | None:
+        """How much each row counts, none: once: by its own weight and, of one head, its target."""
+        counts = dict(self._weights_of(batch))
+        # of several heads each has its own share, and what they have in common counts as the row
+        own = next(iter(counts.values())) if len(self.likelihoods) == 1 and counts else None
+        if own is None or batch.weight is None:
+            return batch.weight if own is None else own
+        return batch.weight.double() * own.double()
+
     def check(self, outputs: Mapping[str, Tensor], batch: Batch) -> None:
         """Refuse targets that are not of their likelihoods, whatever device they are on.
 

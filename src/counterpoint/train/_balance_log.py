@@ -48,14 +48,7 @@ class BalanceLog:
 
 
 class BalanceRecorder:
-    """A balancer and a record of its steps, of bounded length; nothing waits for the device.
-
-    Args:
-        balancer: what decides how the goals share a step.
-        name: of its rule.
-        every: steps from one record to the next.
-        note: told what the monitor says.
-    """
+    """A balancer and a record of its steps, of bounded length; nothing waits for the device."""
 
     def __init__(
         self, balancer: Balancer, name: str, every: int, note: Callable[[str], object]
@@ -81,25 +74,11 @@ class BalanceRecorder:
         first: bool = True,
         share: float = 1.0,
     ) -> BalancedStep:
-        """Add the balanced gradient to `.grad`; see `counterpoint.balance.Balancer.step`.
-
-        Args:
-            goals: of this part of the batch.
-            model: the model.
-            batch: a batch, or a part of one.
-            scaler: of float16.
-            first: whether it is the first part: the others take its weights.
-            share: the part's share of the rows.
-        """
+        """Add the balanced gradient to `.grad`; see `counterpoint.balance.Balancer.step`."""
         return self.balancer.step(goals, model, batch, scaler=scaler, refresh=first, share=share)
 
     def add(self, step: BalancedStep, losses: list[Tensor]) -> None:
-        """Take in one optimiser step.
-
-        Args:
-            step: of the first part of its batch.
-            losses: the goals of the whole batch.
-        """
+        """Take in one optimiser step."""
         self._names = step.names
         self._count += 1
         values = torch.stack(losses).double()
@@ -184,17 +163,7 @@ class BalanceRecorder:
 def choose_recorder(
     training: Training, balancer: Balancer | None, steps: int, note: Callable[[str], object]
 ) -> BalanceRecorder | None:
-    """The balancer that was given, or the one that the settings name; None for the plain mean.
-
-    Args:
-        training: how to train.
-        balancer: one that is ready.
-        steps: optimiser steps of the whole run.
-        note: told what the monitor says.
-
-    Raises:
-        InputError: both are given, or the step is to be compiled.
-    """
+    """The balancer that was given, or the one that the settings name; None for the plain mean."""
     every = max(1, -(-steps // _MOST))
     if balancer is None and training.balance == PLAIN:
         return None

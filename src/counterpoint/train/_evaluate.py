@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from counterpoint.data import DataLike, Unpack, one_pass
 from counterpoint.errors import InputError
-from counterpoint.goals import Goals
+from counterpoint.goals import Goals, call_goals
 from counterpoint.parameters import device_of, evaluating
 from counterpoint.seeding import seeded
 from counterpoint.train._meter import averages
@@ -53,7 +53,7 @@ def evaluate(
     # seeded: a goal that draws is the same every epoch, and the run draws what it would have
     with evaluating(model), seeded(0), torch.no_grad(), autocast(kind, device):
         for batch in one_pass(data, unpack, batch_size):
-            found = goals(model, batch.to(device))
+            found = call_goals(goals, model, batch.to(device))
             here = names_of(found, graph=False)
             if total is not None and here != names:
                 raise InputError(f"goals: expected {names} in every batch, found {here}")

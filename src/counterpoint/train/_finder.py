@@ -182,14 +182,7 @@ def _as_it_was(model: nn.Module) -> Generator[None, None, None]:
 def _draw(
     rates: Sequence[float], losses: Sequence[float], smooth: Sequence[float], mark: float
 ) -> str:
-    """Points for the losses, a line for their averages, a vertical line at the suggestion.
-
-    Args:
-        rates: positive, ascending; drawn on a logarithmic axis.
-        losses: one for each rate; the axis spans the averages, so that a burst does not flatten it.
-        smooth: averages of the losses.
-        mark: the suggested rate.
-    """
+    """Points for the losses, a line for their averages, a vertical line at the suggestion."""
     left, right = math.log10(rates[0]), math.log10(rates[-1])
     # of the averages, so one burst does not flatten the rest
     low, high = min(smooth), max(smooth)

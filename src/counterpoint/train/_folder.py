@@ -35,14 +35,7 @@ _LATER = ("data",)
 
 
 class Log:
-    """An append-only file of JSON lines.
-
-    Args:
-        path: the file; created when missing.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """An append-only file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,15 +62,7 @@ class Log:
         return os.fstat(self._file.fileno()).st_size
 
     def cut(self, size: int, epochs: Iterable[Mapping[str, JSONValue]]) -> bool:
-        """Drop what was written after a checkpoint.
-
-        Args:
-            size: the log's length when the checkpoint was written.
-            epochs: the lines of the epochs, for a log that has lost some.
-
-        Returns:
-            False if the log was shorter than that, and was written anew from `epochs`.
-        """
+        """Drop what a checkpoint did not see; False: it was shorter, and is written anew."""
         if os.fstat(self._file.fileno()).st_size >= size:
             self._file.truncate(size)
             return True
@@ -95,18 +80,7 @@ class Log:
 
 
 class RunFolder:
-    """A run folder held open by this process; use it as a context.
-
-    Args:
-        path: the folder; made when missing.
-        recipe: everything that decides the result; compared key by key with what is stored.
-        disk: the file system.
-        kept: how many checkpoints stay, two or more.
-
-    Raises:
-        InputError: the folder is in use, holds another recipe (names the first key that differs),
-            holds something else, or cannot be written.
-    """
+    """A run folder held open by this process; use it as a context."""
 
     def __init__(
         self, path: Path, recipe: Mapping[str, JSONValue], disk: FileSystem, kept: int = 2

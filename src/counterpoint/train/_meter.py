@@ -47,16 +47,7 @@ class Meter:
         return self._log_every > 0 and batches % self._log_every == 0
 
     def fold(self, names: tuple[str, ...], epoch: int, step: int) -> None:
-        """Sum what was taken in, and check it.
-
-        Args:
-            names: the goals, in the order of the values.
-            epoch: the epoch, for the message.
-            step: the number of the last step taken in, for the message.
-
-        Raises:
-            NonFiniteError: names the first step and the goal that was not finite.
-        """
+        """Sum what was taken in, and check it."""
         self.names = names
         if not self._values:
             return

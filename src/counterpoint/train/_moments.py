@@ -26,12 +26,7 @@ _BETA2, _EPSILON = 0.999, 1e-8
 
 
 def moments_of(optimiser: Optimiser, weights: Mapping[str, Tensor]) -> Moments:
-    """The moments of every weight, made where torch's optimiser has none yet.
-
-    Args:
-        optimiser: holds the moments.
-        weights: the weights under the names that the step uses, in the optimiser's order.
-    """
+    """The moments of every weight, made where torch's optimiser has none yet."""
     # one for all: torch counts for each parameter, which the graph would read one by one
     count = torch.zeros((), device=optimiser.parameters[0].device)
     found: Moments = {}

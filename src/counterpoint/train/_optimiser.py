@@ -18,14 +18,6 @@ class Optimiser:
 
     Adam and AdamW run fused (one kernel for all parameters), SGD by `foreach`. SGD's weight decay
     is decoupled here: torch's own would pass through the momentum.
-
-    Args:
-        model: whose parameters are meant.
-        split: the groups; frozen parameters are left out.
-        training: the defaults of the groups, and the kind of optimiser.
-
-    Raises:
-        InputError: a group names a parameter that the model does not have.
     """
 
     def __init__(self, model: nn.Module, split: Groups, training: Training) -> None:

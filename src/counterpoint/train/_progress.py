@@ -129,13 +129,7 @@ class Bar:
 
 
 def reporter(wanted: bool | str, epochs: int, total: int) -> Reporter:
-    """A bar on a terminal, plain lines elsewhere (both on standard error), or nothing.
-
-    Args:
-        wanted: False: nothing; a text: what is being trained, shown with every line.
-        epochs: of the run.
-        total: steps of the run.
-    """
+    """A bar on a terminal, plain lines elsewhere (both on standard error), or nothing."""
     if wanted is False:
         return Silent()
     label = wanted if isinstance(wanted, str) else ""

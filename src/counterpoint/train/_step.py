@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from counterpoint.data import Batch
 from counterpoint.errors import InputError
-from counterpoint.goals import Goals, check_goals
+from counterpoint.goals import Goals, call_goals, check_goals
 from counterpoint.recipe import Training
 from counterpoint.train._balance_log import BalanceRecorder
 from counterpoint.train._optimiser import Optimiser
@@ -102,10 +102,10 @@ class EagerStep:
 
     def _losses(self, model: nn.Module, batch: Batch, *, graph: bool = True) -> list[Tensor]:
         if self._cast is None:
-            found = self._goals(model, batch)
+            found = call_goals(self._goals, model, batch)
         else:
             with self._cast:
-                found = self._goals(model, batch)
+                found = call_goals(self._goals, model, batch)
         if not self.names:
             self.names = names_of(found, graph=graph)
         try:

@@ -28,9 +28,6 @@ class Buffers:
 
     One backward pass of a loss through a checkpoint moves running statistics once more, whatever
     is asked of it; so do K passes, one a goal, with this around each of them.
-
-    Args:
-        model: whose buffers; none: nothing is run again, and nothing is kept.
     """
 
     def __init__(self, model: nn.Module | None) -> None:

@@ -37,6 +37,7 @@ class FeatureHook:
             )
         self._at: str | nn.Module | Sequence[str | nn.Module] = at
         self._caught: list[Tensor] = []
+        self._around = ""
 
     @contextmanager
     def watching(self, model: nn.Module) -> Generator[None, None, None]:
@@ -51,6 +52,7 @@ class FeatureHook:
             for part in parts:
                 hooks.callback(part.register_forward_hook(self._take_in).remove)
             yield
+        self._around = "" if self._caught else _compiled_around(model, parts)
 
     def take(self, *, wanted: bool = True) -> tuple[Tensor, ...]:
         """What was caught; it is then let go.
@@ -65,8 +67,14 @@ class FeatureHook:
         if not wanted:
             return ()
         if not found:
+            where = "at=a module" if isinstance(self._at, nn.Module) else f"at={self._at!r}"
+            if self._around:
+                raise InputError(
+                    f"{where}: it is inside {self._around}, which is compiled as one and does not"
+                    " show what its parts return; name that, or compile its parts apart"
+                )
             raise InputError(
-                f"at={'a module' if isinstance(self._at, nn.Module) else self._at!r}: nothing was"
+                f"{where}: nothing was"
                 " caught; compute the losses inside `with balancer.watching(model):`"
                 " (balancer.step does), or pass features="
             )
@@ -85,3 +93,15 @@ class FeatureHook:
         del module, inputs
         leaves = pytree.tree_leaves(output)  # a part may return a tuple, a dict, an object of both
         self._caught += [v for v in leaves if isinstance(v, Tensor) and v.grad_fn is not None]
+
+
+def _compiled_around(model: nn.Module, parts: Sequence[nn.Module]) -> str:
+    """What is compiled as one and has all parts inside it; "" if nothing is."""
+    for name, module in model.named_modules():
+        inner = getattr(module, "_orig_mod", module)
+        # `module.compile()` compiles in place, `torch.compile(module)` wraps
+        compiled = inner is not module or getattr(module, "_compiled_call_impl", None) is not None
+        inside = {id(one) for one in inner.modules()} - {id(inner)}
+        if compiled and all(id(part) in inside for part in parts):
+            return repr(name) if name else "the model"
+    return ""

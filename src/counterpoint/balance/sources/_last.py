@@ -9,7 +9,7 @@ from torch.autograd.graph import Node
 
 from counterpoint.balance._graph import Graph, trace
 from counterpoint.balance.sources._buffers import Buffers, recomputes
-from counterpoint.balance.sources._source import StepContext
+from counterpoint.balance.sources._source import StepContext, once_only
 from counterpoint.errors import InputError
 
 
@@ -45,8 +45,11 @@ def last_layer(context: StepContext) -> tuple[str, list[Tensor]]:
     counts: dict[int, tuple[str, list[Tensor]]] = {}
     buffers = Buffers(context.model if recomputes(graph.nodes) else None)
     for _, name, own in sorted(found, key=lambda one: -one[0]):
-        with buffers.passing():
-            pulling = sum(_pulls(loss, own) for loss in context.losses)
+        try:
+            with buffers.passing():
+                pulling = sum(_pulls(loss, own) for loss in context.losses)
+        except RuntimeError as error:
+            raise once_only(error) from error
         counts.setdefault(pulling, (name, own))
         if pulling == len(context.losses):
             break

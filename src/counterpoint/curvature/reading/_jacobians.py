@@ -39,10 +39,6 @@ class Pulled:
         """Jacobians by some weights, in parts that together are all rows for all these weights.
 
         All uses of a weight in a row come in the same part.
-
-        Args:
-            names: the weights.
-            joint: all of them in one part, for products between them.
         """
         groups = self._groups(set(names))
         unread = [name for name in self.unread if name in names]

@@ -155,14 +155,9 @@ def _directions(rows: Batch, outputs: int, like: Tensor) -> Tensor:
     return torch.randn(shape, generator=generator(0), dtype=torch.float64).to(like)
 
 
+# the scale is the least norm to compare with: what is zero but for rounding has none of its own
 def _gap(found: Tensor, truth: Tensor, scale: float) -> float:
-    """The relative difference, or zero where it is no more than rounding.
-
-    Args:
-        found: a Jacobian.
-        truth: the same by plain differentiation.
-        scale: least norm to compare with: what is zero but for rounding has none of its own.
-    """
+    """The relative difference, or zero where it is no more than rounding."""
     # relative to the norm of the whole: entries may be zero
     norm, distance = _norm(truth), _norm(found - truth)
     ratio = distance / (max(norm, scale) or 1.0)

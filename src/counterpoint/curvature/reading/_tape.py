@@ -38,19 +38,14 @@ class Record:
 
 
 class Tape(TorchFunctionMode):
-    """Records the uses of weights while it is entered.
-
-    Args:
-        weights: identity of a tensor -> name, those that are asked for.
-        rows: examples in the batch.
-        layouts: names -> where operations on them have the examples, from an earlier pass; none to
-            find out, for which a number of rows that no other dimension has is an advantage.
-    """
+    """Records the uses of weights while it is entered."""
 
     def __init__(
         self,
         weights: Mapping[int, str],
         rows: int,
+        # from an earlier pass; none to find out, for which a number of rows that no other dimension
+        # has is an advantage
         layouts: Mapping[frozenset[str], Layout] | None,
     ) -> None:
         super().__init__()

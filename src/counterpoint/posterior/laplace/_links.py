@@ -32,17 +32,7 @@ def closed(
     covariance: Float[Tensor, "rows flat flat"],
     noise_scale: float,
 ) -> Distribution:
-    """The distribution of the target when the output is normal, in closed form.
-
-    Args:
-        likelihood: of the target given the output.
-        mean: of the output.
-        covariance: of the output, flat.
-        noise_scale: what a normal likelihood's noise variance is multiplied by.
-
-    Raises:
-        InputError: a likelihood without a closed form.
-    """
+    """The distribution of the target when the output is normal, in closed form."""
     variance = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).view(mean.shape)
     if likelihood.noise is not None:
         noise = _expanded(likelihood.noise, mean, noise_scale)
@@ -67,16 +57,7 @@ def closed(
 def sampled(
     likelihood: Likelihood, draws: Float[Tensor, "draws rows ..."], noise_scale: float
 ) -> Distribution:
-    """The distribution of the target from draws of the output.
-
-    Args:
-        likelihood: of the target given the output.
-        draws: of the output, at least two.
-        noise_scale: what a normal likelihood's noise variance is multiplied by.
-
-    Raises:
-        InputError: fewer than two draws.
-    """
+    """The distribution of the target from draws of the output."""
     if draws.shape[0] < 2:
         raise InputError(f"samples: at least 2 are needed, found {draws.shape[0]}")
     draws = draws.double()

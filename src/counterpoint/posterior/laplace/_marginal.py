@@ -90,19 +90,7 @@ def best(
     each: Each,
     noise: bool,
 ) -> tuple[dict[str, Tensor], float, TuningEnding]:
-    """Prior, noise scale, and how the search for the greatest evidence ended.
-
-    Args:
-        log_evidence: what is to be greatest.
-        mean: the weights at the optimum.
-        curvature: there, at noise scale 1.
-        fit: how well the data are fitted there.
-        each: how many prior precisions.
-        noise: whether the noise is scaled.
-
-    Raises:
-        InputError: one precision a weight for many weights that depend on each other.
-    """
+    """Prior, noise scale, and how the search for the greatest evidence ended."""
     shapes = curvature.shapes
     diagonal = _as_diagonal(curvature)
     if each == "weight":

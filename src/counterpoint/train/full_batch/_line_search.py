@@ -68,13 +68,7 @@ def _direction(
     gradient: Float64[np.ndarray, " total"],
     last: float,
 ) -> tuple[Float64[np.ndarray, " total"], float]:
-    """The damped step, and the multiple of the identity that it took.
-
-    Args:
-        matrix: the Hessian.
-        gradient: of the score.
-        last: the damping of the iteration before, near which this one's is looked for.
-    """
+    """The damped step, and the multiple of the identity that it took."""
     scale = float(np.abs(matrix.diagonal()).max()) or 1.0
     damping, first = 0.0, max(_LEAST * scale, last / _FACTOR)
     while True:

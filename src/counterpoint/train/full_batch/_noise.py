@@ -13,17 +13,7 @@ _STEADY = 1e-9  # relative; sums in another order on a GPU differ by less, draws
 def first_point(
     objective: Objective, start: Float64[np.ndarray, " total"], *, noise_allowed: bool
 ) -> Point:
-    """The point to start from, computed twice.
-
-    Args:
-        objective: told whether it is noisy.
-        start: the weights.
-        noise_allowed: whether the two may differ.
-
-    Raises:
-        NonFiniteError: names the goal that is not finite, or whose gradient is not.
-        InputError: names the goal that is noisy, or the goals cannot be computed in float64.
-    """
+    """The point to start from, computed twice."""
     first = _translated(objective, start)
     if not first.finite:
         raise NonFiniteError(_blame(objective, start))

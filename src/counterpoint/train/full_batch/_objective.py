@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from counterpoint.curvature._gradients import gradients
 from counterpoint.data import Batch
 from counterpoint.errors import InputError, nearest
-from counterpoint.goals import Goals
+from counterpoint.goals import Goals, call_goals
 from counterpoint.parameters import flatten
 from counterpoint.train._step import names_of
 from counterpoint.train.full_batch._flat import Flat
@@ -50,14 +50,7 @@ class Point:
 
 
 class Score:
-    """Goals of one model and one batch, and their mean.
-
-    Args:
-        model: at whatever weights it has when asked.
-        goals: as in `fit`.
-        batch: all rows.
-        factors: goal -> factor; 1 for those not named.
-    """
+    """Goals of one model and one batch, and their mean."""
 
     def __init__(
         self, model: nn.Module, goals: Goals, batch: Batch, factors: Mapping[str, float] | None
@@ -73,7 +66,7 @@ class Score:
         Raises:
             InputError: they are not named scalars, not those of before, or lack a named factor.
         """
-        found = self._goals(self._model, self._batch)
+        found = call_goals(self._goals, self._model, self._batch)
         names = names_of(found, graph=False)
         if not self._names:
             self._factors = self._factors_of(names)
