@@ -6,7 +6,7 @@ import torch
 
 from counterpoint.errors import InputError
 from counterpoint.estimators import LunaRegressor, NeuralLinearRegressor
-from counterpoint.estimators._trunk import TrunkRows, parts_left_out
+from counterpoint.estimators._training import TrunkRows, parts_left_out
 from estimators.cases import cubic, linear, luna, plane
 
 BOTH = pytest.mark.parametrize("make", [linear, luna])

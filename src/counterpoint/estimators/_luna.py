@@ -22,7 +22,8 @@ from counterpoint.derivatives import (
 )
 from counterpoint.errors import InputError, one_of
 from counterpoint.estimators._checks import number, whole
-from counterpoint.estimators._trunk import RandomState, TrunkPlan, TrunkRegressor, activation_of
+from counterpoint.estimators._training import TrunkPlan, activation_of
+from counterpoint.estimators._trunk import RandomState, TrunkRegressor
 from counterpoint.goals import Goals, Normal, diversity
 from counterpoint.seeding import generator
 

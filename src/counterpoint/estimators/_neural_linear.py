@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from counterpoint.data import Batch
-from counterpoint.estimators._trunk import TrunkPlan, TrunkRegressor
+from counterpoint.estimators._training import TrunkPlan
+from counterpoint.estimators._trunk import TrunkRegressor
 from counterpoint.goals import Normal
 
 

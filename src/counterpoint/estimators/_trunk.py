@@ -1,9 +1,6 @@
 """What the estimators with a trained trunk and an exact last layer share."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from counterpoint.data import Tensors
-from counterpoint.errors import one_of
+from counterpoint.errors import InputError
 from counterpoint.estimators._checks import (
     Floats,
     checked_inputs,
@@ -28,7 +25,15 @@ from counterpoint.estimators._checks import (
     whole,
 )
 from counterpoint.estimators._gaps import GapReport, Side, gap_report
-from counterpoint.goals import Goals
+from counterpoint.estimators._training import (
+    TrunkPlan,
+    TrunkRows,
+    activation_of,
+    later_noise,
+    noise_of,
+    outputs_of,
+    parts_left_out,
+)
 from counterpoint.nn import plain_trunk
 from counterpoint.posterior import LastLayer, Predictive, Statistics, UnseenRows, left_out_noise
 from counterpoint.posterior._rows import design
@@ -36,81 +41,6 @@ from counterpoint.seeding import derive, generator, seeded, threads
 from counterpoint.train import Row, Training, fit
 
 RandomState = int | np.random.RandomState | None
-
-# all but the first have slopes that change smoothly
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "silu": nn.SiLU,
-    "softplus": nn.Softplus,
-    "gelu": nn.GELU,
-}
-
-
-_PARTS = 5
-_ENOUGH = 200
-"""Rows left out that settle the noise within a tenth: its relative error is √(2 / rows)."""
-
-
-def parts_left_out(rows: int, stream: torch.Generator) -> list[Tensor]:
-    """Places of rows to leave out: a fifth at a time, until they are enough or all were."""
-    # a fifth: a trunk of fewer rows errs more, and smaller parts take more trunks to be enough
-    parts = torch.randperm(rows, generator=stream).tensor_split(min(_PARTS, rows))
-    return list(parts[: -(-_ENOUGH // len(parts[0]))])
-
-
-def _noise_of(setting: object) -> str | float:
-    """Where the noise comes from, or the noise itself."""
-    if isinstance(setting, str):
-        return one_of("noise", setting, ("held-out", "evidence"))
-    rule = "'held-out', 'evidence' or a positive number"
-    return number("noise", setting, rule, lambda noise: 0 < noise < math.inf)
-
-
-def _outputs(trunk: nn.Module, x: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows width"]:
-    """What a trained trunk makes of rows."""
-    with torch.no_grad():
-        return trunk(x)
-
-
-def activation_of(name: str) -> Callable[[], nn.Module]:
-    """What makes the activation of that name."""
-    return _ACTIVATIONS[one_of("activation", name, _ACTIVATIONS)]
-
-
-@dataclass(frozen=True)
-class TrunkPlan:
-    """What a trunk is trained for.
-
-    Attributes:
-        outputs: of the linear layer on the trunk, which is there for training alone.
-        goals: of the trunk with that layer and a batch of ``x``, ``y`` and ``weight``, all
-            standardised.
-        balance: the rule by which the goals share a step; see `counterpoint.train.Training`.
-    """
-
-    outputs: int
-    goals: Goals
-    balance: str = "sum"
-
-
-@dataclass(frozen=True)
-class TrunkRows:
-    """Rows to train a trunk on, standardised.
-
-    Attributes:
-        x: inputs.
-        y: targets.
-        weight: of each row, with mean one over all rows of the fit.
-    """
-
-    x: Float[Tensor, "rows columns"]
-    y: Float[Tensor, "rows targets"]
-    weight: Float64[Tensor, " rows"]
-
-    def at(self, chosen: Tensor) -> "TrunkRows":
-        """Some of the rows, by place or by a mask."""
-        return TrunkRows(self.x[chosen], self.y[chosen], self.weight[chosen])
 
 
 class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
@@ -174,6 +104,10 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         counted = weight > 0  # the others are no evidence, nor where data are
         inputs, targets, weight = inputs[counted], targets[counted], weight[counted]
         weight = weight / weight.mean()
+        # of later rows' weights, so that they count as these do
+        self._unit = (
+            1.0 if sample_weight is None else float(np.asarray(sample_weight)[counted].mean())
+        )
         seed = seed_of(self.random_state)
         self._single = targets.ndim == 1
         targets = targets[:, None] if self._single else targets
@@ -185,17 +119,63 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             torch.from_numpy(self._targets.transform(targets)).float(),
             torch.from_numpy(weight),
         )
-        noise = _noise_of(self.noise)
+        noise = noise_of(self.noise)
         plan = self._plan(targets.shape[1], seed)
         with threads(1):  # the bits of a sum depend on their number; layers so narrow gain nothing
             # first, so that schemes and subsets that draw give the same trunk whatever the noise
             self.network_, self._head, self.history_ = self._trained(plan, rows, seed)
-            self.features_ = _outputs(self.network_, rows.x)
+            self.features_ = outputs_of(self.network_, rows.x)
             if noise == "held-out":
                 noise = left_out_noise(self._left_out(plan, rows, seed), self.prior)
             statistics = Statistics.of(self.features_, rows.y, rows.weight)
             given = None if isinstance(noise, str) else noise
             self.posterior_ = LastLayer.fit(statistics, prior=self.prior, noise=given)
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Learn more rows on the trunk as it is, without the earlier ones; at first, fit.
+
+        The last layer's posterior becomes that of all rows, exactly. The noise is the mean, by
+        rows, of what it was and of what the new rows reveal, which no weight has seen; with
+        ``noise="evidence"`` that of greatest evidence; a noise that was given stays.
+
+        Args:
+            X: (rows, columns), finite numbers.
+            y: (rows,) or (rows, targets) as in fit.
+            sample_weight: (rows,), at least 0, in the unit of the fit's.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            InputError: rows that cannot be used, or another number of targets.
+        """
+        if not hasattr(self, "posterior_"):
+            return self.fit(X, y, sample_weight)
+        inputs = checked_inputs(self, X, reset=False)
+        targets = checked_targets(y, len(inputs))
+        targets = targets[:, None] if targets.ndim == 1 else targets
+        if targets.shape[1] != len(self._targets.scale_):
+            known = len(self._targets.scale_)
+            raise InputError(f"y: expected {known} targets as in fit, found {targets.shape[1]}")
+        unit_weight(sample_weight, len(inputs))
+        given = np.ones(len(inputs)) if sample_weight is None else np.asarray(sample_weight)
+        rows = TrunkRows(
+            self._scaled(inputs),
+            torch.from_numpy(self._targets.transform(targets)).float(),
+            torch.from_numpy(given / self._unit),
+        ).at(torch.from_numpy(given > 0))
+        with threads(1):
+            features = outputs_of(self.network_, rows.x)
+            setting, noise = noise_of(self.noise), self.posterior_.noise
+            if setting == "held-out":
+                noise = later_noise(self.posterior_, features, rows)
+            noise = None if setting == "evidence" else noise
+            total = self.posterior_.statistics + Statistics.of(features, rows.y, rows.weight)
+            self.posterior_ = LastLayer.fit(total, prior=self.prior, noise=noise)
+            self.features_ = torch.cat([self.features_, features])
         return self
 
     def _left_out(self, plan: TrunkPlan, rows: TrunkRows, seed: int) -> list[UnseenRows]:
@@ -206,8 +186,8 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             seen, unseen = rows.at(inside), rows.at(out)
             # trunks that start alike err alike, and several would count as one
             trunk, _, _ = self._trained(plan, seen, derive(seed, 4 + at))
-            statistics = Statistics.of(_outputs(trunk, seen.x), seen.y, seen.weight)
-            features = _outputs(trunk, unseen.x)
+            statistics = Statistics.of(outputs_of(trunk, seen.x), seen.y, seen.weight)
+            features = outputs_of(trunk, unseen.x)
             found.append(UnseenRows(statistics, features, unseen.y, unseen.weight))
         return found
 
@@ -359,7 +339,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         return self._scaled(checked_inputs(self, X, reset=False))
 
     def _features(self, X: ArrayLike) -> Float[Tensor, "rows width"]:
-        return _outputs(self.network_, self._standardised(X))
+        return outputs_of(self.network_, self._standardised(X))
 
     def _units(self) -> tuple[Float64[Tensor, " targets"], Float64[Tensor, " targets"]]:
         """What a standardised target is multiplied by, and what is added then."""

@@ -19,9 +19,11 @@ from counterpoint.estimators._checks import (
     unit_weight,
 )
 from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build
+from counterpoint.table._frames import to_pandas
 from counterpoint.table.fit._fit import fit_table
 from counterpoint.table.targets._category import CategoryPrediction
 from counterpoint.table.targets._number import NumberPrediction
+from counterpoint.table.update import update_table
 
 # scikit-learn has no type annotations; what is inferred from its default values is wrong
 _validate_data: Any = validation.validate_data
@@ -32,8 +34,6 @@ class _Table(BaseEstimator):
 
     Args:
         category: columns to take as categories whatever they hold.
-        distribution: of the numbers to predict: "auto", "normal", "log-normal" or "power-normal";
-            see `counterpoint.recipe.Data`. Of no effect on a class.
         validation: share of the rows that decides when to stop.
         width: units of a layer.
         depth: layers of the trunk.
@@ -58,7 +58,6 @@ class _Table(BaseEstimator):
         self,
         *,
         category: tuple[str, ...] = (),
-        distribution: str = "auto",
         validation: float = Data.validation,
         width: int = Network.width,
         depth: int = Network.depth,
@@ -78,7 +77,6 @@ class _Table(BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.category = category
-        self.distribution = distribution
         self.validation = validation
         self.width = width
         self.depth = depth
@@ -105,18 +103,36 @@ class _Table(BaseEstimator):
         return tags
 
     def _fit(
-        self, frame: pd.DataFrame, targets: dict[str, pd.Series], weight: Any, kind: str
+        self, frame: pd.DataFrame, targets: dict[str, np.ndarray], weight: Any, kind: str
     ) -> None:
         weights = unit_weight(weight, len(frame))
+        # later rows count in the unit of these
+        self._unit = 1.0 if weight is None else float(np.mean(np.asarray(weight, np.float64)))
         self._names = tuple(_unused(frame, name) for name in targets)
-        for name, values in zip(self._names, targets.values(), strict=True):
-            frame[name] = values.to_numpy()
-        counted = ""
+        self._counted = "" if weight is None else _unused(frame, "weight")
+        full = self._with_targets(frame, targets, weights)
+        self.model_ = fit_table(full, self._recipe(full, self._counted, kind), evaluate=False)
+
+    def _update(self, frame: pd.DataFrame, targets: dict[str, np.ndarray], weight: Any) -> None:
+        """Learn more rows."""
+        if weight is not None and not self._counted:
+            raise InputError(
+                "sample_weight: the first rows had none, so later ones count one each; found some"
+            )
+        weights = unit_weight(weight, len(frame))
         if weight is not None:
-            counted = _unused(frame, "weight")
-            frame[counted] = weights
-        recipe = self._recipe(frame, counted, kind)
-        self.model_ = fit_table(frame, recipe, evaluate=False)
+            weights = np.asarray(weight, np.float64) / self._unit
+        full = self._with_targets(frame, targets, weights)
+        self.model_ = update_table(self.model_, full)
+
+    def _with_targets(
+        self, frame: pd.DataFrame, targets: dict[str, np.ndarray], weights: np.ndarray
+    ) -> pd.DataFrame:
+        """Inputs, targets and, where rows have them, weights side by side."""
+        more = dict(zip(self._names, targets.values(), strict=True))
+        if self._counted:
+            more[self._counted] = weights
+        return frame.assign(**more)
 
     def _recipe(self, frame: pd.DataFrame, weight: str, kind: str) -> Recipe:
         # a numeric column of a frame is a number, also where it happens to count rows
@@ -133,7 +149,6 @@ class _Table(BaseEstimator):
             "weight": weight,
             "split": "none",
             "validation": self.validation,
-            "distribution": (self.distribution,),
             "category": (*self.category, *kinds.get("category", ())),
             "number": (*numeric, *kinds.get("number", ())),
         }
@@ -149,13 +164,23 @@ class _Table(BaseEstimator):
         return {n: v.item() if isinstance(v, np.generic) else v for n, v in told.items()}
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        if isinstance(X, pd.DataFrame):
-            _validate_data(self, X, reset=reset, skip_check_array=True)
-            if reset and len(X) < 2:
-                raise InputError(f"at least 2 rows are needed, found {len(X)} sample(s)")
-            return X.reset_index(drop=True).rename(columns=str)
-        array = checked_inputs(self, X, reset=reset, missing=True, rows=2 if reset else 1)
-        return pd.DataFrame(array, columns=[f"x{place}" for place in range(array.shape[1])])
+        """The rows as a frame with the columns of the fit, which are known by their place.
+
+        scikit-learn's own check refuses other names, and warns where either side has none.
+        """
+        rows = to_pandas(X)
+        if isinstance(rows, pd.DataFrame):
+            _validate_data(self, rows, reset=reset, skip_check_array=True)
+            if reset and len(rows) < 2:
+                raise InputError(f"at least 2 rows are needed, found {len(rows)} sample(s)")
+            frame = rows.reset_index(drop=True)
+            names = [str(name) for name in frame.columns]
+        else:
+            frame = _of_array(self, rows, reset=reset)
+            names = [f"x{place}" for place in frame.columns]
+        if reset:
+            self._columns = names
+        return frame.set_axis(self._columns, axis=1)
 
 
 class TableRegressor(RegressorMixin, _Table):
@@ -185,12 +210,31 @@ class TableRegressor(RegressorMixin, _Table):
         frame = self._frame(X, reset=True)
         array = checked_targets(y, len(frame))
         self._single = array.ndim == 1
-        columns = array[:, None] if array.ndim == 1 else array
-        names = [str(name) for name in getattr(y, "columns", [])] or [
-            f"y{place}" for place in range(columns.shape[1])
-        ]
-        targets = {name: pd.Series(columns[:, place]) for place, name in enumerate(names)}
-        self._fit(frame, targets, sample_weight, "number")
+        self._fit(frame, _named(y, array), sample_weight, "number")
+        return self
+
+    def partial_fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "TableRegressor":
+        """Learn more rows without the earlier ones, as `update_table` does; at first, fit.
+
+        Args:
+            X: data frame or array with the columns of the fit.
+            y: numbers, as many a row as in the fit.
+            sample_weight: (rows,), in the unit of the fit's.
+
+        Raises:
+            InputError: a cell that cannot be read, other targets than before, or a kind of
+                uncertainty that cannot be updated.
+        """
+        if not hasattr(self, "model_"):
+            return self.fit(X, y, sample_weight)
+        frame = self._frame(X, reset=False)
+        array = checked_targets(y, len(frame))
+        width = 1 if array.ndim == 1 else array.shape[1]
+        if width != len(self._names):
+            raise InputError(f"y: expected {len(self._names)} targets as in the fit, found {width}")
+        self._update(frame, _named(y, array), sample_weight)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -241,18 +285,53 @@ class TableClassifier(ClassifierMixin, _Table):
             InputError: fewer than ten rows, a cell that cannot be read, fewer than two classes.
         """
         frame = self._frame(X, reset=True)
-        labels = column_or_1d(y, warn=True)
-        check_classification_targets(labels)
-        if len(labels) != len(frame):
-            raise InputError(
-                f"X and y: inconsistent numbers of samples: X has {len(frame)} rows, y has"
-                f" {len(labels)}"
-            )
+        labels = _checked_labels(y, len(frame))
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        counted = codes[unit_weight(sample_weight, len(frame)) > 0]
+        return self._first(frame, labels, codes, sample_weight)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "TableClassifier":
+        """Learn more rows without the earlier ones, as `update_table` does; at first, fit.
+
+        Args:
+            X: data frame or array with the columns of the fit.
+            y: classes (rows,).
+            classes: of the first call: all that will ever come; none means those of its rows.
+            sample_weight: (rows,), in the unit of the fit's.
+
+        Raises:
+            InputError: a cell that cannot be read, a class that was not announced, or a kind of
+                uncertainty that cannot be updated.
+        """
+        first = not hasattr(self, "model_")
+        frame = self._frame(X, reset=first)
+        labels = _checked_labels(y, len(frame))
+        if first:
+            self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
+        unknown = ~np.isin(labels, self.classes_)
+        if unknown.any():
+            raise InputError(
+                f"y: class {labels[unknown][0]!r} is none of the {len(self.classes_)} announced;"
+                " pass classes= in the first call"
+            )
+        codes = np.searchsorted(self.classes_, labels)
+        if first:
+            return self._first(frame, labels, codes, sample_weight)
+        self._update(frame, {"y": codes}, sample_weight)
+        return self
+
+    def _first(
+        self, frame: pd.DataFrame, labels: np.ndarray, codes: np.ndarray, weight: Any
+    ) -> "TableClassifier":
+        counted = codes[unit_weight(weight, len(frame)) > 0]
         if len(np.unique(counted)) < 2:
             raise InputError(f"y: at least two classes are needed, found one class: {labels[0]!r}")
-        self._fit(frame, {"y": pd.Series(codes)}, sample_weight, "category")
+        self._fit(frame, {"y": codes}, weight, "category")
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -273,6 +352,40 @@ class TableClassifier(ClassifierMixin, _Table):
         """The most probable class of every row."""
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+
+def _of_array(estimator: _Table, X: Any, *, reset: bool) -> pd.DataFrame:
+    """An array as a frame; texts and objects keep what they are, column by column."""
+    rows = 2 if reset else 1
+    if getattr(getattr(X, "dtype", None), "kind", "") not in "OUS":
+        return pd.DataFrame(checked_inputs(estimator, X, reset=reset, missing=True, rows=rows))
+    array = _validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype=None,
+        ensure_all_finite="allow-nan",
+        ensure_min_samples=rows,
+    )
+    return pd.DataFrame(array).infer_objects()
+
+
+def _named(y: Any, array: np.ndarray) -> dict[str, np.ndarray]:
+    """Targets by the names that they came with, or by their places."""
+    columns = array[:, None] if array.ndim == 1 else array
+    given = [str(name) for name in getattr(y, "columns", [])]
+    names = given or [f"y{place}" for place in range(columns.shape[1])]
+    return {name: columns[:, place] for place, name in enumerate(names)}
+
+
+def _checked_labels(y: Any, rows: int) -> np.ndarray:
+    labels = column_or_1d(y, warn=True)
+    check_classification_targets(labels)
+    if len(labels) != rows:
+        raise InputError(
+            f"X and y: inconsistent numbers of samples: X has {rows} rows, y has {len(labels)}"
+        )
+    return labels
 
 
 def _unused(frame: pd.DataFrame, name: str) -> str:

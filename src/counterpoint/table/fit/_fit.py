@@ -38,7 +38,7 @@ def fit_table(
         recipe: what to predict from what, and how.
         context: where it happens.
         evaluate: whether to measure the held-out rows and describe the table (`findings`), and to
-            remember of the rows what an update needs.
+            remember of the rows what an update of whole networks needs.
         kinds: what a column may be taken for, in order; see `counterpoint.table.columns`.
 
     Returns:
@@ -64,10 +64,11 @@ def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> Tabl
     members = tuple(Member(*pair) for pair in zip(networks, posteriors, strict=True))
     log = read_log(context, len(members))
     model = TableModel(prepared.schema, recipe, members, log=log, unresolved=unresolved)
+    table = replace(table, schema=prepared.schema)
+    model = _counting(model, table, prepared, context)
     if not evaluate:
         return model
-    table = replace(table, schema=prepared.schema)
-    model = _remembering(model, table, prepared, context)
+    model = _remembering(model, prepared)
     course = _course([course for _, course in trained])
     findings = evaluate_model(model, table, prepared, course)
     findings = replace(
@@ -76,10 +77,18 @@ def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> Tabl
     return replace(model, findings=findings)
 
 
-def _remembering(
-    model: TableModel, table: Table, prepared: Prepared, context: Context
-) -> TableModel:
-    """The model with what an update needs of the rows."""
+def _counting(model: TableModel, table: Table, prepared: Prepared, context: Context) -> TableModel:
+    """The model with what an update of its heads needs of the rows, which costs next to nothing."""
+    train = prepared.rows.train
+    return replace(
+        model,
+        counts=table.count(train, prepared.weight.numpy()),
+        history=(HistoryEntry(context.name, context.fingerprint, len(train), now(), "fit"),),
+    )
+
+
+def _remembering(model: TableModel, prepared: Prepared) -> TableModel:
+    """The model with what an update of whole networks needs of the rows."""
     train, test = (torch.from_numpy(part) for part in (prepared.rows.train, prepared.rows.test))
     members = tuple(
         replace(m, memory=remember(m.network, prepared, train, m.posterior.noise))
@@ -88,15 +97,8 @@ def _remembering(
     most, seed = model.recipe.data.keep_sample, model.recipe.training.seed
     # rows that nothing was fitted to, where there are such, say more of what is forgotten
     shown = test if len(test) else train
-    return replace(
-        model,
-        members=members,
-        counts=table.count(prepared.rows.train, prepared.weight.numpy()),
-        exemplars=Exemplars.of(prepared, shown, most, seed, len(train) / len(shown))
-        if most
-        else None,
-        history=(HistoryEntry(context.name, context.fingerprint, len(train), now(), "fit"),),
-    )
+    kept = Exemplars.of(prepared, shown, most, seed, len(train) / len(shown)) if most else None
+    return replace(model, members=members, exemplars=kept)
 
 
 def now() -> str:

@@ -87,7 +87,8 @@ def refuse_update(model: TableModel, told: Update, context: Context) -> None:
             f"a model of uncertainty {kind!r} has no head that could learn alone; pass --deep to"
             " train the whole network"
         )
-    if model.counts is None or any(member.memory is None for member in model.members):
+    forgot = told.deep and any(member.memory is None for member in model.members)
+    if model.counts is None or forgot:
         raise InputError("this model holds nothing of its earlier rows; fit it with evaluate=True")
     for learnt in model.history:
         if context.fingerprint and learnt.sha256 == context.fingerprint and not told.again:
