@@ -16,6 +16,7 @@ from counterpoint.findings import (
     EmbeddingMap,
     EpochRow,
     Findings,
+    GroupCoverage,
     HeldOut,
     KnownLeast,
     ReliabilityCurve,
@@ -176,6 +177,20 @@ def test_a_higher_auroc_is_better():
 
 def test_a_model_better_than_the_baseline_is_not_called_worse(page):
     assert " worse" not in text_of(as_tree(page))
+
+
+def test_groups_in_which_intervals_hold_least_come_first():
+    """Of 200 rows nine tenths lie between 85.5 and 94 % inside, by chance alone."""
+    groups = [GroupCoverage("town", f"<b>{n}", 200, 0.7 + 0.02 * n) for n in range(12)]
+    target = TargetFindings("y", "number", {}, groups=groups)
+    html = render(replace(empty(), targets=[target]))
+    check(html)
+    text = text_of(as_tree(html))
+    assert "In which groups do they hold?" in text
+    assert "In 8 of 12 groups 90 % intervals hold fewer rows than chance explains" in text
+    assert "town: <b>0" in text
+    assert "town: <b>8" not in text
+    assert "4 more groups" in text
 
 
 def test_constant_values_and_zero_deviations():

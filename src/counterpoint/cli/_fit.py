@@ -37,6 +37,8 @@ _SINGLE = {
     "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
 }
 
+_KEPT = ("keep_sample", "conformal", "conformal_by")
+
 
 def add(parser: ArgumentParser) -> None:
     """Declare the arguments."""
@@ -55,6 +57,14 @@ def add(parser: ArgumentParser) -> None:
         help="where knowledge comes from: last-layer | luna | laplace | ensemble (last-layer)",
     )  # fmt: skip
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
+    parser.add_argument(
+        "--conformal", type=float, nargs="?", const=0.2, metavar="SHARE",
+        help="keep rows aside that make intervals hold what they say (0.2 where no share is told)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--conformal-by", metavar="COLUMN",
+        help="likewise, in every group of a category among the inputs",
+    )  # fmt: skip
     parser.add_argument(
         "--keep-sample", type=int, metavar="N",
         help="held-out rows kept in the folder, encoded, to see what updates forget (0)",
@@ -76,7 +86,7 @@ def run(arguments: Namespace) -> None:
     A fit that was stopped or killed goes on when the same command is given again.
     """
     data = {name: getattr(arguments, name) for name in (*_LISTS, *_SINGLE)}
-    data |= {"keep_sample": arguments.keep_sample, **told_format(arguments)}
+    data |= {name: getattr(arguments, name) for name in _KEPT} | told_format(arguments)
     data["table"] = None if arguments.table is None else str(arguments.table)
     flags = {
         "data": data,

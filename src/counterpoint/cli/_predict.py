@@ -27,6 +27,10 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("table", type=Path, help=TABLE)
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage")
     parser.add_argument(
+        "--shifted", action="store_true",
+        help="intervals for rows that lie elsewhere than the fit's: of a model with rows aside",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=Path, help=f"file to write, {' '.join(_FORMATS)}; without it: to print"
     )
     add_text_format(parser)
@@ -55,6 +59,8 @@ def run(arguments: Namespace) -> None:
     table = fitted.read(frame, where)
     for remark in fitted.remarks(table):
         note(f"{where}: {remark}")
+    if arguments.shifted:
+        fitted = fitted.shifted(table)
     level = fitted.recipe.posterior.interval if level is None else level
     rows = to_frame(fitted.predict(table), level)
     printed = ".json" if arguments.json else ".csv"

@@ -17,7 +17,13 @@ fills them. What could not be computed is None, never NaN, so that the JSON is v
 from counterpoint.findings._columns import Bins, ColumnFindings, EmbeddingMap, Importance
 from counterpoint.findings._findings import MODEL_KIND, MODEL_SCHEMA, Findings
 from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
-from counterpoint.findings._targets import Coverage, HeldOut, ReliabilityCurve, TargetFindings
+from counterpoint.findings._targets import (
+    Coverage,
+    GroupCoverage,
+    HeldOut,
+    ReliabilityCurve,
+    TargetFindings,
+)
 from counterpoint.findings._training import AlarmFindings, BalanceFindings, EpochRow
 from counterpoint.findings._updates import ShiftFindings, UpdatedTarget, UpdateFindings
 
@@ -32,6 +38,7 @@ __all__ = [
     "EmbeddingMap",
     "EpochRow",
     "Findings",
+    "GroupCoverage",
     "HeldOut",
     "IgnoranceMap",
     "Importance",

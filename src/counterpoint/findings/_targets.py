@@ -26,6 +26,16 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class GroupCoverage:
+    """Share of a group's held-out rows inside their intervals; a group is a level of a category."""
+
+    column: str
+    level: str
+    rows: int
+    inside: float
+
+
+@dataclass(frozen=True)
 class ReliabilityCurve:
     """Calibration of probabilities: in each bin, mean confidence, share right, number of rows.
 
@@ -56,6 +66,8 @@ class TargetFindings:
     interval: float = 0.9
     held_out: HeldOut | None = None
     coverage: Coverage | None = None
+    # those of 50 held-out rows or more, the farthest below the level that is meant first
+    groups: list[GroupCoverage] = field(default_factory=list[GroupCoverage])
     classes: list[str] | None = None
     reliability: ReliabilityCurve | None = None
     confusion: list[list[int]] | None = None

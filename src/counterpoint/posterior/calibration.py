@@ -1,5 +1,6 @@
 """Are stated probabilities true? Coverage, PIT values, reliability and proper scores, weighted.
 
+`Conformal` makes intervals hold what they say, whatever the model, all in all or group by group.
 And does a model know where it does not know: `auroc` of its knowledge variance. Plain errors (RMSE,
 accuracy, log loss) are `sklearn.metrics` with ``sample_weight``. Weights here are relative: only
 their proportions matter.
@@ -13,16 +14,20 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 from counterpoint.goals import checked_weight
+from counterpoint.posterior._conformal import Conformal, conformal_by, density_ratio
 from counterpoint.posterior._rows import in_float64, refuse_rows
 from counterpoint.posterior.predictive._categorical import labels_within
 from counterpoint.posterior.predictive._predictive import Predictive
 
 __all__ = [
+    "Conformal",
     "Reliability",
     "auroc",
     "brier",
+    "conformal_by",
     "coverage",
     "debiased_ece",
+    "density_ratio",
     "ece",
     "nll",
     "pit",

@@ -47,6 +47,10 @@ class Data:
             "log-normal" or "power-normal" (normal on the scale of the logarithm or of a power, and
             never below 0), or "auto": whichever predicts training rows that are left out best.
             "NAME" is for all of them, "TARGET=NAME" for one.
+        conformal: share of the rows to learn from that nothing is fitted to, and which make the
+            intervals of numbers hold what they say; 0: none.
+        conformal_by: a category among the inputs in each of whose groups intervals are to hold; by
+            itself it sets `conformal` to 0.2.
         keep_sample: rows that stay in the model's folder, encoded, so that updates can say what
             they forget; held-out ones where there are such. 0: none.
     """
@@ -70,11 +74,16 @@ class Data:
     names: tuple[str, ...] = ()
     dates: str = ""
     distribution: tuple[str, ...] = ()
+    conformal: float = 0.0
+    conformal_by: str = ""
     keep_sample: int = 0
 
     def __post_init__(self) -> None:
         whole("data.keep_sample", self.keep_sample, 0, 10_000_000)
         number("data.validation", self.validation, 0.01, 0.5)
+        number("data.conformal", self.conformal, 0.0, 0.5)
+        if self.conformal_by and not self.conformal:
+            object.__setattr__(self, "conformal", 0.2)
         dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
         object.__setattr__(self, "dates", dates)
         one_of("data.decimal", self.decimal, ("", ".", ","))

@@ -4,11 +4,11 @@ import math
 from dataclasses import fields
 from statistics import NormalDist, fmean, median, pstdev
 
-from counterpoint.findings import Coverage, HeldOut, TargetFindings
-from counterpoint.report._markup import Markup
-from counterpoint.report._parts import card
+from counterpoint.findings import Coverage, GroupCoverage, HeldOut, TargetFindings
+from counterpoint.report._markup import Markup, tag
+from counterpoint.report._parts import brief, card, figures_table, named, text_card
 from counterpoint.report._statistics import Cover, binomial_band, expected_cover, standardised
-from counterpoint.report._words import amount, number, percent
+from counterpoint.report._words import amount, left_out, number, percent, sentences
 from counterpoint.report.figures import (
     Area,
     Axis,
@@ -24,6 +24,7 @@ from counterpoint.report.figures import (
 )
 
 _MOST_ROWS = 20_000
+_MOST_GROUPS = 8
 _DIFFERS = 1.05
 """How much the noise of rows must differ to be worth a picture."""
 
@@ -39,6 +40,8 @@ def number_cards(target: TargetFindings, anchor: str, points: int) -> list[Marku
         cards.append(_predicted(target, held, anchor, points))
     if target.coverage is not None and target.coverage.nominal:
         cards.append(_coverage(target, target.coverage, anchor))
+    if target.groups:
+        cards.append(_groups(target))
     if held is not None and (residuals := standardised(held)):
         cards.append(_residuals(residuals, anchor))
     if held is not None and max(held.noise, default=0.0) > _DIFFERS * min(held.noise, default=0.0):
@@ -176,6 +179,42 @@ def _coverage(target: TargetFindings, coverage: Coverage, anchor: str) -> Markup
     return card(
         "Are the intervals honest?", [(f"{anchor}-coverage", figure)], summary, reading, band
     )
+
+
+def _groups(target: TargetFindings) -> Markup:
+    """The groups in which intervals hold least, and what chance alone would show there."""
+    least = target.groups[:_MOST_GROUPS]
+    below = [group for group in target.groups if group.inside < _chance(target, group)[0]]
+    rows = [
+        tag(
+            "tr",
+            None,
+            tag("th", {"scope": "row"}, named(f"{brief(group.column)}: {brief(group.level)}")),
+            *(
+                tag("td", {"class": "amount"}, text)
+                for text in (
+                    f"{group.rows:,}",
+                    percent(group.inside),
+                    " to ".join(percent(end) for end in _chance(target, group)),
+                )
+            ),
+        )
+        for group in least
+    ]
+    level = percent(target.interval)
+    # one in forty lies below its band by chance: of many groups some will
+    verdict = (
+        f"In {len(below)} of {amount(len(target.groups), 'group')} {level} intervals hold fewer"
+        f" rows than chance explains; about {len(target.groups) / 40:.1f} would by chance alone."
+    )
+    headings = ("group", "held-out rows", "inside", "by chance")
+    more = left_out(len(target.groups) - len(least), "more group")
+    inside = figures_table(headings, rows, sentences(verdict, more))
+    return text_card("In which groups do they hold?", inside)
+
+
+def _chance(target: TargetFindings, group: GroupCoverage) -> tuple[float, float]:
+    return binomial_band(group.rows, target.interval)
 
 
 def _residuals(residuals: list[float], anchor: str) -> Markup:

@@ -1,6 +1,7 @@
 """Measure a fitted table on the rows that were held out, against knowing nothing."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from counterpoint.table.evaluate._describe import (
     describe_embeddings,
     describe_history,
 )
+from counterpoint.table.evaluate._groups import group_coverage
 from counterpoint.table.evaluate._ignorance import map_ignorance
 from counterpoint.table.evaluate._importance import measure_importance
 from counterpoint.table.fit._prepare import Prepared, Target
@@ -155,7 +157,13 @@ def _target(
         metrics=prediction.measures(actual, weight),
         baseline=base.measures(actual, weight),
     )
-    return prediction.findings(found, rows, actual, weight, model.recipe.posterior.interval)
+    level = model.recipe.posterior.interval
+    found = prediction.findings(found, rows, actual, weight, level)
+    inside = prediction.inside(actual, level)
+    if inside is None:
+        return found
+    inputs = {name: value[rows] for name, value in prepared.inputs.items()}
+    return replace(found, groups=group_coverage(model.schema, inputs, inside, weight))
 
 
 def units(target: Target, rows: Tensor) -> Tensor:

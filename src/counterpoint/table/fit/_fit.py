@@ -15,6 +15,7 @@ from counterpoint.table.evaluate._evaluate import evaluate_model
 from counterpoint.table.fit._context import Context
 from counterpoint.table.fit._members import read_log, train_members
 from counterpoint.table.fit._prepare import Prepared, prepare
+from counterpoint.table.model._aside import group_place
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._history import HistoryEntry
 from counterpoint.table.model._memory import remember
@@ -56,6 +57,7 @@ def fit_table(
 def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(table, recipe, context.announce)
     unresolved, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
+    group_place(prepared.schema, recipe.data.conformal_by)  # before any training
     trained = train_members(prepared, recipe, context)
     networks = [network for network, _ in trained]
     posteriors = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)
@@ -80,8 +82,10 @@ def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> Tabl
 def _counting(model: TableModel, table: Table, prepared: Prepared, context: Context) -> TableModel:
     """The model with what an update of its heads needs of the rows, which costs next to nothing."""
     train = prepared.rows.train
+    aside = torch.from_numpy(prepared.rows.aside)
     return replace(
         model,
+        aside=Exemplars.of(prepared, aside, len(aside), 0) if len(aside) else None,
         counts=table.count(train, prepared.weight.numpy()),
         history=(HistoryEntry(context.name, context.fingerprint, len(train), now(), "fit"),),
     )

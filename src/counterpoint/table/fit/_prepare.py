@@ -9,6 +9,7 @@ from torch import Tensor
 from counterpoint.errors import InputError
 from counterpoint.findings import ColumnFindings
 from counterpoint.recipe import Recipe
+from counterpoint.seeding import derive
 from counterpoint.table.columns import (
     Feature,
     Number,
@@ -17,7 +18,7 @@ from counterpoint.table.columns import (
     UsableColumn,
 )
 from counterpoint.table.evaluate._describe import describe_columns
-from counterpoint.table.fit._split import RowSplit, split_remarks, split_rows
+from counterpoint.table.fit._split import RowSplit, set_aside, split_remarks, split_rows
 from counterpoint.table.fit._transform import with_transforms
 from counterpoint.table.targets._head import Head
 
@@ -84,6 +85,8 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     usable = table.targeted & (weight > 0)
     members, seed = recipe.network.members, recipe.training.seed
     rows = split_rows(table, usable, recipe.data.validation, members=members, seed=seed)
+    if recipe.data.conformal:
+        rows = set_aside(rows, table, recipe.data.conformal, derive(seed, 6))
     remarks = (*table.remarks, *split_remarks(table, rows))
     if announce is not None:
         announce(table.schema, rows, remarks)

@@ -1,6 +1,6 @@
 """Which rows are held out to tell how good it is, and which each member leaves out of training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit
@@ -11,6 +11,7 @@ from counterpoint.table.columns._split import MARKS, SHARE
 
 _FEWEST = 10
 _RARE = 100
+_FEWEST_ASIDE = 20
 _FEW_ROWS = 30
 _FEW_OF_A_CLASS = 5
 _SHOWN = 5
@@ -25,11 +26,13 @@ class RowSplit:
         held: for each member of the ensemble the part of `train` that its trunk is not fitted to;
             it decides when to stop and how large the noise is.
         test: the rows held out from everything; disjoint from `train`.
+        aside: rows that nothing is fitted to either, by which intervals are made to hold.
     """
 
     train: np.ndarray
     held: tuple[np.ndarray, ...]
     test: np.ndarray
+    aside: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def fitted(self, member: int) -> np.ndarray:
         """The rows that the trunk of a member is fitted to."""
@@ -66,6 +69,32 @@ def split_rows(
         split = RowSplit(train, _folds(train, counts, seed, strata=strata), test)
     _refuse_few(split.train, table.where)
     return split
+
+
+def set_aside(split: RowSplit, table: Table, share: float, seed: int) -> RowSplit:
+    """Take a share of the rows to learn from aside: whole groups where the table is split by them.
+
+    Raises:
+        InputError: they would be too few to tell nine tenths.
+    """
+    groups = None
+    if table.split.kind == "group":
+        groups = group_labels(table.values[table.split.column])[split.train]
+    kind = ShuffleSplit if groups is None else GroupShuffleSplit
+    chooser = kind(1, test_size=share, random_state=seed % 2**32)
+    ((_, chosen),) = chooser.split(split.train, groups=groups)
+    if len(chosen) < _FEWEST_ASIDE:
+        raise InputError(
+            f"{table.where}: data.conformal = {share:g} leaves {len(chosen)} rows to tell whether"
+            f" intervals hold; at least {_FEWEST_ASIDE} are needed"
+        )
+    aside = np.sort(split.train[chosen])
+    train, *held = (np.setdiff1d(part, aside) for part in (split.train, *split.held))
+    _refuse_few(train, table.where)
+    # where a member's part is gone, any other is as new to it as its own was
+    left = [part for part in held if len(part)] or [train[: max(1, len(train) // 5)]]
+    parts = tuple(part if len(part) else left[0] for part in held)
+    return RowSplit(train, parts, split.test, aside)
 
 
 def _refuse_few(train: np.ndarray, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -16,12 +17,13 @@ from counterpoint.recipe import Recipe, build, dump
 from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.columns import KINDS, ColumnCounts, Kinds, Schema, Table, TableCounts
+from counterpoint.table.model._aside import conformal_levels, groups_of, reweighted
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._history import HistoryEntry
 from counterpoint.table.model._memory import read_memory
 from counterpoint.table.model._network import build_network
 from counterpoint.table.targets._head import MemberPrediction
-from counterpoint.table.targets._prediction import Prediction
+from counterpoint.table.targets._prediction import Levels, Prediction
 from counterpoint.table.uncertainty import (
     UNCERTAINTIES,
     MemberPosterior,
@@ -60,6 +62,8 @@ class TableModel:
         log: the training log, JSON lines.
         counts: the values of the rows learnt from, by which later tables are compared.
         exemplars: rows kept to see what an update forgets.
+        aside: rows that nothing was fitted to, which make the intervals of numbers hold what they
+            say; updates leave them as they are, and the intervals hold for the model of then.
         history: the tables learnt, the fit's first.
         unresolved: the recipe before its defaults were resolved by the number of rows.
     """
@@ -71,6 +75,7 @@ class TableModel:
     log: str = ""
     counts: TableCounts | None = None
     exemplars: Exemplars | None = None
+    aside: Exemplars | None = None
     history: tuple[HistoryEntry, ...] = ()
     unresolved: Recipe | None = None
 
@@ -101,11 +106,48 @@ class TableModel:
 
     def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """Predict from tensors that `Table.encode` made."""
+        found = self._mixture(inputs)
+        if self.aside is None:
+            return found
+        groups = groups_of(self.schema, self.recipe.data.conformal_by, inputs)
+        levels = self._levels
+        return {
+            name: part.conformed(levels[name], groups) if name in levels else part
+            for name, part in found.items()
+        }
+
+    def shifted(self, table: pd.DataFrame | Table, where: str = "table") -> "TableModel":
+        """The model whose intervals hold for rows like those of a table, not like those of the fit.
+
+        The rows aside count by how much denser the table's are where they lie.
+
+        Args:
+            table: rows to predict, enough of them to tell how they lie.
+            where: the table's name, for messages.
+
+        Raises:
+            InputError: the fit kept no rows aside; see `read`.
+        """
+        if self.aside is None:
+            raise InputError("this model has no rows aside to weigh; fit it with conformal")
+        inputs = self._read(table, where).encode()
+        return replace(self, aside=reweighted(self.aside, inputs))
+
+    def _mixture(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
         found = [member.predict(inputs) for member in self.members]
         return {
             column.name: column.head.combine([part[column.name] for part in found])
             for column in self.schema.targets
         }
+
+    @cached_property
+    def _levels(self) -> dict[str, Levels]:
+        """Of each number, the levels at which its intervals hold the rows aside."""
+        if self.aside is None:
+            return {}
+        predicted = self._mixture(self.aside.inputs)
+        by = self.recipe.data.conformal_by
+        return conformal_levels(self.schema, by, self.aside, predicted)
 
     def remarks(self, table: pd.DataFrame | Table, where: str = "table") -> list[str]:
         """What is unlike the training rows in a table to predict, in sentences.
@@ -161,6 +203,8 @@ class TableModel:
             documents["tallies"] = to_plain(self.counts.columns)
         if self.exemplars is not None:
             tensors["kept"] = self.exemplars.tensors()
+        if self.aside is not None:
+            tensors["aside"] = self.aside.tensors()
         if self.unresolved is not None:
             documents["told"] = asdict(self.unresolved)
         documents["history"] = to_plain(self.history)
@@ -218,7 +262,8 @@ class TableModel:
             members,
             log=folder.text("log.jsonl"),
             counts=_counts(folder),
-            exemplars=_exemplars(folder, schema),
+            exemplars=_exemplars(folder, schema, "kept"),
+            aside=_exemplars(folder, schema, "aside"),
             history=tuple(
                 from_plain(HistoryEntry, entry, "history") for entry in folder.document("history")
             ),
@@ -262,6 +307,6 @@ def _counts(folder: Folder) -> TableCounts | None:
     return TableCounts({name: from_plain(ColumnCounts, part, name) for name, part in items})
 
 
-def _exemplars(folder: Folder, schema: Schema) -> Exemplars | None:
-    has = folder.has("kept.safetensors")
-    return Exemplars.read(folder.tensors("kept"), schema) if has else None
+def _exemplars(folder: Folder, schema: Schema, name: str) -> Exemplars | None:
+    has = folder.has(f"{name}.safetensors")
+    return Exemplars.read(folder.tensors(name), schema) if has else None

@@ -13,14 +13,16 @@ from torch import Tensor
 from counterpoint.findings import HeldOut, TargetFindings
 from counterpoint.goals import Normal
 from counterpoint.posterior import Predictive
+from counterpoint.posterior.calibration import Conformal
 from counterpoint.table.columns._encoded import Encoded
 from counterpoint.table.evaluate._measures import covered, finite, number_measures
 from counterpoint.table.targets._head import Head, MemberPrediction, mixed
-from counterpoint.table.targets._prediction import Prediction
+from counterpoint.table.targets._prediction import Levels, Prediction
 from counterpoint.table.targets._transform import Transform
 
 _FARTHEST = float(np.finfo(np.float32).max)
 _SHOWN = 400
+_NARROWEST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,27 @@ class NumberPrediction(Prediction):
         distribution: mean, noise and knowledge, shapes (N, 1); of the transformed number where
             there is a transform.
         transform: to the scale on which it is normal; none: it is so itself.
+        levels: by group of rows, the level of the distribution at which its intervals hold what
+            they say; none: the level that is meant.
+        groups: of each row, (N,); none where there are no such levels.
     """
 
     distribution: Predictive
     transform: Transform | None = None
+    levels: Levels | None = None
+    groups: Tensor | None = None
 
     def rows(self, chosen: Tensor) -> "NumberPrediction":
         """The prediction of some rows (indices or a mask)."""
         found = self.distribution
         mean, noise, knowledge = found.mean[chosen], found.noise[chosen], found.knowledge[chosen]
         part = Predictive(mean, noise, knowledge, degrees=found.degrees)
-        return NumberPrediction(part, self.transform)
+        groups = None if self.groups is None else self.groups[chosen]
+        return replace(self, distribution=part, groups=groups)
+
+    def conformed(self, levels: Levels, groups: Tensor) -> "NumberPrediction":
+        """See `Prediction`."""
+        return replace(self, levels=levels, groups=groups)
 
     @property
     def mean(self) -> np.ndarray:
@@ -71,10 +83,33 @@ class NumberPrediction(Prediction):
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The central interval that holds the value with probability `level`: two (N,)."""
-        low, high = (bound[:, 0] for bound in self.distribution.interval(level))
+        low, high = self._central(level)
         if self.transform is not None:
             low, high = self.transform.predicted(low), self.transform.predicted(high)
         return low.numpy(), high.numpy()
+
+    def inside(self, actual: Tensor, level: float) -> Tensor:
+        """See `Prediction`."""
+        low, high = (torch.from_numpy(bound) for bound in self.interval(level))
+        return (actual >= low) & (actual <= high)
+
+    def _central(self, level: float) -> tuple[Tensor, Tensor]:
+        """The interval on the scale of the distribution, each group's at its own level."""
+        bounds = torch.stack(self.distribution.interval(level))[..., 0]
+        for found, chosen in self._by_group:
+            # the whole line has no width to write, and a point no interval
+            asked = min(max(found.level(level), _NARROWEST), 1 - _NARROWEST)
+            bounds[:, chosen] = torch.stack(self.rows(chosen).distribution.interval(asked))[..., 0]
+        return bounds[0], bounds[1]
+
+    @property
+    def _by_group(self) -> list[tuple[Conformal, Tensor]]:
+        """The levels of each group that is there, and its rows."""
+        if self.levels is None or self.groups is None:
+            return []
+        found = [int(group) for group in self.groups.unique()]
+        every = self.levels[None]
+        return [(self.levels.get(group, every), self.groups == group) for group in found]
 
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +142,11 @@ class NumberPrediction(Prediction):
         """Predicted probability of at most what was, (N,)."""
         if self.transform is not None:
             actual = self.transform.forward(actual)
-        return self.distribution.cdf(actual)[:, 0]
+        found = self.distribution.cdf(actual)[:, 0]
+        for conformal, chosen in self._by_group:
+            aside = 2 * found[chosen] - 1
+            found[chosen] = (1 + aside.sign() * conformal.nominal(aside.abs())) / 2
+        return found
 
     def measures(self, actual: Tensor, weight: Tensor) -> dict[str, float | None]:
         """See `number_measures`."""
@@ -118,7 +157,7 @@ class NumberPrediction(Prediction):
     ) -> TargetFindings:
         """See `Prediction`: intervals and the rows themselves, every so many."""
         low, high = (torch.from_numpy(bound) for bound in self.interval(level))
-        inside = ((actual >= low) & (actual <= high)).double()
+        inside = self.inside(actual, level).double()
         share = weight / weight.sum()
         honest = {
             f"coverage of {level:.0%} interval": finite(float(share @ inside)),

@@ -8,6 +8,10 @@ import pandas as pd
 from torch import Tensor
 
 from counterpoint.findings import TargetFindings
+from counterpoint.posterior.calibration import Conformal
+
+Levels = Mapping[int | None, Conformal]
+"""Group of rows -> the level to ask for there; None: for groups too small to tell."""
 
 
 class Prediction(ABC):
@@ -29,6 +33,24 @@ class Prediction(ABC):
     @abstractmethod
     def rows(self, chosen: Tensor) -> "Prediction":
         """The prediction of some rows (indices or a mask)."""
+
+    def pit(self, actual: Tensor) -> Tensor | None:
+        """Predicted probability of at most what was, (N,); None where values have no order."""
+        del actual
+
+    def inside(self, actual: Tensor, level: float) -> Tensor | None:
+        """Which values lie in the intervals of a level, (N,); None where there are none."""
+        del actual, level
+
+    def conformed(self, levels: Levels, groups: Tensor) -> "Prediction":
+        """With intervals that hold what they say in each group; itself where it has none.
+
+        Args:
+            levels: by group.
+            groups: of each row.
+        """
+        del levels, groups
+        return self
 
     @abstractmethod
     def columns(self, name: str, level: float) -> dict[str, np.ndarray]:
