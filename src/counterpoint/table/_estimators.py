@@ -1,7 +1,7 @@
 """Tables with scikit-learn's interface: data frames (or arrays) in, predictions out."""
 
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,10 +164,8 @@ class _Table(BaseEstimator):
         return {n: v.item() if isinstance(v, np.generic) else v for n, v in told.items()}
 
     def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        """The rows as a frame with the columns of the fit, which are known by their place.
-
-        scikit-learn's own check refuses other names, and warns where either side has none.
-        """
+        """The rows as a frame with the columns of the fit, which are known by their place."""
+        # scikit-learn's own check refuses other names, and warns where either side has none
         rows = to_pandas(X)
         if isinstance(rows, pd.DataFrame):
             _validate_data(self, rows, reset=reset, skip_check_array=True)
@@ -249,7 +247,7 @@ class TableRegressor(RegressorMixin, _Table):
         """
         check_is_fitted(self)
         found = self.model_.predict(self._frame(X, reset=False))
-        numbers = [cast("NumberPrediction", found[name]) for name in self._names]
+        numbers = [found[name] for name in self._names if isinstance(found[name], NumberPrediction)]
         mean = np.stack([number.mean for number in numbers], axis=1)
         std = np.stack([number.std for number in numbers], axis=1)
         if self._single:
@@ -341,8 +339,8 @@ class TableClassifier(ClassifierMixin, _Table):
         rows are moderate.
         """
         check_is_fitted(self)
-        found = self.model_.predict(self._frame(X, reset=False))[self._names[0]]
-        prediction = cast("CategoryPrediction", found)
+        found = self.model_.predict(self._frame(X, reset=False)).values()
+        (prediction,) = (part for part in found if isinstance(part, CategoryPrediction))
         probabilities = np.zeros((len(prediction.probabilities), len(self.classes_)))
         places = [int(level) for level in prediction.classes]
         probabilities[:, places] = prediction.probabilities

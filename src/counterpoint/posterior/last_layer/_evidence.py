@@ -203,10 +203,8 @@ def _climb(
 def _level(
     slope: Callable[[PerTarget], PerTarget], left: PerTarget, right: PerTarget
 ) -> tuple[PerTarget, int]:
-    """Where a falling slope crosses zero, by the Illinois form of the false position.
-
-    A slope that does not change its sign leads to the end at which the function is greatest.
-    """
+    """Where a falling slope crosses zero, by the Illinois form of the false position."""
+    # a slope that keeps its sign leads to the end at which the function is greatest
     low, high = slope(left), slope(right)
     middle, rose, fell = (left + right) / 2, low < -math.inf, low < -math.inf
     for step in range(1, _ROOT_STEPS + 1):

@@ -250,11 +250,9 @@ def _refuse_shapes(state: Mapping[str, Tensor]) -> None:
 
 
 def _impossible(rest: Statistics, total: Statistics) -> str:
-    """Why no rows have these statistics, judged on the scale of `total`; empty if some have.
-
-    Scaled to a unit diagonal of `total`, ``[[Φ'WΦ, Φ'Wy], [y'WΦ, y'Wy]]`` must be positive
-    semidefinite for every target and of a rank not above the number of rows.
-    """
+    """Why no rows have these statistics, judged on the scale of `total`; empty if some have."""
+    # scaled to a unit diagonal of `total`, [[Φ'WΦ, Φ'Wy], [y'WΦ, y'Wy]] must be positive
+    # semidefinite for every target and of a rank not above the number of rows
     if rest.count < 0 or rest.weight < -_RESOLUTION * total.weight:
         return f"{-rest.count} row(s) and a weight of {-rest.weight:.6g} too many"
     scale = total.gram.diagonal().clamp_min(torch.finfo(torch.float64).tiny).sqrt()

@@ -114,10 +114,8 @@ class Multinomial:
     def factors(
         self, probabilities: Float64[Tensor, "rows classes"]
     ) -> tuple[Float64[Tensor, "contrasts contrasts"], Float64[Tensor, "width width"]]:
-        """Kronecker factors ``A``, ``G`` of ``H tr A``, with its trace.
-
-        ``A = Σ w B'ΛB`` and ``G = Σ w tr(Λ) φφ'``: rows count by what they can teach.
-        """
+        """Factors ``A = Σ w B'ΛB``, ``G = Σ w tr(Λ) φφ'`` of ``H tr A`` and its trace."""
+        # the trace of Λ: rows count by what they can teach
         taught = self.weight * (1 - probabilities.square().sum(1))
         weighted = probabilities * self.weight[:, None]
         spread = weighted.sum(0).diag() - probabilities.T @ weighted
@@ -129,10 +127,8 @@ class Multinomial:
         return Dense(self.curvature(probabilities), {WEIGHT: self._shape})
 
     def kronecker(self, probabilities: Float64[Tensor, "rows classes"]) -> Kronecker:
-        """`factors` as a precision (Martens & Grosse 2015), rows weighted by the trace of ``Λ``.
-
-        Exact while all rows have the same probabilities.
-        """
+        """`factors` as a precision (Martens & Grosse 2015), rows weighted by the trace of ``Λ``."""
+        # exact while all rows have the same probabilities
         left, right = self.factors(probabilities)
         # what the rows teach in all, ``Σ w tr Λ``, is their count: sums over old and new rows add
         taught = right[-1, -1].clamp_min(torch.finfo(torch.float64).tiny)

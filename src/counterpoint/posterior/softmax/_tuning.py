@@ -107,11 +107,9 @@ class Search:
         return found
 
     def _preconditions(self, prior: float) -> Precondition:
-        """Solvers near ``H + αI``: of the last curvature, of a sample of rows, or in factors.
-
-        On the first way, from weights of zero, the curvature changes much: then each step of
-        Newton's method has its own; later one does for all.
-        """
+        """Solvers near ``H + αI``: of the last curvature, of a sample of rows, or in factors."""
+        # on the first way, from weights of zero, the curvature changes much: then each step of
+        # Newton's method has its own; later one does for all
         total, last = self.weights.numel(), self.curvature
         if self.dense and last is not None:
             solve = from_precision(last.shift(prior))
@@ -141,10 +139,8 @@ class Search:
         return best, TuningEnding.PRIOR_FLOORED if peak.bound < 0 else TuningEnding.TUNED
 
     def _approach(self, point: float, bounds: tuple[float, float]) -> dict[float, float]:
-        """Steps ``α = γ/|W|²`` until they are short: log evidence by log prior precision.
-
-        The fixed point neglects that the curvature moves with ``α``; it brings the search near.
-        """
+        """Steps ``α = γ/|W|²`` until they are short: log evidence by log prior precision."""
+        # the fixed point neglects that the curvature moves with α; it brings the search near
         known: dict[float, float] = {}
         for _ in range(_FIXED_POINT_STEPS):
             found = self.evaluate(point)

@@ -202,11 +202,9 @@ class _Category(HeadLayer[Softmax]):
         return "Gaussian", {"loss added, nats a row": (0.0, finite(added))}
 
     def _settled(self, rows: TargetRows, features: Sequence[Tensor]) -> dict[int, Softmax]:
-        """The posteriors of members from the rows they were fitted to, at the likeliest prior.
-
-        The first member's evidence sets the scale, the rows left out the factor: of as many members
-        as it takes. None (each member's own evidence) where no row left out has a value.
-        """
+        """The posteriors of members from the rows they were fitted to, at the likeliest prior."""
+        # the first member's evidence sets the scale, rows left out the factor: of as many members
+        # as it takes; of none, and so each has its own evidence, where no such row has a value
         tried: dict[float, dict[int, Softmax]] = {factor: {} for factor in _FACTORS}
         likelihood, judged, scale = dict.fromkeys(_FACTORS, 0.0), 0, None
         for at, (inside, out) in rows.parts.items():
