@@ -247,7 +247,8 @@ class TableRegressor(RegressorMixin, _Table):
         """
         check_is_fitted(self)
         found = self.model_.predict(self._frame(X, reset=False))
-        numbers = [found[name] for name in self._names if isinstance(found[name], NumberPrediction)]
+        parts = (found[name] for name in self._names)
+        numbers = [part for part in parts if isinstance(part, NumberPrediction)]
         mean = np.stack([number.mean for number in numbers], axis=1)
         std = np.stack([number.std for number in numbers], axis=1)
         if self._single:
