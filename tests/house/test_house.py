@@ -134,4 +134,7 @@ def test_torch_is_not_imported_to_draw_a_report(tmp_path):
     assert page.count("<svg") > 5
     done = imported_by(command("report", tmp_path / "m", "--json"))
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == document
+    shown = json.loads(done.stdout)
+    # coverage by groups came later than the document, and is read as none
+    assert [target.pop("groups") for target in shown["targets"]] == [[], []]
+    assert shown == document
