@@ -64,6 +64,9 @@ def test_many_tensors_at_once_are_the_same_bits_as_one_by_one():
     close(found, merge([one, two], {"**": 0.3}), rtol=0, atol=0)
     close(found, uniform([one, two], 0.3), rtol=0, atol=0)
     assert list(found) == list(one)
+    one["l3.weight"].requires_grad_()
+    merge([one, two], 0.3)["l3.weight"].sum().backward()
+    close(one["l3.weight"].grad, torch.full_like(one["l3.weight"], 0.7))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,6 @@ def test_many_tensors_at_once_are_the_same_bits_as_one_by_one():
         {"n": torch.tensor(3)},
         {"bn.running_mean": torch.ones(2)},
         {"t": torch.ones(2).double()},
-        {"g": torch.ones(2, requires_grad=True)},
         {"x": 3},
     ],
 )
