@@ -184,7 +184,62 @@ READ = {
 }
 """Read by kernels, or an operation at a time."""
 
+
+class Last(nn.Module):
+    """What a recurrent layer ends with."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[0][:, -1]
+
+
+class Adapters(nn.Module):
+    """Two small factors by hand beside a matrix that is known: no weight is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("base", torch.randn(4, 3))
+        self.down, self.up = nn.Parameter(torch.randn(2, 3)), nn.Parameter(torch.randn(4, 2))
+
+    def forward(self, x):
+        return x @ self.base.T + x @ self.down.T @ self.up.T
+
+
+class Curve(nn.Module):
+    """Numbers without a dimension, as constants of nature are."""
+
+    def __init__(self):
+        super().__init__()
+        self.height, self.rate = nn.Parameter(torch.tensor(1.5)), nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x):
+        return self.height * torch.exp(-self.rate * x)
+
+
+class Gated(nn.Module):
+    """A layer behind a gate and over a temperature."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.warmth = nn.Parameter(torch.tensor(0.3)), nn.Parameter(torch.tensor(1.2))
+        self.line = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return (x.mean(1, keepdim=True) + self.gate * self.line(x)) / self.warmth.exp()
+
+
 WHOLE = {
+    "adapters alone": (Adapters, vectors),
+    "a curve": (Curve, vectors),
+    "gated": (Gated, vectors),
+    "gru alone": (lambda: Last(nn.GRU(3, 4, batch_first=True)), sequences),
+    "weight norm without a bias": (
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 4, bias=False)),
+        vectors,
+    ),
     "lstm": (lambda: Pooled(nn.LSTM(3, 3, batch_first=True)), sequences),
     "derived": (Derived, vectors),
     "sequences merged into examples": (

@@ -57,7 +57,7 @@ class LearntTask:
     def batches(self) -> Iterator[Batch]:
         """The rows that count, read; see `counterpoint.goals.Heads.counted`."""
         for found in one_pass(self.data, self.unpack):
-            batch = self.heads.counted(self.heads.read(found))
+            batch = self.heads.counted(self.heads.read(found).detached())
             if batch is not None:
                 yield batch
 
@@ -90,6 +90,7 @@ class MemoryBase(ABC):
         """Nothing to note of a step."""
         del model
 
+    @torch.inference_mode(False)
     def consolidate(
         self,
         model: nn.Module,

@@ -55,7 +55,7 @@ class Examples:
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[tuple[int, Batch]]:
         for number, found in enumerate(batches):
-            batch = self._heads.read(found).to(self._device)
+            batch = self._heads.read(found).to(self._device).detached()
             # what had no row an example in the first batch has none later, even if sizes agree
             # there; seen before rows are left out, which would let sizes agree by chance
             self._shared = self._shared if number else batch.sharing()

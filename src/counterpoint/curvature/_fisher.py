@@ -106,6 +106,8 @@ def fisher(
     )[0]
 
 
+# what is made in inference mode can be in no graph, neither here nor where it is used later
+@torch.inference_mode(False)
 def linearised_fisher(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],

@@ -16,14 +16,18 @@ from counterpoint.errors import InputError, one_of
 from counterpoint.gaussian import Dense, Diagonal
 from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
+from counterpoint.seeding import generator
 
 LIMIT = 16384
 """Most weights: the cost is a backward pass for each."""
+
+_ASYMMETRY = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 # directions in one vectorised pass: each holds gradients of every activation
 _TOGETHER = 32
 
 
+@torch.inference_mode(False)
 def hessian(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
@@ -76,7 +80,9 @@ def hessian(
     # a loader may draw from the global generator; what it drew is put back
     with torch.random.fork_rng(devices=[]):
         examples = Examples(data, unpack, heads, total.device)
-        refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
+        few = examples.first.take(slice(0, 3))
+        refuse_unrepeatable(model, heads, few)
+        refuse_asymmetric(model, heads, weights, few)
         for number, batch in examples:
             for start, rows in _rows(model, heads, weights, batch, number):
                 stop = start + len(rows)
@@ -105,6 +111,27 @@ def gradient(
         return flatten(gradients(loss, weights, graph=True))
 
 
+def refuse_asymmetric(
+    model: nn.Module, heads: Heads, weights: Mapping[str, Tensor], batch: Batch
+) -> None:
+    """Refuse a model whose second derivatives cannot be right, since ``u'H v`` is not ``v'H u``."""
+    # torch 2.13's own second derivative of its fused weight norm is such a one
+    first = gradient(model, heads, weights, batch, 0)
+    if not first.requires_grad:
+        return
+    draw = torch.randn(2, len(first), generator=generator(0), dtype=torch.float64)
+    one, two = draw.to(first)
+    pulled = [flatten(gradients(first, weights, vector)) for vector in (one, two)]
+    apart = float(two @ pulled[0] - one @ pulled[1])
+    scale = float(two.norm() * pulled[0].norm() + one.norm() * pulled[1].norm())
+    if abs(apart) > _ASYMMETRY.get(first.dtype, 3e-2) * scale:
+        raise InputError(
+            f"model: its second derivatives are not symmetric (off by {abs(apart) / scale:.1e}), so"
+            " torch has a wrong one of some operation (the fused weight norm is one); use fisher or"
+            " ggn, which need none, or write that operation in plain ones"
+        )
+
+
 def _rows(
     model: nn.Module, heads: Heads, weights: Mapping[str, Tensor], batch: Batch, number: int
 ) -> Iterator[tuple[int, Tensor]]:
@@ -119,7 +146,7 @@ def _rows(
         directions = torch.zeros(stop - start, size, dtype=first.dtype, device=first.device)
         directions[torch.arange(stop - start), torch.arange(start, stop)] = 1
         parts = gradients(first, weights, directions, many=True)
-        yield start, torch.cat([part.flatten(1) for part in parts.values()], 1)
+        yield start, torch.cat([part.reshape(len(part), -1) for part in parts.values()], 1)
 
 
 def _own(rows: Tensor, start: int) -> Tensor:

@@ -85,6 +85,7 @@ class Linearised:
         found = replace(found, shared=found.shared | self.plan.shared).detached()
         return found.to(next(iter(self.plan.weights.values())).device)
 
+    @torch.inference_mode(False)
     def jacobian(self, batch: Any) -> tuple[dict[str, Tensor], Jacobian]:
         """Outputs of a batch, and the Jacobian of all outputs side by side, factored.
 
@@ -111,6 +112,7 @@ def _refuse_other(precision: Precision, plan: Plan) -> None:
             )
 
 
+@torch.inference_mode(False)
 def linearise(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],

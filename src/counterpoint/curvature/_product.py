@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from counterpoint.curvature._examples import Examples
 from counterpoint.curvature._gradients import gradients
-from counterpoint.curvature._hessian import gradient
+from counterpoint.curvature._hessian import gradient, refuse_asymmetric
 from counterpoint.curvature._labels import directions, flat
 from counterpoint.curvature.reading._modes import refuse_modes, refuse_unrepeatable
 from counterpoint.curvature.reading._probe import weights_of
@@ -20,6 +20,7 @@ from counterpoint.parameters import Pattern, flatten, unflatten, unwrapped
 KINDS = ("hessian", "ggn", "jac")
 
 
+@torch.inference_mode(False)
 def product(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
@@ -59,7 +60,10 @@ def product(
     # a loader may draw from the global generator; what it drew is put back
     with torch.random.fork_rng(devices=[]):
         examples = Examples(data, unpack, heads, along.device)
-        refuse_unrepeatable(model, heads, examples.first.take(slice(0, 3)))
+        few = examples.first.take(slice(0, 3))
+        refuse_unrepeatable(model, heads, few)
+        if kind == "hessian":
+            refuse_asymmetric(model, heads, weights, few)
         for number, batch in examples:
             if kind == "hessian":
                 first = gradient(model, heads, weights, batch, number)

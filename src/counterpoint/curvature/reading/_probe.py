@@ -13,7 +13,7 @@ from counterpoint.curvature.reading._plan import Plan, differentiable
 from counterpoint.curvature.reading._whole import by_example, by_vmap
 from counterpoint.curvature.reading.calls import Layout
 from counterpoint.data import Batch
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, warn
 from counterpoint.gaussian import FullJacobian, explicit
 from counterpoint.goals import Heads
 from counterpoint.parameters import Pattern, named, select
@@ -104,6 +104,8 @@ def _differing(forward: Forward) -> dict[str, str]:
     """Weights whose Jacobian is not that of plain differentiation, and by how much."""
     plan, batch = forward.plan, forward.batch
     read = {name: value for name, value in plan.weights.items() if name not in forward.unread}
+    if not read:
+        return {}
     # a random direction: an error that it misses has probability zero
     columns = _directions(batch, forward.output.shape[1], forward.output)
     with differentiable(read.values()):
@@ -169,9 +171,8 @@ def _warn(plan: Plan, reasons: Mapping[str, str]) -> None:
     shown = ", ".join(repr(name) for name in names[:3])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     way = "torch.func.vmap" if plan.whole is by_vmap else "one example at a time"
-    warnings.warn(
+    warn(
         f"curvature of {shown}{more} goes through the whole model by {way}: {reasons[names[0]]}; "
         f"{size:,} numbers an example and direction (up to {plan.outputs} directions), a few to a "
-        "hundred times the cost of a layer that is read",
-        stacklevel=4,
+        "hundred times the cost of a layer that is read"
     )

@@ -298,6 +298,7 @@ class Laplace:
             )
 
 
+@torch.inference_mode(False)
 def laplace(
     model: nn.Module,
     likelihood: Likelihood | Mapping[str, Likelihood],
