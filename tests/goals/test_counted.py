@@ -116,6 +116,14 @@ def test_rows_of_weight_zero_are_not_looked_at(name, mean_weight):
     assert nothing.requires_grad
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("likelihood", [Normal(), Bernoulli(), Poisson()])
+def test_a_missing_last_axis_is_put_in_of_one_row_too(rows, likelihood):
+    wide, narrow = torch.zeros(rows, 1), torch.ones(rows)
+    close(likelihood.nll(wide, narrow), likelihood.nll(wide, narrow[:, None]))
+    close(likelihood.nll(wide[:, 0], narrow[:, None]), likelihood.nll(wide, narrow[:, None]))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -52,6 +52,12 @@ def test_the_numbers_are_those_of_a_flat_output(link):
     torch.testing.assert_close(one.knowledge, two.knowledge.flatten(1))
 
 
+def test_of_one_row_the_last_axis_may_be_missing():
+    posterior, x, y = made((1,), Normal())
+    found = posterior.predict(x[:1])
+    assert torch.equal(found.log_prob(y[0]), found.log_prob(y[:1]))
+
+
 def test_targets_are_not_stretched():
     posterior, x, y = made((), Normal())
     found = posterior.predict(x)

@@ -48,7 +48,8 @@ def check_same_shape(
     """
     if target.shape == output.shape:
         return target
-    if output.ndim != target.ndim and output.squeeze(-1).shape == target.squeeze(-1).shape:
+    # said of both and not by squeezing: one row alone would lose its axis of rows
+    if (*target.shape, 1) == tuple(output.shape) or tuple(target.shape) == (*output.shape, 1):
         return target.reshape(output.shape)
     raise InputError(
         f"{name} likelihood: target must have the output's shape {tuple(output.shape)}, "

@@ -170,7 +170,7 @@ def matched(target: Tensor, like: Tensor) -> Float64[Tensor, "rows ..."]:
     """Targets in the shape of what is predicted: equal, or equal but for a last axis of one."""
     # nothing else is stretched: (rows, 1) beside (rows,) would compare every row with every other
     shape = tuple(target.shape)
-    if target.ndim != like.ndim and target.squeeze(-1).shape == like.squeeze(-1).shape:
+    if (*shape, 1) == tuple(like.shape) or shape == (*like.shape, 1):
         target = target.reshape(like.shape)
     if target.shape != like.shape:
         raise InputError(f"target: expected shape {tuple(like.shape)}, found {shape}")
