@@ -18,8 +18,9 @@ EARLIER = json.loads(Path(__file__).with_name("evaluation.json").read_text("utf-
 def test_what_an_earlier_version_wrote_is_read_whole():
     found = from_plain(Findings, EARLIER, "evaluation")
     written = json.loads(json.dumps(to_plain(found)))
-    # coverage by groups came later, and is read as none
+    # what came later is not known of it
     assert [target.pop("groups") for target in written["targets"]] == [[], []]
+    assert [target.pop("verdict") for target in written["targets"]] == [None, None]
     assert written == EARLIER
     assert found.updates[0].targets[0].new["RMSE"] == (30.6402, 27.4841)
     assert found.balance is not None
@@ -33,9 +34,10 @@ def test_the_earlier_document_has_every_part():
         if dataclasses.is_dataclass(value)
     }
     every = {getattr(findings, name) for name in findings.__all__}
-    # the little run rang no alarm, and coverage by groups came later
-    missing = {findings.AlarmFindings, findings.GroupCoverage}
-    assert {kind for kind in every if isinstance(kind, type)} - kinds <= missing
+    # the little run rang no alarm; coverage by groups and verdicts came later
+    later = {findings.GroupCoverage, findings.IntervalVerdict, findings.CoveredPart}
+    absent = later | {findings.AlarmFindings}
+    assert {kind for kind in every if isinstance(kind, type)} - kinds <= absent
 
 
 def _within(value):

@@ -135,6 +135,7 @@ def test_torch_is_not_imported_to_draw_a_report(tmp_path):
     done = imported_by(command("report", tmp_path / "m", "--json"))
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
-    # coverage by groups came later than the document, and is read as none
+    # coverage by groups and verdicts came later than the document, and are read as none
     assert [target.pop("groups") for target in shown["targets"]] == [[], []]
+    assert [target.pop("verdict") for target in shown["targets"]] == [None, None]
     assert shown == document

@@ -74,7 +74,7 @@ def test_rendering_is_a_pure_function(page):
 def test_every_figure_has_a_title_a_description_and_an_explanation(page):
     tree = as_tree(page)
     figures = list(tree.iter("figure"))
-    assert len(figures) == 28
+    assert len(figures) == 30
     for figure in figures:
         assert figure.findtext("h3")
         assert len(text_of(figure.find("figcaption"))) > 40

@@ -29,8 +29,8 @@ _LISTS = {
     "number": "take a column as a number; may be repeated",
     "date": "take a column as a date; may be repeated",
     "ignore": "leave a column out; may be repeated",
-    "distribution": "of the numbers to predict: auto | normal | log-normal | power-normal; or"
-    " TARGET=NAME, may be repeated (auto)",
+    "distribution": "of the numbers to predict: auto | normal | log-normal | power-normal | poisson"
+    " | negative-binomial; or TARGET=NAME, may be repeated (auto)",
 }
 _SINGLE = {
     "weight": "column that says how much a row counts",

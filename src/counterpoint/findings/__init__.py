@@ -19,8 +19,11 @@ from counterpoint.findings._findings import MODEL_KIND, MODEL_SCHEMA, Findings
 from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
 from counterpoint.findings._targets import (
     Coverage,
+    CoveredPart,
     GroupCoverage,
     HeldOut,
+    IntervalVerdict,
+    Judgement,
     ReliabilityCurve,
     TargetFindings,
 )
@@ -35,6 +38,7 @@ __all__ = [
     "Bins",
     "ColumnFindings",
     "Coverage",
+    "CoveredPart",
     "EmbeddingMap",
     "EpochRow",
     "Findings",
@@ -42,6 +46,8 @@ __all__ = [
     "HeldOut",
     "IgnoranceMap",
     "Importance",
+    "IntervalVerdict",
+    "Judgement",
     "KnownLeast",
     "ReliabilityCurve",
     "ShiftFindings",

@@ -1,6 +1,7 @@
 """What was predicted of the held-out rows, and how sure the model was."""
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,35 @@ class Coverage:
     nominal: list[float]
     observed: list[float]
     rows: int
+
+
+Judgement: TypeAlias = Literal["honest", "narrow", "wide", "lopsided", "uneven", "unknown"]
+"""Of intervals: too narrow, too wide, off to one side, right on the whole but not in parts."""
+
+
+@dataclass(frozen=True)
+class CoveredPart:
+    """Rows of like prediction: from where to where, their number and share of all, and inside."""
+
+    low: float
+    high: float
+    rows: int
+    share: float
+    observed: float
+
+
+@dataclass(frozen=True)
+class IntervalVerdict:
+    """Whether the intervals of a number are honest at all levels, and in each third of predictions.
+
+    `side` is the mean of the predicted probability of less than what was: below a half, predictions
+    are too high. "unknown" is the judgement of rows too few to tell, "honest" that of rows enough.
+    """
+
+    judgement: Judgement
+    rows: int
+    side: float
+    parts: list[CoveredPart]
 
 
 @dataclass(frozen=True)
@@ -71,3 +101,4 @@ class TargetFindings:
     classes: list[str] | None = None
     reliability: ReliabilityCurve | None = None
     confusion: list[list[int]] | None = None
+    verdict: IntervalVerdict | None = None

@@ -15,7 +15,9 @@ UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
 """Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
 
 
-DISTRIBUTIONS = ("auto", "normal", "log-normal", "power-normal")
+DISTRIBUTIONS = (
+    "auto", "normal", "log-normal", "power-normal", "poisson", "negative-binomial"
+)  # fmt: skip
 """How a number is distributed around what is predicted of it; see `Data`."""
 
 
@@ -45,8 +47,9 @@ class Data:
         dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
         distribution: how numbers to predict are distributed around their mean: "normal",
             "log-normal" or "power-normal" (normal on the scale of the logarithm or of a power, and
-            never below 0), or "auto": whichever predicts training rows that are left out best.
-            "NAME" is for all of them, "TARGET=NAME" for one.
+            never below 0), "poisson" or "negative-binomial" (counts), or "auto": whichever of the
+            first three predicts training rows that are left out best. "NAME" is for all of them,
+            "TARGET=NAME" for one.
         conformal: share of the rows to learn from that nothing is fitted to, and which make the
             intervals of numbers hold what they say; 0: none.
         conformal_by: a category among the inputs in each of whose groups intervals are to hold; by

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from counterpoint.findings import HeldOut, TargetFindings
+from counterpoint.findings import HeldOut, IntervalVerdict, TargetFindings
+from counterpoint.report._words import amount, number, percent
 from counterpoint.report.figures._scale import finite
 
 _BELOW = 0.025  # and as much above: every sentence speaks of 95 %
@@ -122,3 +123,32 @@ def standardised(held: HeldOut) -> list[float]:
         if math.isfinite(ratio):
             found.append(ratio)
     return found
+
+
+def honesty(target: TargetFindings) -> tuple[str, bool] | None:
+    """A sentence on the intervals of a number, and whether it is a warning; None: not known."""
+    cover, verdict = expected_cover(target), target.verdict
+    if cover is None:
+        return None
+    level, lead = percent(cover.level), f"{percent(cover.level)} intervals cover"
+    lead += f" {percent(cover.observed)} of the rows: "
+    if verdict is None:  # findings of an earlier version
+        words = {"inside": "as wide as they should be", "below": "too narrow", "above": "too wide"}
+        return f"{lead}{words[cover.verdict]}.", cover.verdict != "inside"
+    side = "high" if verdict.side < 0.5 else "low"
+    said = {
+        "honest": "as wide as they should be, at other levels too, and in each third of the rows",
+        "narrow": "over all levels they are too narrow",
+        "wide": "over all levels they are too wide",
+        "lopsided": f"predictions are too {side}",
+        "uneven": f"right for some and not for others: {_worst(verdict, cover.level)}",
+        "unknown": f"{amount(verdict.rows, 'row')} cannot tell whether {level} is right; by chance"
+        f" alone {percent(cover.low)} to {percent(cover.high)} would be",
+    }
+    return f"{lead}{said[verdict.judgement]}.", verdict.judgement not in ("honest", "unknown")
+
+
+def _worst(verdict: IntervalVerdict, level: float) -> str:
+    part = max(verdict.parts, key=lambda part: abs(part.observed - level))
+    ends = f"{number(part.low)} to {number(part.high)}"
+    return f"of those predicted at {ends} they cover {percent(part.observed)}"

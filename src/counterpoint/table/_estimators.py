@@ -34,6 +34,9 @@ class _Table(BaseEstimator):
 
     Args:
         category: columns to take as categories whatever they hold.
+        distribution: of the numbers to predict: "auto", "normal", "log-normal", "power-normal",
+            "poisson" or "negative-binomial"; see `counterpoint.recipe.Data`. Of no effect on a
+            class.
         validation: share of the rows that decides when to stop.
         width: units of a layer.
         depth: layers of the trunk.
@@ -58,6 +61,7 @@ class _Table(BaseEstimator):
         self,
         *,
         category: tuple[str, ...] = (),
+        distribution: str = "auto",
         validation: float = Data.validation,
         width: int = Network.width,
         depth: int = Network.depth,
@@ -77,6 +81,7 @@ class _Table(BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.category = category
+        self.distribution = distribution
         self.validation = validation
         self.width = width
         self.depth = depth
@@ -149,6 +154,7 @@ class _Table(BaseEstimator):
             "weight": weight,
             "split": "none",
             "validation": self.validation,
+            "distribution": (self.distribution,),
             "category": (*self.category, *kinds.get("category", ())),
             "number": (*numeric, *kinds.get("number", ())),
         }

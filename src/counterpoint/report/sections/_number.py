@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields
+from itertools import pairwise
 from statistics import NormalDist, fmean, median, pstdev
 
 from counterpoint.findings import Coverage, GroupCoverage, HeldOut, TargetFindings
@@ -25,6 +26,7 @@ from counterpoint.report.figures import (
 
 _MOST_ROWS = 20_000
 _MOST_GROUPS = 8
+_NOISE_BINS = 5
 _DIFFERS = 1.05
 """How much the noise of rows must differ to be worth a picture."""
 
@@ -45,7 +47,7 @@ def number_cards(target: TargetFindings, anchor: str, points: int) -> list[Marku
     if held is not None and (residuals := standardised(held)):
         cards.append(_residuals(residuals, anchor))
     if held is not None and max(held.noise, default=0.0) > _DIFFERS * min(held.noise, default=0.0):
-        cards.append(_noise(held, anchor, points))
+        cards.append(_noise(held, anchor))
     return cards
 
 
@@ -177,7 +179,11 @@ def _coverage(target: TargetFindings, coverage: Coverage, anchor: str) -> Markup
     reading = "Below the dashed line intervals are too narrow (overconfident), above it too wide."
     band = "The band holds 95 % of the outcomes of a perfectly calibrated model, level by level."
     return card(
-        "Are the intervals honest?", [(f"{anchor}-coverage", figure)], summary, reading, band
+        "Are the intervals honest?",
+        [(f"{anchor}-coverage", figure)],
+        sentences(summary, _by_parts(target)),
+        reading,
+        band,
     )
 
 
@@ -217,6 +223,15 @@ def _chance(target: TargetFindings, group: GroupCoverage) -> tuple[float, float]
     return binomial_band(group.rows, target.interval)
 
 
+def _by_parts(target: TargetFindings) -> str:
+    """The share inside in each third of the predictions, the lowest first."""
+    parts = [] if target.verdict is None else target.verdict.parts
+    if len(parts) < 2:
+        return ""
+    shares = [f"{percent(p.observed)} ({number(p.low)} to {number(p.high)})" for p in parts]
+    return f"By thirds of the prediction: {', '.join(shares)}."
+
+
 def _residuals(residuals: list[float], anchor: str) -> Markup:
     counts = [0] * (len(_EDGES) - 1)
     residuals = [min(max(residual, -1e9), 1e9) for residual in residuals]  # tails, maybe infinite
@@ -245,29 +260,31 @@ def _residuals(residuals: list[float], anchor: str) -> Markup:
     return card("How large are the errors?", [(f"{anchor}-residuals", figure)], reading, summary)
 
 
-def _noise(held: HeldOut, anchor: str, points: int) -> Markup:
-    chosen = every(len(held.mean), points)
-    least, most = min(held.noise), max(held.noise)
+def _noise(held: HeldOut, anchor: str) -> Markup:
+    order = sorted(range(len(held.mean)), key=lambda index: held.mean[index])
+    # a median a bin: a dot a row would say no more, and make the page a quarter larger
+    cuts = [len(order) * index // _NOISE_BINS for index in range(_NOISE_BINS + 1)]
+    bins = [order[low:high] for low, high in pairwise(cuts) if low < high]
     summary = (
-        f"The standard deviation of the noise goes from {number(least)} to {number(most)}: rows"
-        " that scatter more have wider intervals."
+        f"Its standard deviation goes from {number(min(held.noise))} to {number(max(held.noise))}."
     )
     figure = Figure(
-        "Noise against prediction",
+        "Noise by prediction",
         [
-            Points(
-                [held.mean[index] for index in chosen],
-                [held.noise[index] for index in chosen],
-                tips=[_tip(held, index) for index in chosen],
+            Line(
+                [median(held.mean[index] for index in part) for part in bins],
+                [median(held.noise[index] for index in part) for part in bins],
             )
         ],
         Axis("predicted"),
-        Axis("standard deviation of the noise", low=0.0),
+        Axis("noise", low=0.0),
         description=summary,
         height=290,
     )
-    reading = "Each dot is a held-out row; noise is what more rows would not remove."
-    return card("Noise against prediction", [(f"{anchor}-noise", figure)], summary, reading)
+    reading = (
+        "Medians of held-out rows of like prediction; noise is what more rows would not remove."
+    )
+    return card("Noise by prediction", [(f"{anchor}-noise", figure)], summary, reading)
 
 
 def _range(index: int) -> str:

@@ -3,7 +3,7 @@
 from counterpoint.findings import Findings, TargetFindings
 from counterpoint.report._markup import Markup, join, tag
 from counterpoint.report._parts import Section, figures_table, grid, named, plain
-from counterpoint.report._statistics import expected_cover
+from counterpoint.report._statistics import honesty
 from counterpoint.report._words import (
     ABSENT,
     knowledge_sentence,
@@ -122,18 +122,12 @@ def _against(name: str, value: float | None, base: float) -> list[str]:
 
 
 def _cover(target: TargetFindings) -> str:
-    cover = expected_cover(target)
-    if cover is None:
+    found = honesty(target)
+    if found is None:
         return ""
-    verdict = {"inside": "as wide as they should be", "below": "too narrow", "above": "too wide"}
-    said = verdict[cover.verdict]
-    return join(
-        [
-            f"{percent(cover.level)} intervals cover {percent(cover.observed)} of the rows: ",
-            said if cover.verdict == "inside" else tag("strong", {"class": "bad"}, said),
-            ".",
-        ]
-    )
+    said, bad = found
+    lead, sign, verdict = said.partition(": ")
+    return join([lead, sign, tag("strong", {"class": "bad"}, verdict) if bad else verdict])
 
 
 def _calibration(target: TargetFindings) -> str:

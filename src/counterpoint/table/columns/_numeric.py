@@ -15,6 +15,7 @@ from counterpoint.table.columns._counts import ColumnCounts
 from counterpoint.table.columns._encoded import NAMELESS, EmbeddingSpec, Encoded
 from counterpoint.table.columns._raw import ParsedColumn
 from counterpoint.table.columns._repeated import find_codes, find_repeated
+from counterpoint.table.targets._count import CountHead
 from counterpoint.table.targets._number import NumberHead
 from counterpoint.table.targets._transform import Transform
 
@@ -74,6 +75,7 @@ class NumericColumn(UsableColumn):
         repeated: the values that have a vector of their own beside, increasing; see
             `find_repeated`.
         transform: of a target, to the scale on which it is predicted; none: its own.
+        counted: "poisson" or "negative-binomial" of a target that is a count; or empty.
     """
 
     embeds: ClassVar[bool] = False
@@ -82,6 +84,7 @@ class NumericColumn(UsableColumn):
     features: tuple[Feature, ...] = ()
     repeated: tuple[float, ...] = ()
     transform: Transform | None = None
+    counted: str = ""
 
     @abstractmethod
     def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -138,9 +141,12 @@ class NumericColumn(UsableColumn):
         return self.gaps
 
     @property
-    def head(self) -> NumberHead:
+    def head(self) -> NumberHead | CountHead:
         """See `UsableColumn`."""
-        return NumberHead(self.features[0].mean, self.features[0].scale, self.transform)
+        value = self.features[0]
+        if self.counted:
+            return CountHead(value.mean, value.scale, self.counted == "negative-binomial")
+        return NumberHead(value.mean, value.scale, self.transform)
 
     def describe(self, values: ParsedColumn) -> tuple[str, Bins | None]:
         """See `UsableColumn`."""

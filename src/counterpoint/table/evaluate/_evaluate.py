@@ -1,6 +1,6 @@
 """Measure a fitted table on the rows that were held out, against knowing nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import TypeVar
@@ -31,6 +31,13 @@ from counterpoint.table.targets._prediction import Prediction
 _Figure = TypeVar("_Figure")
 
 _SHUFFLED = 2_000
+_LIKELIHOOD = "log likelihood"
+_DISHONEST = {
+    "narrow": "on held-out rows its intervals are too narrow",
+    "wide": "on held-out rows its intervals are too wide",
+    "lopsided": "on held-out rows its predictions are off to one side",
+    "uneven": "on held-out rows its intervals are right for some predictions and not for others",
+}
 _LEAST = 10
 
 
@@ -58,6 +65,7 @@ def evaluate_model(
         )
         for target in prepared.targets
     ]
+    notes += _warnings(targets)
     rows = prepared.rows
     importance = _drawn(
         lambda: _importance(model, prepared, test), [], "which columns matter", notes
@@ -134,6 +142,23 @@ def _notes(prepared: Prepared, balance: str) -> list[str]:
     if balance != PLAIN and len(prepared.targets) == 1:
         notes.append(f"balance {balance!r} has no effect: one target shares its steps with none")
     return notes
+
+
+def _warnings(targets: Sequence[TargetFindings]) -> list[str]:
+    """What a reader of predictions should know before he uses them."""
+    found = list[str]()
+    for target in targets:
+        name, nothing = target.metrics.get(_LIKELIHOOD), target.baseline.get(_LIKELIHOOD)
+        if name is not None and nothing is not None and name < nothing:
+            found.append(
+                f"target {target.name!r}: log likelihood is worse than knowing nothing"
+                f" ({name:.4g} against {nothing:.4g} nats a row): do not rely on its"
+                f" {'probabilities' if target.kind == 'category' else 'intervals'}"
+            )
+        verdict = target.verdict
+        if verdict is not None and verdict.judgement in _DISHONEST:
+            found.append(f"target {target.name!r}: {_DISHONEST[verdict.judgement]}; see the report")
+    return found
 
 
 def _target(

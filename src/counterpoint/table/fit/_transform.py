@@ -23,13 +23,14 @@ from counterpoint.table.targets._transform import Transform
 
 _ROWS = 4096
 _FOLDS = 5
-_GAIN = 0.1
+_GAIN = 0.2
 """Nats a row by which another scale must be better: below that the plain one is as good."""
 
 _ALIKE = 5.0
 """Numbers whose greatest is not so many times the least are nearly the same on every scale."""
 
 _POWERS = (1 / 2, 1 / 3)
+_COUNTS = ("poisson", "negative-binomial")
 
 
 def with_transforms(
@@ -60,6 +61,11 @@ def with_transforms(
             continue
         values, way = table.values[column.name], told.get(column.name, "auto")
         rows = train[~values.missing[train] & (weight[train] > 0)]
+        if way in _COUNTS:
+            where = f"{table.where}: target {column.name!r}: a {way} number"
+            _refuse_no_count(values.data[rows], recipe, where)
+            columns[place] = replace(column, counted=way)
+            continue
         found = _candidates(values.data[rows], weight[rows], way)
         if way in ("log-normal", "power-normal") and not found:
             raise InputError(
@@ -76,6 +82,19 @@ def with_transforms(
             best = found[0] if found else None
         columns[place] = replace(column, transform=best)
     return replace(table, schema=Schema(tuple(columns)))
+
+
+def _refuse_no_count(values: np.ndarray, recipe: Recipe, where: str) -> None:
+    """Refuse what is no count, and kinds of uncertainty that know none."""
+    wrong = values[(values < 0) | (values % 1 != 0)]
+    if len(wrong):
+        raise InputError(
+            f"{where} is a whole number of at least 0, found {float(wrong[0]):g}; use normal or"
+            " log-normal"
+        )
+    kind = recipe.posterior.uncertainty
+    if kind not in ("last-layer", "luna"):
+        raise InputError(f"{where} needs uncertainty last-layer or luna, not {kind}")
 
 
 def _told(table: Table, entries: Sequence[str]) -> dict[str, str]:

@@ -43,11 +43,6 @@ class Head(ABC):
         """What is worth saying of how the target is predicted; often nothing."""
         return ""
 
-    @property
-    def tailed(self) -> bool:
-        """Whether tails heavier than a normal's can be had."""
-        return False
-
     @abstractmethod
     def units(self, values: Tensor) -> Tensor:
         """Values as a `Prediction` is about them, (N,)."""

@@ -16,6 +16,7 @@ from counterpoint.posterior import Predictive
 from counterpoint.posterior.calibration import Conformal
 from counterpoint.table.columns._encoded import Encoded
 from counterpoint.table.evaluate._measures import covered, finite, number_measures
+from counterpoint.table.evaluate._verdict import judge_intervals
 from counterpoint.table.targets._head import Head, MemberPrediction, mixed
 from counterpoint.table.targets._prediction import Levels, Prediction
 from counterpoint.table.targets._transform import Transform
@@ -173,6 +174,7 @@ class NumberPrediction(Prediction):
             interval=level,
             held_out=HeldOut(*(part[shown].tolist() for part in parts)),
             coverage=covered(self.pit(actual), weight),
+            verdict=judge_intervals(self.pit(actual), weight, self.mean, level),
         )
 
 
@@ -198,11 +200,6 @@ class NumberHead(Head):
         if self.transform is None:
             return ""
         return f"is predicted on the scale of {self.transform.words}, on which it is more normal"
-
-    @property
-    def tailed(self) -> bool:
-        """See `Head`: an exponential of a Student's t has no mean."""
-        return self.transform is None
 
     @property
     def outputs(self) -> int:

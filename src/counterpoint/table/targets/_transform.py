@@ -105,6 +105,9 @@ class Transform:
     def moments(self, found: Predictive) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, noise and knowledge in ``y``, (N,) each, of a normal in ``u``.
 
+        Also where its tails are a Student's t: the exponential of that has no mean, so that a
+        normal of the same variance stands for it.
+
         Knowledge is the variance of ``E[y | f]`` over what is believed of the mean ``f`` of
         ``u``, noise the expectation of ``Var(y | f)``: the law of total variance.
         """

@@ -102,7 +102,7 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[PointPredicti
         known = TargetRows.of(target, prepared)
         noise[target.name] = residual_noise(known, means)
         sure = {place: torch.zeros(int(out.sum()), 1) for place, (_, out) in known.parts.items()}
-        learnt = learn_row_noise(LeftOut.of(known, means, sure), tailed=target.head.tailed)
+        learnt = learn_row_noise(LeftOut.of(known, means, sure))
         if learnt is not None:
             noise[target.name], noises[target.name] = learnt
     return [PointPredictions(prepared.schema.heads, noise, noises) for _ in networks]

@@ -251,9 +251,7 @@ class _Table:
                 at: self._predict(posteriors[at], at, out)[rows.target.name].knowledge
                 for at, (_, out) in rows.parts.items()
             }
-            found = learn_row_noise(
-                LeftOut.of(rows, self.means(rows), knowledge), tailed=rows.target.head.tailed
-            )
+            found = learn_row_noise(LeftOut.of(rows, self.means(rows), knowledge))
             if found is not None:
                 learnt[rows.target.name] = found
         return learnt

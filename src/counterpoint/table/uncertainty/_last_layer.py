@@ -17,6 +17,7 @@ from counterpoint.table.columns import Schema
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.table.model._network import compute_features
 from counterpoint.table.targets._head import Head, MemberPrediction
+from counterpoint.table.uncertainty._count_layer import CountLayer
 from counterpoint.table.uncertainty._layers import LAYERS
 from counterpoint.table.uncertainty._member_posterior import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty._row_noise import RowNoise, pack_noises, unpack_noises
@@ -34,7 +35,7 @@ class LastLayers:
     """
 
     heads: Mapping[str, Head]
-    posteriors: Mapping[str, LastLayer | Softmax]
+    posteriors: Mapping[str, LastLayer | Softmax | CountLayer]
     noises: Mapping[str, RowNoise] = field(default_factory=dict[str, RowNoise])
 
     def predict(
@@ -75,7 +76,7 @@ class LastLayers:
     ) -> "LastLayers":
         """See `MemberPosterior`: exact for numbers, prior tuned anew; Laplace's for categories."""
         features = compute_features(network, {n: v[rows] for n, v in prepared.inputs.items()})
-        before, found = self.noise, dict[str, LastLayer | Softmax]()
+        before, found = self.noise, dict[str, LastLayer | Softmax | CountLayer]()
         for target in prepared.targets:
             name, kind = target.name, LAYERS[target.head.kind]
             scatter = noise.get(name, before[name])

@@ -4,21 +4,27 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from counterpoint.goals import NegativeBinomial, Poisson
 from counterpoint.posterior import LastLayer, Softmax, Statistics
 from counterpoint.table.evaluate._measures import finite
 from counterpoint.table.fit._prepare import Target
+from counterpoint.table.targets._count import CountHead
 from counterpoint.table.targets._head import Head
+from counterpoint.table.uncertainty._count_layer import CountLayer
 from counterpoint.table.uncertainty._row_noise import RowNoise, learn_row_noise
 from counterpoint.table.uncertainty._rows import LeftOut, TargetRows, noise_of
 
 Pairs = dict[str, tuple[float | None, float | None]]
 """Measure -> before and after."""
 
+_PRIORS = (0.3, 3.0, 30.0, 300.0)
 _FACTORS = (1.0, 8.0, 64.0, 512.0)
 _ENOUGH = 2000
 """Rows left out that settle the factor; further members say the same at the same cost again."""
@@ -80,9 +86,7 @@ class _Number(HeadLayer[LastLayer]):
             return [(self._one(rows, part, rows.used), None) for part in features]
         noise = noise_of(found)
         layers = [self._one(rows, part, rows.used, noise) for part in features]
-        learnt = learn_row_noise(
-            self._left_out(rows, features, noise), tailed=rows.target.head.tailed
-        )
+        learnt = learn_row_noise(self._left_out(rows, features, noise))
         if learnt is None:
             return [(layer, None) for layer in layers]
         return [
@@ -235,5 +239,95 @@ class _Category(HeadLayer[Softmax]):
         return Softmax.fit(part[chosen], values, outputs, weight, prior=prior, near=near)
 
 
-LAYERS: dict[str, HeadLayer[Any]] = {"number": _Number(), "category": _Category()}
+class _Count(HeadLayer[CountLayer]):
+    """Laplace's approximation; prior and dispersion are those of which left-out rows are likeliest.
+
+    Both are looked for with weights found for a Poisson, whose rates are right whatever the
+    dispersion (Gourieroux, Monfort & Trognon 1984).
+    """
+
+    def fit(
+        self, rows: TargetRows, features: Sequence[Tensor]
+    ) -> list[tuple[CountLayer, RowNoise | None]]:
+        head = cast("CountHead", rows.target.head)
+        # every row once more where none was left out
+        parts = rows.parts or {0: (rows.used, rows.used)}
+        tried = [(self._tried(rows, features, parts, prior, head), prior) for prior in _PRIORS]
+        (_, dispersion), prior = min(tried)
+        return [(self._one(rows, part, rows.used, prior, dispersion), None) for part in features]
+
+    def read(self, state: Mapping[str, Tensor]) -> CountLayer:
+        return CountLayer.from_state(state)
+
+    def updated(
+        self,
+        layer: CountLayer,
+        features: Tensor,
+        target: Target,
+        rows: Tensor,
+        keep: float,
+        noise: float | None,
+    ) -> CountLayer:
+        del noise
+        weight, values = target.weight[rows], target.values[rows][:, 0]
+        used = weight > 0
+        if not used.any():
+            return layer
+        return CountLayer.fit(
+            features[used], values[used], weight[used], prior=layer.prior,
+            dispersion=layer.dispersion, scale=layer.scale, before=layer, keep=keep,
+        )  # fmt: skip
+
+    def noise(self, layer: CountLayer) -> None:
+        del layer
+
+    def forgot(
+        self, head: Head, pairs: Sequence[tuple[CountLayer, CountLayer]], rows: int
+    ) -> tuple[str, Pairs]:
+        del head
+        added = float(np.mean([old.cost(new) for old, new in pairs])) / max(rows, 1)
+        return "Gaussian", {"loss added, nats a row": (0.0, finite(added))}
+
+    def _tried(
+        self,
+        rows: TargetRows,
+        features: Sequence[Tensor],
+        parts: Mapping[int, tuple[Tensor, Tensor]],
+        prior: float,
+        head: "CountHead",
+    ) -> tuple[float, float]:
+        """The negative log likelihood of left-out rows under a prior, and the best dispersion."""
+        outputs, counts, weights = list[Tensor](), list[Tensor](), list[Tensor]()
+        for member, (inside, out) in parts.items():
+            layer = self._one(rows, features[member], inside, prior, 0.0)
+            found = layer.predict(features[member][out])
+            outputs.append((found.mean + found.knowledge / 2)[:, 0] + math.log(head.mean))
+            counts.append(head.units(rows.values[out]))
+            weights.append(rows.weight[out])
+        output, count, weight = torch.cat(outputs), torch.cat(counts), torch.cat(weights)
+        if not head.dispersed:
+            return float(weight @ Poisson(validate=False).nll_each(output, count)), 0.0
+
+        def loss(log: float) -> float:
+            likelihood = NegativeBinomial(math.exp(log), validate=False)
+            return float(weight @ likelihood.nll_each(output, count))
+
+        found_at: Any = minimize_scalar(loss, bounds=(-14.0, 4.0), method="bounded")
+        return float(found_at.fun), math.exp(found_at.x)
+
+    def _one(
+        self, rows: TargetRows, part: Tensor, chosen: Tensor, prior: float, dispersion: float
+    ) -> CountLayer:
+        scale = cast("CountHead", rows.target.head).mean
+        values, weight = rows.values[chosen][:, 0], rows.weight[chosen]
+        return CountLayer.fit(
+            part[chosen], values, weight, prior=prior, dispersion=dispersion, scale=scale
+        )
+
+
+LAYERS: dict[str, HeadLayer[Any]] = {
+    "number": _Number(),
+    "category": _Category(),
+    "count": _Count(),
+}
 """A head's kind -> what it says of its posteriors."""

@@ -132,7 +132,7 @@ def of_rows(
     return changed
 
 
-def learn_row_noise(rows: LeftOut | None, *, tailed: bool = True) -> tuple[float, RowNoise] | None:
+def learn_row_noise(rows: LeftOut | None) -> tuple[float, RowNoise] | None:
     """The pooled noise, and how rows differ from it; None where one normal noise is as good.
 
     Variances of rows are `LeftOut.known` and noise. What the members disagree about does not
@@ -141,14 +141,12 @@ def learn_row_noise(rows: LeftOut | None, *, tailed: bool = True) -> tuple[float
 
     Args:
         rows: that members left out; none where no such row has a value.
-        tailed: whether tails may be heavier than a normal's.
     """
     if rows is None or len(rows.row.unique()) < _FEWEST:
         return None
     search = _Search.of(rows.some(_ROWS))
     constant = search.tried(_Way(0, math.inf, math.inf))
-    tails = _DEGREES if tailed else _DEGREES[:1]
-    flat = [search.tried(_Way(0, math.inf, degrees)) for degrees in tails[1:]]
+    flat = [search.tried(_Way(0, math.inf, degrees)) for degrees in _DEGREES[1:]]
     best = max([constant, *flat], key=_total)
     sizes = [2]
     count = rows.numbers.shape[1]
@@ -159,7 +157,7 @@ def learn_row_noise(rows: LeftOut | None, *, tailed: bool = True) -> tuple[float
     best = max([best, *bent], key=_total)
     if best.way.size:
         # tails that look heavy under one noise may be those of rows that scatter more
-        again = [search.tried(replace(best.way, degrees=degrees)) for degrees in tails]
+        again = [search.tried(replace(best.way, degrees=degrees)) for degrees in _DEGREES]
         best = max([best, *again], key=_total)
     gain = (best.each - constant.each) * search.rows.weight
     if float(gain.sum()) <= _SURE * float(gain.std()) * len(gain) ** 0.5:
