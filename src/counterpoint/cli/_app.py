@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import counterpoint
-from counterpoint.cli import _fit, _merge, _predict, _report, _update
+from counterpoint.cli import _fit, _landscape, _merge, _predict, _report, _update
 from counterpoint.errors import InputError, nearest
 
 # Any key of a recipe is an option without being declared: recipes grow, and help stays short.
@@ -19,6 +19,7 @@ _VERBS = {
     "update": _update,
     "merge": _merge,
     "report": _report,
+    "landscape": _landscape,
 }
 
 

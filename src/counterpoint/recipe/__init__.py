@@ -7,7 +7,7 @@ checked recipe, or one line that names the file, the line, the key and the neare
 `dump` writes it back as TOML: the resolved recipe is stored beside every model it made.
 `Training` is also what `counterpoint.train.fit` takes, so a recipe reaches everything it can do.
 
-`Update` says how a fitted table learns new rows.
+`Update` says how a fitted table learns new rows, `Lab` what the landscape lab shows.
 
 Nothing here imports torch, so a wrong recipe is refused at once.
 
@@ -19,6 +19,7 @@ Traceback (most recent call last):
 counterpoint.errors.InputError: recipe: unknown key 'training.rte'; did you mean 'training.rate'?
 """
 
+from counterpoint.recipe._lab import LAB_PRESETS, LAB_RULES, Lab, LabWalk
 from counterpoint.recipe._read import build, dump, load
 from counterpoint.recipe._sections import (
     DISTRIBUTIONS,
@@ -34,9 +35,13 @@ from counterpoint.recipe._update import Update
 __all__ = [
     "BALANCE",
     "DISTRIBUTIONS",
+    "LAB_PRESETS",
+    "LAB_RULES",
     "PLAIN",
     "UNCERTAINTY",
     "Data",
+    "Lab",
+    "LabWalk",
     "Network",
     "Posterior",
     "Recipe",

@@ -7,7 +7,7 @@ that matter, rows of which least is known, training, data, embeddings. The page 
 opens offline, makes no request, runs without script, follows light and dark, and stays under 1 MB.
 `figures` draws (`Figure` and its marks, usable alone), `sections` chooses what to draw and says in
 a sentence how to read it, `page` puts the parts together. Nothing here computes with tensors,
-imports torch or writes a file.
+imports torch or writes a file. `offline_page` is the shell of this page and of any other.
 
 >>> from counterpoint.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
@@ -17,5 +17,6 @@ imports torch or writes a file.
 
 from counterpoint.report._page import render
 from counterpoint.report._read import read_findings
+from counterpoint.report._shell import offline_page
 
-__all__ = ["read_findings", "render"]
+__all__ = ["offline_page", "read_findings", "render"]

@@ -1,13 +1,11 @@
-"""The page around the sections: header, navigation, styles, and the rule that nothing is loaded."""
+"""The page around the sections: header, navigation, footer."""
 
-import base64
-import hashlib
-from importlib.resources import files
 from string import Template
 
 from counterpoint.findings import Findings
-from counterpoint.report._markup import Markup, escape, join, tag
+from counterpoint.report._markup import Markup, join, tag
 from counterpoint.report._parts import Section, named, note_box, within
+from counterpoint.report._shell import asset, offline_page
 from counterpoint.report._words import ABSENT, duration
 from counterpoint.report.figures._text import shorten
 from counterpoint.report.sections import sections
@@ -34,34 +32,24 @@ def render(findings: Findings) -> str:
     Returns:
         The HTML; encode it as UTF-8.
     """
-    # inlined, not linked: a page that is sent by mail has to open alone
-    style = _asset("figure.css") + _asset("page.css")
-    script = _asset("page.js")
     header = _header(findings)
-    around = len((style + script + header).encode())
+    shell = offline_page("", "", style="", script=asset("page.js"))
+    around = len((shell + header).encode())
     # what does not fit is cut by whole sections, so that what is shown is never half a list
     parts = within(sections(findings), _MOST_BYTES - around)
-    return Template(_asset("page.html")).substitute(
-        title=escape(f"{shorten(findings.name, 120)} · counterpoint"),
-        version=escape(findings.version[:60]),
-        style=style,
-        style_hash=_digest(style),
-        script=script,
-        script_hash=_digest(script),
+    body = Template(asset("page.html")).substitute(
         header=header,
         navigation=_navigation(parts),
         sections="\n".join(part.html() for part in parts),
         footer=_footer(findings),
     )
-
-
-def _asset(name: str) -> str:
-    return files("counterpoint.report").joinpath("assets", name).read_text("utf-8")
-
-
-def _digest(text: str) -> str:
-    """The hash by which a Content-Security-Policy names an inline style or script."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return offline_page(
+        f"{shorten(findings.name, 120)} · counterpoint",
+        body,
+        style="",
+        script=asset("page.js"),
+        version=findings.version[:60],
+    )
 
 
 def _header(findings: Findings) -> Markup:
