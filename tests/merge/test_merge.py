@@ -9,7 +9,7 @@ from torch import nn
 
 import counterpoint as cp
 from counterpoint.errors import InputError
-from counterpoint.merge import MergeWarning, merge
+from counterpoint.merge import MergeWarning, layers, merge
 
 close = torch.testing.assert_close
 
@@ -91,6 +91,25 @@ def test_a_state_dict_keeps_names_types_ties_and_the_graph():
     found["module.a.weight"].sum().backward()
     close(one["module.a.weight"].grad, torch.full((2,), 0.5))
     close(share.grad, torch.tensor(4.0))
+
+
+def test_a_model_that_is_tied_joins_one_that_is_not():
+    weight = torch.ones(3)
+    found = merge([{"a": weight * 2, "b": weight * 4}, {"a": weight, "b": weight}], {"**": 0.5})
+    close(found, {"a": weight * 1.5, "b": weight * 2.5})
+    start = {"a": weight * 0, "b": weight * 0}
+    start["b"] = start["a"]
+    added = merge([{"a": weight * 2, "b": weight * 4}] * 2, method="task-arithmetic", base=start)
+    close(added, {"a": weight * 4, "b": weight * 8})
+
+
+def test_a_module_that_is_called_module_keeps_its_name():
+    one = {"module.w": torch.zeros(1), "w": torch.ones(1)}
+    close(merge([one, one], {"module": 0.5, "w": 0.5}), one)
+    net = nn.ModuleDict({"module": nn.Linear(1, 1)})
+    assert list(layers(net).entries) == ["module.weight", "module.bias"]
+    with pytest.raises(InputError, match="two tensors are 'w' without"):
+        merge([{"module.w": torch.zeros(1), "module._orig_mod.w": torch.ones(1)}] * 2, {"**": 0.5})
 
 
 def test_ties_of_a_state_dict_are_kept():

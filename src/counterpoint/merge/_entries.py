@@ -13,7 +13,11 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 _WHOLE = {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 _SHORT = {"BF16": "bfloat16", "BOOL": "bool"}
 _LETTERS = {"F": "float", "I": "int", "U": "uint"}
-_WRAPPERS = ("module.", "_orig_mod.")
+# torch.compile, FSDP and activation checkpointing put these around a module, wherever it is
+_ANYWHERE = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+_FRONT = "module."
 _STATISTICS = {"running_mean", "running_var"}
 
 
@@ -111,18 +115,29 @@ def dtype_name(dtype: object) -> str:
     return f"{_LETTERS[found[1]]}{found[2]}" if found else name
 
 
-def plain_name(name: str) -> str:
-    """A name without what wrappers (data parallelism, the compiler) put before it or within.
+def plain_names(names: Iterable[str], *, front: bool = True) -> dict[str, str]:
+    """Names without what wrappers put before or within them -> the names as they are.
 
-    >>> plain_name("module._orig_mod.encoder.0.weight")
-    'encoder.0.weight'
+    Args:
+        names: of one model.
+        front: take off what data parallelism puts before all of them, too.
+
+    Raises:
+        InputError: two names become one.
+
+    >>> plain_names(["module.a._orig_mod.weight", "module.b"])
+    {'a.weight': 'module.a._orig_mod.weight', 'b': 'module.b'}
+    >>> plain_names(["module.weight", "head.weight"])  # a module of that name
+    {'module.weight': 'module.weight', 'head.weight': 'head.weight'}
     """
-    for wrapper in _WRAPPERS:
-        # the compiler's may be anywhere: a part of the model may be compiled by itself
-        if wrapper == "_orig_mod.":
-            name = name.replace(f".{wrapper}", ".")
-        name = name.removeprefix(wrapper)
-    return name
+    short = {name: _ANYWHERE.sub("", name) for name in names}
+    while front and short and all(name.startswith(_FRONT) for name in short.values()):
+        short = {name: plain.removeprefix(_FRONT) for name, plain in short.items()}
+    found = {plain: name for name, plain in short.items()}
+    if len(found) < len(short):
+        twice = next(plain for name, plain in short.items() if found[plain] != name)
+        raise InputError(f"merge: two tensors are {twice!r} without their wrappers' names")
+    return found
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -136,10 +151,10 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def entries_of(listing: Iterable[Listed]) -> list[TensorEntry]:
-    """Entries of a header's listing, under plain names."""
+    """Entries of a header's listing."""
     return [
         each
         if isinstance(each, TensorEntry)
-        else TensorEntry(plain_name(each[0]), tuple(each[1]), str(each[2]))
+        else TensorEntry(each[0], tuple(each[1]), str(each[2]))
         for each in listing
     ]

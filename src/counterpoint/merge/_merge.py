@@ -94,7 +94,7 @@ def merge(
         first=first is not None,
         buffers=buffers,
     )
-    inputs = MergedStates(plan, [state.tensors for state in states], start, told)
+    inputs = MergedStates(plan, [state.under(states[0].tensors) for state in states], start, told)
     # a module's parameters are leaves: a graph would be made and thrown away
     graph = torch.is_grad_enabled() and not isinstance(models[0], nn.Module)
     with torch.set_grad_enabled(graph):
@@ -192,7 +192,7 @@ def _base(
         return None
     state = NamedState.of(base)
     agree([states[0], state])
-    return state.tensors
+    return state.under(states[0].tensors)
 
 
 def _evidence(

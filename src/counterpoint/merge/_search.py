@@ -125,12 +125,13 @@ class _Space:
         if method.facts.base:
             if base is None:
                 raise InputError(f"search: {type(method).__name__} needs the common start as base=")
-            start = NamedState.of(base).tensors
+            start = NamedState.of(base).under(states[0].tensors)
         if method.facts.evidence:
             raise InputError(f"search: {type(method).__name__} needs evidence; merge with it")
         table = states[0].table()
         plan = MergePlan.of(table, inputs=len(models), scales=method.facts.scales)
-        tensors = [{n: t.detach() for n, t in state.tensors.items()} for state in states]
+        names = states[0].tensors
+        tensors = [{n: t.detach() for n, t in state.under(names).items()} for state in states]
         return cls(models, MergedStates(plan, tensors, start), method, states[0])
 
     @property

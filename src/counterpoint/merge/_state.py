@@ -1,6 +1,6 @@
 """Models as named tensors: modules and state dicts, read in one way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase as NormBase  # pyright: ignore[
 from torch.nn.modules.conv import _ConvNd as Conv  # pyright: ignore[reportPrivateUsage]
 
 from counterpoint.errors import InputError, nearest
-from counterpoint.merge._entries import TensorEntry, plain_name
+from counterpoint.merge._entries import TensorEntry, plain_names
 from counterpoint.merge._layers import Layers, tabulate
 from counterpoint.parameters import unwrapped
 
@@ -58,15 +58,16 @@ class NamedState:
             bare = unwrapped(model)
             # kept as they are: a tensor that was detached is another object, tied or not
             found = bare.state_dict(keep_vars=True)
-            kinds = {plain_name(name): _kind(module) for name, module in bare.named_modules()}
-            buffers = frozenset(plain_name(name) for name, _ in bare.named_buffers())
+            kinds = {_plain(name): _kind(module) for name, module in bare.named_modules()}
+            buffers = frozenset(_plain(name) for name, _ in bare.named_buffers())
         elif isinstance(model, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             found, kinds, buffers = _unwrapped(model), dict[str, str](), frozenset[str]()
         else:
             raise InputError(
                 f"merge: expected a module or a state dict, found {type(model).__name__}"
             )
-        keys = {plain_name(name): name for name in found}
+        # what is around a module was taken off; in a state dict it has left its name
+        keys = plain_names(found, front=not isinstance(model, nn.Module))
         _refuse_odd(found)
         tensors, ties = _untied({name: found[key] for name, key in keys.items()})
         return cls(tensors, ties, keys, kinds, buffers)
@@ -74,6 +75,10 @@ class NamedState:
     def __getitem__(self, name: str) -> Tensor:
         """A tensor by any of its names."""
         return self.tensors[self.ties.get(name, name)]
+
+    def under(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Tensors by names of another model's, which may be tied in another way."""
+        return {name: self[name] for name in names}
 
     def table(self) -> Layers:
         """The numbered layers."""
@@ -178,3 +183,7 @@ def _kind(module: nn.Module) -> str:
         if isinstance(module, classes):
             return kind
     return ""
+
+
+def _plain(name: str) -> str:
+    return next(iter(plain_names([name], front=False)))

@@ -102,14 +102,15 @@ def align(
     agree(states)
     batch = next(iter(one_pass(inputs, unpack))).to(device_of(bare[0]))
     with evaluating(bare[0]):
-        ledger = traced(bare[0], batch.inputs, batch.named)
+        names = {id(tensor): name for name, tensor in states[0].tensors.items()}
+        ledger = traced(bare[0], names, batch.inputs, batch.named)
     sets = list(ledger.sets())
     free = [each for each in sets if not each.fixed and each.count > 1]
     found = [_match(free, states[0], other, seed) for other in states[1:]]
     first = [torch.arange(each.count) for each in sets]
     orders = [first, *(_orders(sets, match) for match, _ in found)]
     aligned = [
-        _copy(model, permuted(state.tensors, free, match))
+        _copy(model, permuted(state.under(states[0].tensors), free, match))
         for model, state, (match, _) in zip(bare[1:], states[1:], found, strict=True)
     ]
     return Alignment(
@@ -151,7 +152,7 @@ def _match(
     """The orders of another model's units, and how often all were gone through."""
     uses = {name for each in sets for name, _ in each.uses}
     mine = {n: one.tensors[n].detach().cpu().double() for n in uses if not _statistic(n)}
-    theirs = {n: two.tensors[n].detach().cpu().double() for n in mine}
+    theirs = {n: two[n].detach().cpu().double() for n in mine}
     orders = {place: torch.arange(each.count) for place, each in enumerate(sets)}
     random = torch.Generator().manual_seed(seed)
     for sweep in range(1, _SWEEPS + 1):

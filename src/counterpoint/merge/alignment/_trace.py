@@ -20,11 +20,14 @@ OUTPUT = "it is the model's output"
 """Why the units of the last layer keep their places."""
 
 
-def traced(model: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any]) -> Ledger:
+def traced(
+    model: nn.Module, names: Mapping[int, str], inputs: Sequence[Any], named: Mapping[str, Any]
+) -> Ledger:
     """Run a model once and write down what belongs together.
 
     Args:
         model: in evaluation mode.
+        names: a tensor's `id` -> its name.
         inputs: what it is called with.
         named: what it is called with by name.
 
@@ -39,7 +42,7 @@ def traced(model: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any]) ->
             f"align: the forward pass of {type(model).__name__} cannot be traced:"
             f" {str(error).splitlines()[0]}; write it without branches on values, or align parts"
         ) from error
-    run = _Run(model, graph)
+    run = _Run(model, graph, names)
     order = [node.name for node in graph.nodes if node.op == "placeholder"]
     rest = [named[name] for name in order[len(inputs) :] if name in named]
     with torch.no_grad():
@@ -50,12 +53,11 @@ def traced(model: nn.Module, inputs: Sequence[Any], named: Mapping[str, Any]) ->
 class _Run(fx.Interpreter):
     """An interpreter that keeps, beside every value, what runs along its dimensions."""
 
-    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, model: nn.Module, graph: fx.Graph, names: Mapping[int, str]) -> None:
         # values are kept: a later node asks what an earlier one's shape was
         super().__init__(fx.GraphModule(model, graph), garbage_collect_values=False)
-        every = (*model.named_parameters(), *model.named_buffers())
-        self._names = {id(tensor): name for name, tensor in every}
-        self.ledger = Ledger(self._names)
+        self._names = names
+        self.ledger = Ledger(names)
         self._read: dict[fx.Node, Argument] = {}
 
     def run_node(self, n: fx.Node) -> Any:

@@ -7,6 +7,7 @@ decay of the learning rate over the checkpoints of a run.
 
 >>> import tempfile, torch
 >>> from safetensors.torch import load_file, save_file
+>>> from counterpoint.merge.files import merge_files, verify_merge
 >>> with tempfile.TemporaryDirectory() as folder:
 ...     files = [f"{folder}/{name}.safetensors" for name in "abc"]
 ...     for file, value in zip(files[:2], (0.0, 4.0)):
