@@ -18,6 +18,12 @@ ROWS = {
         " twice, not two steps' row once; and folds divide rows, not weights"
     )
 }
+FOLDS = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "the rows that the noise comes from are left out whole, copies of a row each by itself: a"
+        " row of weight two is left out or not, of a row and its copy one may be"
+    )
+}
 DIGITS = {
     "check_sample_weight_equivalence_on_dense_data": (
         "a row of weight two and the row twice are summed in another order, in single precision;"
@@ -25,8 +31,16 @@ DIGITS = {
     )
 }
 ESTIMATORS = {
-    "neural-linear": (NeuralLinearRegressor(epochs=30, random_state=0), {}),
-    "luna": (LunaRegressor(epochs=8, heads=4, batch_size=256, random_state=0), DIGITS),
+    "neural-linear": (NeuralLinearRegressor(epochs=30, random_state=0), FOLDS),
+    "neural-linear-evidence": (
+        NeuralLinearRegressor(epochs=30, noise="evidence", random_state=0),
+        {},
+    ),
+    "luna": (LunaRegressor(epochs=8, heads=4, batch_size=256, random_state=0), FOLDS),
+    "luna-evidence": (
+        LunaRegressor(epochs=8, heads=4, batch_size=256, noise="evidence", random_state=0),
+        DIGITS,
+    ),
     "regressor": (TableRegressor(epochs=5, members=1, width=32, random_state=0), ROWS),
     "classifier": (TableClassifier(epochs=5, members=1, width=16, random_state=0), ROWS),
 }

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.exceptions import NotFittedError
 
 from counterpoint.errors import InputError
 from estimators.cases import cubic, linear, luna, plane
@@ -145,3 +146,9 @@ def test_a_number_of_functions_is_whole(make, draws):
     for sample in (model.sample_prior, model.sample_posterior):
         with pytest.raises(InputError, match="draws"):
             sample(x, draws)
+
+
+@BOTH
+def test_before_a_fit_nothing_is_predicted(make):
+    with pytest.raises(NotFittedError):
+        make().predict(np.zeros((2, 1)))

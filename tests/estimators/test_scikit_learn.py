@@ -8,9 +8,10 @@ import pytest
 
 
 @pytest.mark.slow
-def test_scikit_learns_checks():
+@pytest.mark.parametrize("name", ["luna", "luna-evidence"])
+def test_scikit_learns_checks(name):
     script = Path(__file__).parents[1] / "sklearn_checks.py"
     done = subprocess.run(
-        [sys.executable, str(script), "luna"], capture_output=True, text=True, check=False
+        [sys.executable, str(script), name], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

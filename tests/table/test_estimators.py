@@ -19,7 +19,7 @@ from tables import mixed
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["neural-linear", "classifier", "regressor"],
+    ["neural-linear", "neural-linear-evidence", "classifier", "regressor"],
 )
 def test_scikit_learns_checks(name):
     script = Path(__file__).parents[1] / "sklearn_checks.py"

@@ -339,7 +339,8 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         return self._scaled(checked_inputs(self, X, reset=False))
 
     def _features(self, X: ArrayLike) -> Float[Tensor, "rows width"]:
-        return outputs_of(self.network_, self._standardised(X))
+        x = self._standardised(X)  # asks first whether there is a network
+        return outputs_of(self.network_, x)
 
     def _units(self) -> tuple[Float64[Tensor, " targets"], Float64[Tensor, " targets"]]:
         """What a standardised target is multiplied by, and what is added then."""
