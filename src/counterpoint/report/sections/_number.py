@@ -281,9 +281,7 @@ def _noise(held: HeldOut, anchor: str) -> Markup:
         description=summary,
         height=290,
     )
-    reading = (
-        "Medians of held-out rows of like prediction; noise is what more rows would not remove."
-    )
+    reading = "Medians of held-out rows of like prediction."
     return card("Noise by prediction", [(f"{anchor}-noise", figure)], summary, reading)
 
 
