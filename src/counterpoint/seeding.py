@@ -15,6 +15,7 @@ True
 True
 """
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -48,7 +49,9 @@ def threads(count: int) -> Generator[None, None, None]:
         count: at least 1.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    # a model of another machine may ask for more than this one has, and libgomp ends the process
+    # where it cannot start them
+    torch.set_num_threads(min(count, os.cpu_count() or 1))
     try:
         yield
     finally:

@@ -61,11 +61,11 @@ SAFETENSORS = {
     "no text": (b"\xff\xfe", "not readable as JSON"),
     "twice": (
         b'{"a": ' + json.dumps(entry(0, 16)).encode() + b', "a": {}}',
-        "the header has the key 'a' twice",
+        "the key 'a' comes twice",
     ),
     "twice inside": (
         b'{"a": {"dtype": "F32", "dtype": "F64", "shape": [4], "data_offsets": [0, 16]}}',
-        "key 'dtype' twice",
+        "key 'dtype' comes twice",
     ),
     "nothing": ({}, "bytes follow"),
 }
@@ -145,7 +145,7 @@ INDICES = {
     "no file": ({"a": "q.safetensors"}, ["a"], "which is not there"),
     "no map": ([], ["a"], "expected a weight_map"),
     "empty map": ({}, ["a"], "expected a weight_map"),
-    "twice": ('{"weight_map": {"a": "p.safetensors", "a": "q"}}', ["a"], "key 'a' twice"),
+    "twice": ('{"weight_map": {"a": "p.safetensors", "a": "q"}}', ["a"], "key 'a' comes twice"),
     "deep": ("[" * 100_000, ["a"], "not readable as JSON"),
 }
 

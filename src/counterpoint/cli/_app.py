@@ -1,6 +1,7 @@
 """The application: its verbs, and how every failure ends."""
 
 import argparse
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import NoReturn
 
 import counterpoint
 from counterpoint.cli import _fit, _landscape, _merge, _predict, _report, _update
+from counterpoint.cli._say import note
 from counterpoint.errors import InputError, nearest
 
 # Any key of a recipe is an option without being declared: recipes grow, and help stays short.
@@ -23,6 +25,10 @@ _VERBS = {
 }
 
 
+# how torch's allocator of the CPU begins what it says; it has no exception of its own
+_NO_MEMORY = "DefaultCPUAllocator"
+
+
 class _Parser(argparse.ArgumentParser):
     """Refuses like the rest of the command: one line, no usage text."""
 
@@ -36,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: without the program's name; none means those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal or a pipe that is not UTF-8 shows "R²" as it can; what was written is written
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         _run(list(sys.argv[1:] if arguments is None else arguments))
     except BrokenPipeError:
@@ -43,12 +53,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.close()
         raise SystemExit(0) from None
     except (InputError, OSError) as error:
-        sys.stderr.write(f"counterpoint: {error}\n")
+        note(f"counterpoint: {error}")
+        raise SystemExit(2) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and _NO_MEMORY not in str(error):
+            raise
+        note(f"counterpoint: {_out_of_memory(error)}")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         sys.stderr.write("counterpoint: interrupted\n")
         raise SystemExit(130) from None
     raise SystemExit(0)
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """What was asked for, and what makes it less."""
+    asked = re.search(r"allocate (\d+) bytes", str(error))
+    how_much = f" ({int(asked[1]):,} bytes were asked for at once)" if asked else ""
+    return (
+        f"out of memory{how_much}; give fewer rows or columns at a time, or lower --network.width,"
+        " --network.members or --training.batch_size"
+    )
 
 
 def rewrite(arguments: Sequence[str]) -> list[str]:

@@ -6,10 +6,25 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
+}
+
+
+def visible(text: str) -> str:
+    r"""A text whose control characters are seen, not obeyed.
+
+    A column's name may hold what makes a terminal change its title or hide what follows (CWE-150).
+
+    >>> print(visible("a" + chr(27) + "]0;title"))
+    a\x1b]0;title
+    """
+    return text.translate(_CONTROLS)
+
 
 def show(text: str) -> None:
     """Print to standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(text)}\n")
     # progress is on the other stream: without this they come in another order than written
     sys.stdout.flush()
 
@@ -24,7 +39,7 @@ def show_json(value: Any) -> None:
 
 def note(text: str) -> None:
     """Print a remark to standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{visible(text)}\n")
 
 
 def number(value: float | None) -> str:

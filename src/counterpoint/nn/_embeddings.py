@@ -48,7 +48,7 @@ class Embeddings(nn.Module):
         shares = torch.tensor(hidden or [0.0] * len(cardinalities))
         # no part of what is learnt: folders of before do without
         self.register_buffer("hidden", shares, persistent=False)
-        self._hides = bool(shares.any())
+        self._hides = any(share > 0 for share in hidden or ())
         widths = [embedding_width(n) for n in cardinalities] if widths is None else widths
         pairs = zip(cardinalities, widths, strict=True)
         self.tables = nn.ModuleList(nn.Embedding(*pair) for pair in pairs)

@@ -21,7 +21,9 @@ take it apart. Torch is imported when a tensor is read or written, and not for d
 from counterpoint.storage._filesystem import (
     DISK,
     FileSystem,
+    open_own,
     put_in_place,
+    refuse_links,
     sweep,
     write_file,
 )
@@ -32,8 +34,9 @@ from counterpoint.storage._folder import (
     refuse_existing,
     write_folder,
 )
+from counterpoint.storage._json import JSONValue, from_json
 from counterpoint.storage._lock import Lock
-from counterpoint.storage._manifest import JSONValue, written_files
+from counterpoint.storage._manifest import written_files
 from counterpoint.storage._state import below, pack_state, refuse_other_settings, unpack_state
 
 __all__ = [
@@ -44,10 +47,13 @@ __all__ = [
     "Lock",
     "below",
     "digest_file",
+    "from_json",
+    "open_own",
     "pack_state",
     "put_in_place",
     "read_folder",
     "refuse_existing",
+    "refuse_links",
     "refuse_other_settings",
     "sweep",
     "unpack_state",

@@ -1,14 +1,18 @@
 """The system calls of a save, behind one small class that fault tests can replace."""
 
+import ctypes
+import errno
 import os
 import re
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
 
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _LEFTOVER = re.compile(r"\.counterpoint-(tmp|old)-([^/]*)-(\d+)-(.+)")
 
 
@@ -38,6 +42,19 @@ class FileSystem:
     def rename(self, old: Path, new: Path) -> None:
         """Give a file or folder its final name in one step."""
         old.replace(new)
+
+    def swap(self, one: Path, other: Path) -> bool:
+        """Exchange the names of two folders in one step; False where the system cannot.
+
+        Linux's renameat2 with RENAME_EXCHANGE (3.15), which Python has no name for. There is no
+        moment without a folder of either name, so no reader finds none and no kill leaves none.
+        """
+        call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if call is None:
+            return False
+        done: int = call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+        # file systems that cannot say so (EINVAL, ENOSYS); what else is wrong, renaming will say
+        return done == 0
 
     def remove(self, path: Path) -> None:
         """Remove a file or a whole folder, whatever is left of it."""
@@ -78,14 +95,18 @@ def write_file(path: StrPath, content: bytes, *, disk: FileSystem = DISK) -> Non
         InputError: the disk is full or the folder cannot be written; the old file is intact.
     """
     path = Path(path)
+    refuse_long(path)
     beside = temporary(path)
     try:
+        # of a process that was killed between writing and renaming
+        sweep(path.parent, only=path.name, disk=disk)
         disk.remove(beside)
         disk.write(beside, content)
         disk.rename(beside, path)
         disk.sync(path.parent)
     except OSError as error:
-        disk.remove(beside)
+        with suppress(OSError):  # on a read-only disk removing fails, too, and there is nothing
+            disk.remove(beside)
         raise refuse(path, len(content), error) from error
 
 
@@ -96,9 +117,14 @@ def put_in_place(finished: Path, path: Path, *, disk: FileSystem = DISK) -> None
         OSError: the file system refused; what had the name has it still.
     """
     aside = temporary(path, "old")
+    if path.is_dir() and disk.swap(finished, path):
+        disk.sync(path.parent)
+        disk.remove(finished)  # the old one, under the new one's name
+        return
     try:
-        # A folder that is not empty cannot be renamed over (POSIX rename), so the old one goes
-        # aside first; killed between the two renames, `sweep` puts it back.
+        # A folder that is not empty cannot be renamed over (POSIX rename): where the system cannot
+        # swap two names the old one goes aside first; killed between the two renames, `sweep` puts
+        # it back.
         if path.is_dir():
             disk.rename(path, aside)
         disk.rename(finished, path)
@@ -108,6 +134,57 @@ def put_in_place(finished: Path, path: Path, *, disk: FileSystem = DISK) -> None
             disk.rename(aside, path)
         raise
     disk.remove(aside)
+
+
+def refuse_long(path: Path) -> None:
+    """Refuse a name that is too long for the one under which it is prepared.
+
+    Raises:
+        InputError: says how long it may be.
+    """
+    longest = 255  # bytes of a name on every file system of Linux
+    for purpose in ("tmp", "old"):
+        over = len(os.fsencode(temporary(path, purpose).name)) - longest
+        if over > 0:
+            most = len(os.fsencode(path.name)) - over
+            raise InputError(
+                f"{path}: the name is too long; at most {most} bytes can be written here"
+            )
+
+
+def set_aside(path: Path) -> str | None:
+    """The name under which an earlier version of `path` waits, set aside on another machine."""
+    for other in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
+        match = _LEFTOVER.fullmatch(other.name)
+        if match is not None and match[1] == "old" and match[4] == path.name:
+            return other.name
+    return None
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file of ours for writing; never through a link, which may lead anywhere.
+
+    Raises:
+        InputError: it is a link.
+        OSError: it cannot be opened.
+    """
+    try:
+        return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{path}: is a link, and links are not written through") from None
+        raise
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder of ours in which something is a link.
+
+    Raises:
+        InputError: names the link.
+    """
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if entry.is_symlink():
+            raise InputError(f"{entry}: is a link, and links are not followed; remove it")
 
 
 def sweep(parent: StrPath, *, only: str = "", disk: FileSystem = DISK) -> list[str]:

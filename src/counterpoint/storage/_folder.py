@@ -13,16 +13,15 @@ from counterpoint.storage._filesystem import (
     FileSystem,
     put_in_place,
     refuse,
+    refuse_long,
     sweep,
     temporary,
 )
+from counterpoint.storage._json import JSONValue, from_json, to_json
 from counterpoint.storage._manifest import (
     MANIFEST,
-    JSONValue,
-    from_json,
     manifest_of,
     read_manifest,
-    to_json,
     verified,
 )
 
@@ -165,6 +164,7 @@ def refuse_existing(path: StrPath, *, overwrite: bool) -> None:
         InputError: it exists and `overwrite` is off, or it is not one of our folders.
     """
     path = Path(path)
+    refuse_long(path)
     # a link that leads nowhere does not "exist", and would be replaced all the same
     if not path.exists() and not path.is_symlink():
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
+from counterpoint.storage._filesystem import open_own
 
 
 class Lock:
@@ -15,7 +16,7 @@ class Lock:
     The kernel drops the lock when the process ends, however it ends, so a lock is never stale.
 
     Raises:
-        InputError: another process holds it (names the process and host).
+        InputError: another process holds it (names the process and host), or it is a link.
     """
 
     def __init__(self, path: StrPath) -> None:
@@ -23,7 +24,7 @@ class Lock:
         self._handle: int | None = None
 
     def __enter__(self) -> "Lock":
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = open_own(self.path, os.O_RDWR)
         try:
             # the kernel's lock, not the file's being there: it ends with the process
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

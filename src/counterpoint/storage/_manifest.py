@@ -4,39 +4,23 @@ Nothing in a folder is believed before its manifest is, and the manifest is writ
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
-from counterpoint.storage._filesystem import sweep
-
-JSONValue: TypeAlias = Any
-"""What `json` reads and writes: None, bool, int, float, str, list, dict with string keys."""
+from counterpoint.storage._filesystem import set_aside, sweep
+from counterpoint.storage._json import JSONValue, from_json, to_json
 
 MANIFEST = "manifest.json"
 
 # A manifest grows by some 100 bytes a file: what is larger was never ours, and is not parsed.
-_LARGEST = 64 * 2**20
+_LARGEST = 2**20
 # No separator and no leading dot: a name that fits cannot lead out of the folder.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
-
-
-def to_json(value: JSONValue) -> bytes:
-    """The text of a document: NaN is refused, since JSON has none."""
-    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
-def from_json(content: bytes, file: Path) -> JSONValue:
-    """The value of a document; the file is for the message."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:  # recursion: "[[[[…" of a hostile file
-        raise InputError(f"{file}: not readable as JSON: {error}") from error
 
 
 def manifest_of(kind: str, schema: int, files: Mapping[str, bytes], data: JSONValue) -> bytes:
@@ -50,7 +34,10 @@ def manifest_of(kind: str, schema: int, files: Mapping[str, bytes], data: JSONVa
         "files": {name: _described(content) for name, content in sorted(files.items())},
         "data": data,
     }
-    return to_json({**manifest, "sha256": _digest(to_json(manifest))})
+    content = to_json({**manifest, "sha256": _digest(to_json(manifest))})
+    if len(content) > _LARGEST:  # nobody could read it
+        raise InputError(f"manifest: {len(content):,} bytes; at most {_LARGEST:,} are written")
+    return content
 
 
 def read_manifest(path: Path, kind: str, schema: int) -> dict[str, Any]:
@@ -79,8 +66,8 @@ def read_manifest(path: Path, kind: str, schema: int) -> dict[str, Any]:
 def written_files(path: StrPath) -> set[str]:
     """The names that the manifest of a folder lists; none where there is no manifest to read."""
     try:
-        found = json.loads(Path(path, MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        found = from_json(Path(path, MANIFEST).read_bytes(), Path(path, MANIFEST))
+    except (OSError, InputError):
         return set()
     files = found.get("files") if isinstance(found, dict) else None
     return set(files) if isinstance(files, dict) else set()
@@ -109,8 +96,10 @@ def _parsed(path: Path, kind: str) -> dict[str, Any]:
         # a writer that was killed between its two renames has set the folder aside
         sweep(path.parent, only=path.name)
     if not path.exists():
-        raise InputError(f"{path}: no such folder")
-    if not file.is_file():
+        waiting = set_aside(path)
+        hint = f"; an earlier version waits beside it as {waiting}: give it its name back"
+        raise InputError(f"{path}: no such folder{hint if waiting else ''}")
+    if file.is_symlink() or not file.is_file():
         raise InputError(f"{path}: no {MANIFEST} inside, so it is not a finished {kind} folder")
     if file.stat().st_size > _LARGEST:
         raise InputError(f"{file}: larger than {_LARGEST:,} bytes, so it is not one of ours")

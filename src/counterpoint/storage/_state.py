@@ -53,7 +53,11 @@ def unpack_state(state: "Mapping[str, Tensor]", what: str = "state") -> dict[str
     """
     if _PLAIN not in state:
         raise InputError(f"{what}: not a state of a {what}: no {_PLAIN!r} in it")
-    values = json.loads(bytes(state[_PLAIN].tolist()).decode())
+    try:
+        # not `from_json`: a state may hold what is not finite, as the best score before the first
+        values = json.loads(bytes(state[_PLAIN].tolist()).decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what}: not a state of a {what}: {error!s:.120}") from error
     return {**{name: value for name, value in state.items() if name != _PLAIN}, **values}
 
 

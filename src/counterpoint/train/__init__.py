@@ -27,6 +27,7 @@ from counterpoint.train._callbacks import Callback, Moment
 from counterpoint.train._evaluate import evaluate
 from counterpoint.train._finder import RateCurve, find_rate
 from counterpoint.train._fit import fit
+from counterpoint.train._folder import DamagedRunError
 from counterpoint.train._groups import Group, Groups, groups, spread
 from counterpoint.train._outcome import Fit, FitEnding, NonFiniteError, Row
 from counterpoint.train.full_batch import Evaluations, Iterate, MinimizeEnding, Minimum, minimize
@@ -34,6 +35,7 @@ from counterpoint.train.full_batch import Evaluations, Iterate, MinimizeEnding, 
 __all__ = [
     "BalanceLog",
     "Callback",
+    "DamagedRunError",
     "Evaluations",
     "Fit",
     "FitEnding",

@@ -27,7 +27,7 @@ from counterpoint.storage import DISK, FileSystem, JSONValue
 from counterpoint.train._balance_log import choose_recorder
 from counterpoint.train._callbacks import Callback
 from counterpoint.train._compiled import CompiledStep
-from counterpoint.train._folder import RunFolder
+from counterpoint.train._folder import LogMark, RunFolder
 from counterpoint.train._groups import Groups
 from counterpoint.train._groups import groups as make_groups
 from counterpoint.train._optimiser import Optimiser
@@ -198,13 +198,14 @@ def _begin(run: TrainingRun, place: RunFolder | None, report: Reporter) -> None:
     for note in notes:
         report.note(note)
     if found is None:
-        place.log.cut(0, ())
+        place.log.cut(LogMark(), ())
         run.save()  # also finds out at once whether the folder can be written
         return
-    size = run.restore(found)
+    mark = run.restore(found)
     lines = [{"event": "epoch", **row} for row in run.at.history]
-    if not place.log.cut(size, lines):
-        report.note(f"{place.path}: the log had lost lines; those of the epochs are written anew")
+    if not place.log.cut(mark, lines):
+        changed = "the log was not as it was left; the lines of its epochs are written anew"
+        report.note(f"{place.path}: {changed}")
     if run.at.status is None:
         report.note(f"going on at epoch {run.at.epoch + 1}, step {run.at.step}")
     else:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +24,10 @@ from counterpoint.storage import (
     Folder,
     JSONValue,
     Lock,
+    from_json,
+    open_own,
     read_folder,
+    refuse_links,
     sweep,
     write_file,
     write_folder,
@@ -32,6 +36,24 @@ from counterpoint.storage import (
 _KIND, _SCHEMA = "checkpoint", 1
 _LATER = ("data",)
 """Keys that earlier versions did not write."""
+_FIRST = "step-00000000"
+
+
+class DamagedRunError(InputError):
+    """Nothing in a run folder can be gone on with; removing it starts the run again."""
+
+
+@dataclass(frozen=True)
+class LogMark:
+    """Where a log was when a checkpoint was written.
+
+    Attributes:
+        size: its length in bytes.
+        digest: SHA-256 of so many bytes; None in checkpoints of earlier versions.
+    """
+
+    size: int = 0
+    digest: str | None = None
 
 
 class Log:
@@ -39,8 +61,12 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._hash = hashlib.sha256()
         try:
-            self._file = path.open("ab")
+            # read and written through one handle: what was hashed is what is gone on with
+            handle = open_own(path, os.O_RDWR | os.O_APPEND)
+            self._file = os.fdopen(handle, "r+b")
+            self._hash.update(self._file.read())
         except OSError as error:
             raise self._refused(error) from error
 
@@ -50,26 +76,40 @@ class Log:
         try:
             self._file.write(content.encode())
             self._file.flush()
+            self._hash.update(content.encode())
         except OSError as error:
             raise self._refused(error) from error
 
-    def settle(self) -> int:
-        """Flush to the disk; the length in bytes."""
+    def settle(self) -> LogMark:
+        """Flush to the disk; the length in bytes and the digest of all that is in it."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._refused(error) from error
-        return os.fstat(self._file.fileno()).st_size
+        return LogMark(os.fstat(self._file.fileno()).st_size, self._hash.hexdigest())
 
-    def cut(self, size: int, epochs: Iterable[Mapping[str, JSONValue]]) -> bool:
-        """Drop what a checkpoint did not see; False: it was shorter, and is written anew."""
-        if os.fstat(self._file.fileno()).st_size >= size:
-            self._file.truncate(size)
-            return True
-        self._file.truncate(0)
-        for line in epochs:
-            self.append(line)
-        return False
+    def cut(self, mark: LogMark, epochs: Iterable[Mapping[str, JSONValue]]) -> bool:
+        """Drop what a checkpoint did not see; False: it was not as it was, and is written anew."""
+        self._file.seek(0)
+        begins = self._file.read(mark.size)
+        self._hash = hashlib.sha256(begins)
+        whole = len(begins) == mark.size and self._as_it_was(begins, mark.digest)
+        self._file.truncate(mark.size if whole else 0)
+        self._file.seek(0, os.SEEK_END)
+        if not whole:
+            self._hash = hashlib.sha256()
+            for line in epochs:
+                self.append(line)
+        return whole
+
+    def _as_it_was(self, content: bytes, digest: str | None) -> bool:
+        if digest is not None:
+            return self._hash.hexdigest() == digest
+        # of a checkpoint that earlier versions wrote: every line is at least a line
+        try:
+            return all(isinstance(from_json(line, ""), dict) for line in content.splitlines())
+        except InputError:
+            return False
 
     def close(self) -> None:
         """Close the file."""
@@ -91,6 +131,9 @@ class RunFolder:
         self._recipe = json.loads(json.dumps(recipe))
         self.digest = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).hexdigest()
         self._checkpoints = path / "checkpoints"
+        # a folder from somebody else: what we write must not land outside it
+        refuse_links(path)
+        refuse_links(self._checkpoints)
         try:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -153,10 +196,11 @@ class RunFolder:
     def latest(self) -> tuple[Folder | None, list[str]]:
         """The newest checkpoint that is whole, and what was wrong with newer ones.
 
-        Newer damaged checkpoints are removed: the run will write those steps again.
+        Newer damaged checkpoints are removed: the run will write those steps again. Where nothing
+        but the one from before the first step is damaged, nothing is lost, and there is none.
 
         Raises:
-            InputError: there are checkpoints, and none of them is whole.
+            DamagedRunError: there are checkpoints, and none of them is whole.
         """
         notes: list[str] = []
         damaged: list[Path] = []
@@ -172,8 +216,11 @@ class RunFolder:
                 self._disk.remove(old)
             # only once a whole one is found: until then nothing is thrown away
             return found, [f"{note}; going back to {path.name}" for note in notes]
+        if notes and [path.name for path in damaged] == [_FIRST]:
+            self._disk.remove(damaged[0])
+            return None, [f"{notes[0]}; it held no step, so the run begins again"]
         if notes:
-            raise InputError(
+            raise DamagedRunError(
                 f"{self._checkpoints}: no checkpoint is whole ({'; '.join(notes)});"
                 " remove the folder to start again"
             )
@@ -199,9 +246,12 @@ class RunFolder:
             write_file(path, json.dumps(self._recipe, indent=1).encode() + b"\n", disk=self._disk)
             return
         try:
-            stored = json.loads(path.read_bytes())
-        except (ValueError, RecursionError, OSError) as error:
+            stored = from_json(path.read_bytes(), path)
+        except OSError as error:
             raise InputError(f"{path}: not readable: {error}") from error
+        except InputError as error:
+            self._heal(path, error)
+            return
         here, there = _flat(self._recipe), _flat(stored)
         for key in [*there, *here]:
             if key in _LATER and None in (here.get(key), there.get(key)):
@@ -211,6 +261,19 @@ class RunFolder:
                     f"{self.path}: holds a run with {key} = {_show(there, key)}, asked for"
                     f" {_show(here, key)}; use another folder for another recipe"
                 )
+
+    def _heal(self, path: Path, error: InputError) -> None:
+        """Write a damaged `run.json` anew where a whole checkpoint proves that the recipe is ours.
+
+        A checkpoint names the digest of the recipe that it was made with.
+        """
+        try:
+            found, _ = self.latest()
+        except InputError:
+            found = None
+        if found is None:
+            raise DamagedRunError(f"{error}; remove the folder to start again") from error
+        write_file(path, json.dumps(self._recipe, indent=1).encode() + b"\n", disk=self._disk)
 
 
 def _flat(value: JSONValue, prefix: str = "") -> dict[str, JSONValue]:

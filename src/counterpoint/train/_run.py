@@ -18,7 +18,7 @@ from counterpoint.storage import Folder, JSONValue
 from counterpoint.train._balance_log import BalanceRecorder
 from counterpoint.train._callbacks import Callback, Moment
 from counterpoint.train._evaluate import evaluate
-from counterpoint.train._folder import RunFolder
+from counterpoint.train._folder import LogMark, RunFolder
 from counterpoint.train._meter import Meter
 from counterpoint.train._optimiser import Optimiser
 from counterpoint.train._outcome import FitEnding, NonFiniteError, Row
@@ -235,6 +235,7 @@ class TrainingRun:
                 f"weight {bad!r}: not finite after step {at.step} (epoch {at.epoch + 1});"
                 " lower the rate or clip the gradient"
             )
+        mark = parts.place.log.settle()
         state: dict[str, JSONValue] = {
             "epoch": at.epoch,
             "batch": at.batch,
@@ -244,7 +245,8 @@ class TrainingRun:
             "history": at.history,
             "best": self.best.state(),
             "goals": list(parts.step.names),
-            "log": parts.place.log.settle(),
+            "log": mark.size,
+            "log_digest": mark.digest,
             "threads": torch.get_num_threads(),
             "device": self._device.type,
         }
@@ -252,11 +254,11 @@ class TrainingRun:
         parts.place.save(at.step, self._tensors(), state)
         self._saved = time.monotonic()
 
-    def restore(self, found: Folder) -> int:
+    def restore(self, found: Folder) -> LogMark:
         """Go back to a checkpoint: afterwards the next step is the one it was about to take.
 
         Returns:
-            The length that the log had.
+            Where the log was.
 
         Raises:
             InputError: the checkpoint was made by hand, and lacks something.
@@ -266,7 +268,7 @@ class TrainingRun:
         except (KeyError, IndexError, TypeError) as error:
             raise InputError(f"{found.path}: not a checkpoint of this run: {error!r}") from error
 
-    def _restore(self, found: Folder) -> int:
+    def _restore(self, found: Folder) -> LogMark:
         parts, at, data = self.parts, self.at, found.document("state")
         tensors: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in found.tensors("run").items():
@@ -288,7 +290,7 @@ class TrainingRun:
         torch.set_num_threads(data["threads"])
         # last: nothing after it may draw
         self._restore_generators(tensors["generators"])
-        return data["log"]
+        return LogMark(data["log"], data.get("log_digest"))
 
     def _tensors(self) -> dict[str, Tensor]:
         parts = self.parts

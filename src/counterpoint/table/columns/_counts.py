@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from counterpoint.errors import InputError
+
 
 @dataclass(frozen=True)
 class ColumnCounts:
@@ -20,6 +22,10 @@ class ColumnCounts:
     counts: tuple[float, ...]
     total: float = 0.0
     weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.counts or min(*self.counts, self.weight, 0.0) < 0:
+            raise InputError("counts of rows: there must be some, and none below 0")
 
     @property
     def rows(self) -> float:

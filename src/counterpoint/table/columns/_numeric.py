@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -39,6 +40,16 @@ class Feature:
     mean: float
     scale: float
     edges: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # of a folder that somebody changed: by such a scale every value would be NaN, or mirrored
+        if not (np.isfinite(self.mean) and 0 < self.scale < np.inf):
+            raise InputError(
+                f"{self.part}: mean and scale must be finite and the scale positive, found "
+                f"{self.mean} and {self.scale}"
+            )
+        if any(one >= other for one, other in pairwise(self.edges)):
+            raise InputError(f"{self.part}: edges of bins must increase")
 
     @classmethod
     def learn(cls, part: str, number: np.ndarray, lesson: Lesson, name: str) -> "Feature":

@@ -12,6 +12,7 @@ from counterpoint.goals import Goals
 from counterpoint.nn import TableNet, pack, unpack
 from counterpoint.recipe import PLAIN, Recipe, Training
 from counterpoint.seeding import derive, seeded
+from counterpoint.storage import from_json
 from counterpoint.table.fit._context import Context, Interrupted
 from counterpoint.table.fit._losses import make_goals, make_source
 from counterpoint.table.fit._luna import drop_heads, make_luna_goals
@@ -121,8 +122,9 @@ def read_log(context: Context, members: int) -> str:
         folder = context.within(name)
         if folder is not None and (folder / "log.jsonl").exists():
             own = {} if place is None else {"member": place}
-            for line in (folder / "log.jsonl").read_text("utf-8").splitlines():
-                lines.append(json.dumps({**own, **json.loads(line)}))
+            file = folder / "log.jsonl"
+            for line in file.read_bytes().splitlines():
+                lines.append(json.dumps({**own, **from_json(line, file)}))
     return "".join(f"{line}\n" for line in lines)
 
 

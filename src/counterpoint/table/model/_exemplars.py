@@ -115,9 +115,24 @@ class Exemplars:
         fits = [codes.shape[1], numbers.shape[1]] == shapes and all(
             len(part) == rows for part in (codes, numbers, *found.values, *found.weights)
         )
-        if not fits or bool((codes.amax(0) >= torch.tensor(schema.cardinalities)).any()):
+        if not fits or not rows or not found._within(schema):
             raise InputError("kept rows: they do not fit the columns")
         return found
+
+    def _within(self, schema: Schema) -> bool:
+        """Whether codes and classes are ones that there are, and counts are ones of rows."""
+        codes = self.inputs["categories"]
+        # what an update would trip over after all its work is refused when the folder is read
+        known = (codes >= 0) & (codes < torch.tensor(schema.cardinalities))
+        classes = [
+            (values >= 0) & c.head.expressible(values, c.head.outputs)
+            for c, values in zip(schema.targets, self.values, strict=True)
+            if not values.is_floating_point()
+        ]
+        counted = [self.stands > 0, *(weight >= 0 for weight in self.weights)]
+        finite = [part.isfinite() for part in (self.stands, *self.weights, *self.values)]
+        numbers = self.inputs["numbers"].isfinite()
+        return all(bool(part.all()) for part in (known, numbers, *classes, *counted, *finite))
 
     def _drawn(self, most: int, seed: int) -> "Exemplars":
         rows = len(self.stands)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from counterpoint.continual import OnlineEWC
@@ -29,6 +30,9 @@ from counterpoint.table.uncertainty import (
     MemberPosterior,
     PosteriorFiles,
 )
+
+# what Python and torch raise where a document has the right hash and the wrong parts
+_UNFIT = (LookupError, TypeError, AttributeError, RuntimeError, ValueError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -246,7 +250,7 @@ class TableModel:
             return cls._assemble(folder, kinds)
         except InputError:
             raise
-        except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        except _UNFIT as error:
             raise InputError(f"{path}: its parts do not fit together: {error!s:.200}") from error
 
     @classmethod
@@ -282,9 +286,14 @@ def _posterior(place: int) -> str:
 
 
 def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Member:
+    tensors = folder.tensors(f"network-{place}")
+    # on the meta device no memory is taken: a recipe that asks for more than the file holds is
+    # refused by its shapes, not by the machine
+    with torch.device("meta"):
+        _refuse_other_shapes(build_network(schema, recipe), tensors)
     with seeded(0):  # the weights are replaced; the caller's random numbers are not to be
         network = build_network(schema, recipe)
-    network.load_state_dict(folder.tensors(f"network-{place}"))
+    network.load_state_dict(tensors)
     lead, end = f"{_posterior(place)}-", ".safetensors"
     names = [name for name in folder.files if name.startswith(lead) and name.endswith(end)]
     groups = [name.removesuffix(end) for name in names]
@@ -298,6 +307,18 @@ def _member(folder: Folder, schema: Schema, recipe: Recipe, place: int) -> Membe
     if folder.has(f"memory-{place}.safetensors"):
         memory = read_memory(folder.tensors(f"memory-{place}"))
     return Member(network, posterior, memory)
+
+
+def _refuse_other_shapes(network: TableNet, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not those of the network that schema and recipe call for."""
+    wanted = {name: tuple(own.shape) for name, own in network.state_dict().items()}
+    found = {name: tuple(own.shape) for name, own in tensors.items()}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise InputError(
+                f"its parts do not fit together: the recipe calls for {name} of shape "
+                f"{wanted.get(name, 'nothing')}, the file holds {found.get(name, 'nothing')}"
+            )
 
 
 def _counts(folder: Folder) -> TableCounts | None:

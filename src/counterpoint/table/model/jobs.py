@@ -13,8 +13,9 @@ from pathlib import Path
 
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
-from counterpoint.storage import Lock, refuse_existing, write_file, written_files
+from counterpoint.storage import Lock, refuse_existing, refuse_links, write_file, written_files
 from counterpoint.table.model._model import TableModel
+from counterpoint.train import DamagedRunError
 
 __all__ = ["finished", "identity_of", "refuse_taken", "run_once"]
 
@@ -48,7 +49,14 @@ def run_once(
     out = Path(out)
     refuse_taken(out, overwrite=overwrite or here)
     with _claimed(out, identity, overwrite=overwrite) as run:
-        model = make(run)
+        try:
+            model = make(run)
+        except DamagedRunError:
+            if not overwrite:
+                raise
+            # asked to overwrite: what cannot be gone on with is begun again
+            _begin(run, identity)
+            model = make(run)
         model.save(out, overwrite=overwrite or here, identity=identity)
     return model
 
@@ -63,8 +71,8 @@ def finished(out: StrPath) -> str | None:
     mark = _run(out) / "identity"
     if not mark.is_file():
         return None
-    identity = mark.read_text("utf-8")
-    if TableModel.identity(out) != identity:
+    identity = _marked(mark)
+    if identity is None or TableModel.identity(out) != identity:
         return None
     with _claimed(out, identity, overwrite=False):
         return identity
@@ -96,20 +104,23 @@ def _claimed(out: Path, identity: str, *, overwrite: bool) -> Generator[Path]:
     mark = run / "identity"
     if run.exists() and not mark.is_file() and {entry.name for entry in run.iterdir()} - {"lock"}:
         raise InputError(f"{run}: is in the way, and not a fit of ours; choose another --out")
+    # a folder from somebody else: what is written into it must not land elsewhere
+    if run.is_symlink():
+        raise InputError(f"{run}: is a link, and links are not followed; remove it")
+    refuse_links(run)
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{run}: cannot be made: {error.strerror}") from error
     with Lock(run / "lock"):
         # read under the lock: a moment ago another process may have been at it
-        if not mark.is_file() or mark.read_text("utf-8") != identity:
+        if _marked(mark) != identity:
             if _worth_keeping(run) and not overwrite:
                 raise InputError(
                     f"{run}: holds unfinished work on another table or with other settings; finish"
                     " that, choose another --out, or pass --overwrite to drop it"
                 )
-            _clear(run)
-            write_file(mark, identity.encode())
+            _begin(run, identity)
         try:
             yield run
         except BaseException:
@@ -118,6 +129,18 @@ def _claimed(out: Path, identity: str, *, overwrite: bool) -> Generator[Path]:
                 shutil.rmtree(run, ignore_errors=True)
             raise
         shutil.rmtree(run, ignore_errors=True)
+
+
+def _marked(mark: Path) -> str | None:
+    """The identity in a mark; None where there is none to be read."""
+    if mark.is_symlink() or not mark.is_file():
+        return None
+    return mark.read_bytes().decode(errors="replace")
+
+
+def _begin(run: Path, identity: str) -> None:
+    _clear(run)
+    write_file(run / "identity", identity.encode())
 
 
 def _run(out: Path) -> Path:
