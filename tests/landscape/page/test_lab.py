@@ -61,7 +61,7 @@ def shares(opened: Opened) -> list[str]:
 def test_without_motion_it_ends_where_python_says(open_lab, lab_html, width) -> None:
     opened = open_lab(width)
     finished(opened)
-    first, second = (float(share.removesuffix(" %")) / 100 for share in shares(opened))
+    first, second = (float(share.removesuffix("\u00a0%")) / 100 for share in shares(opened))
     # alternation is chaotic, and a browser's cosine may differ in its last digit
     assert first == pytest.approx(lab_html.reached[0], abs=0.08)
     assert second == pytest.approx(lab_html.reached[1], abs=0.006)

@@ -146,7 +146,9 @@ class _Drawing:
         went = walked(hills, lab.first, lab, WALKS, steps=_STUCK, settle=0)
         title = f"{story.title}: {title_of(lab.first)}, {lab.layers} goals"
         description = f"Where {WALKS} walks are after {_STUCK} steps, and the way that some came."
-        picture = still(f"{name}-still", title, description, walks(below, went, hills.width))
+        picture = still(
+            f"{name}-still", title, description, walks(below, went, hills.width, last=True)
+        )
         return (
             f'<article class="card" data-story="{name}"><div class="frame">{picture}</div>'
             f"<h3>{html.escape(story.title)}</h3><p>{html.escape(story.line)}</p></article>"

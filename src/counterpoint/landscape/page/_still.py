@@ -5,17 +5,17 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from counterpoint.landscape._descend import Descent
 from counterpoint.landscape._landscape import Landscape
 from counterpoint.landscape.page._contour import outline
 from counterpoint.landscape.page._hills import NEAR
-from counterpoint.landscape.page._law import APART, FINE, RADIUS, minima, sampled, valleys
+from counterpoint.landscape.page._law import APART, FINE, RADIUS, minima, sampled
 
 SHADES = 12
-_POINTS = 90  # of a trail; a page of several maps has to stay small
-_TRAILS = 24
+_TRAILS = 8  # walks whose way is drawn; more would hide the map
+_TRAIL = 120  # steps of it
 _FINE = 12
 
 
@@ -66,15 +66,16 @@ def still(identifier: str, title: str, description: str, marks: str) -> str:
     )
 
 
-def walks(below: str, went: Descent, width: float) -> str:
+def walks(below: str, went: Descent, width: float, *, last: bool = False) -> str:
     """Trails of some walks and the ends of all, over a ground.
 
     Args:
         below: identifier of the ground.
         went: with its path.
         width: of the torus.
+        last: draw the last steps of some walks; otherwise their first.
     """
-    marks = "" if went.path is None else "".join(_walks(went.path.numpy(), width))
+    marks = "" if went.path is None else "".join(_walks(went.path.numpy(), width, last))
     ring = f'<circle class="goal" cx="500" cy="500" r="{1000 * NEAR / width:.0f}"/>'
     return f'<use href="#{below}"/>{marks}{ring}'
 
@@ -91,22 +92,32 @@ def common_valleys(hills: Landscape, layers: int) -> str:
             if max(abs(x - width / 2), abs(y - width / 2)) < width / 2 + RADIUS:
                 place = f'cx="{x * scale:.0f}" cy="{1000 - y * scale:.0f}"'
                 discs.append(f'<circle class="valley" {place} r="{RADIUS * scale:.0f}"/>')
-    together = np.pad(valleys(hills)[:layers].all(0), ((0, 1), (0, 1)), mode="wrap")
     return (
         '<rect class="ground" width="1000" height="1000"/>'
         + "".join(discs)
-        + f'<path class="all" d="{outline(together.astype(float), 0.5)}"/>'
+        + f'<path class="all" d="{outline(_depth(lowest), 0.0)}"/>'
         + f'<circle class="shared" cx="500" cy="500" r="{APART * scale:.0f}"/>'
     )
 
 
-def _walks(path: Float[np.ndarray, "times walks 2"], width: float) -> list[str]:
-    every = max(1, len(path) // _POINTS)
-    # the last point is drawn in any case: the mark stands there
-    thinned = np.concatenate([path[:-1:every], path[-1:]])
-    inside = np.mod(thinned, width)
+def _depth(lowest: Bool[np.ndarray, "layers side side"]) -> Float[np.ndarray, "points points"]:
+    """How far inside a disc of every layer each place is, from edge to edge; negative outside."""
+    side = lowest.shape[1]
+    axis = np.arange(side + 1)
+    depth = np.full((side + 1, side + 1), RADIUS)
+    for layer in lowest:
+        apart = np.abs(axis[:, None] - np.argwhere(layer).T[:, None])  # along x and along y
+        apart = np.minimum(apart, side - apart)
+        nearest = np.hypot(apart[0][:, None], apart[1][None]).min(2) / FINE
+        depth = np.minimum(depth, RADIUS - nearest)
+    return depth
+
+
+def _walks(path: Float[np.ndarray, "times walks 2"], width: float, last: bool) -> list[str]:
+    inside = np.mod(path, width)
+    way = inside[-_TRAIL - 1 :] if last else inside[: _TRAIL + 1]
     marks = [
-        f'<path class="trail" d="{_trail(inside[:, walk], width)}"/>'
+        f'<path class="trail" d="{_trail(way[:, walk], width)}"/>'
         for walk in range(min(path.shape[1], _TRAILS))
     ]
     away = path[-1] - width / 2

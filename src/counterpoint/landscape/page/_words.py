@@ -7,12 +7,12 @@ _COUNTS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share of 1.
+    r"""A share of 1.
 
     >>> percent(0.083, 1)
-    '8.3 %'
+    '8.3\xa0%'
     """
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def count(number: int, what: str) -> str:

@@ -77,7 +77,7 @@ function commonValleys(settings) {
     }
     document.getElementById("law-value").textContent = n;
     const { common, chance } = kept.counted[n - 1];
-    const exact = (share) => (100 * share).toPrecision(2) + " %";
+    const exact = (share) => (100 * share).toPrecision(2) + "\u00a0%";
     const text = `${n === 1 ? "One goal" : n + " goals"}: ${common ? exact(common) : "none"} of the plane `
       + `lies near a minimum of ${n === 1 ? "it" : "all"}; chance alone would leave ${exact(chance)}.`;
     document.getElementById("law-said").textContent = text;

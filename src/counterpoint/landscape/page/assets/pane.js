@@ -8,7 +8,7 @@ const make = (name, properties = {}, ...children) => {
   element.append(...children);
   return element;
 };
-const percent = (share) => Math.round(100 * share) + " %";
+const percent = (share) => Math.round(100 * share) + "\u00a0%";
 
 const SHAPES = {
   walking: (c, r) => c.arc(0, 0, r, 0, 7),
