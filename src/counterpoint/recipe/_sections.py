@@ -113,7 +113,8 @@ class Network:
         width: units of each layer.
         depth: layers (plain) or blocks (residual).
         dropout: share of units silenced in training.
-        bins: most quantile bins of the piecewise-linear encoding of a number; 0: none.
+        bins: most quantile bins of the piecewise-linear encoding of a number, fewer where all
+            numbers would have more than 4,096 together; 0: none.
         repeated: a number of at most so many distinct values, each of many rows, also has a vector
             for each of them, as a category has; 0: none has.
         members: networks trained side by side, each leaving out another part of the rows.

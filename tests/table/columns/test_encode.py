@@ -153,3 +153,12 @@ def test_a_weight_of_two_is_the_row_twice():
     one = find_edges(value[kept], weight[kept].astype(float), 6)
     two = find_edges(np.repeat(value, weight), np.ones(weight.sum()), 6)
     assert one.tolist() == two.tolist()
+
+
+def test_so_many_numbers_share_their_bins():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame(draw.normal(size=(60, 513)), columns=[f"c{n}" for n in range(513)])
+    recipe = Recipe(data=Data(target=("c0",)))
+    assert {len(edges) - 1 for edges in prepare_frame(frame, recipe).schema.edges} == {8}
+    few = prepare_frame(frame[[f"c{n}" for n in range(5)]], recipe).schema.edges
+    assert min(map(len, few)) > 20

@@ -22,6 +22,9 @@ from counterpoint.table.fit._split import RowSplit, set_aside, split_remarks, sp
 from counterpoint.table.fit._transform import with_transforms
 from counterpoint.table.targets._head import Head
 
+_ENTRIES = 4096
+"""Bins of all numbers together; memory of an update grows with the square of the first layer."""
+
 Announce = Callable[[Schema, RowSplit, Sequence[str]], None]
 """Called with the plan of columns, the split and remarks on both, before any long work."""
 
@@ -93,7 +96,8 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     # mean one over the training rows: the unit of the weights does not matter to the evidence
     unit = float(weight[rows.train].mean())
     weight = weight / unit
-    table = table.learnt(rows.train, weight, recipe.network.bins, recipe.network.repeated)
+    bins = min(recipe.network.bins, _most_bins(table.schema))
+    table = table.learnt(rows.train, weight, bins, recipe.network.repeated)
     inputs = table.encode()
     table = with_transforms(table, inputs, recipe, rows.train, weight)
     # before any training: a column that cannot be described must not cost a model
@@ -107,6 +111,12 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
             )
     schema = _with_unit(table.schema, unit)
     return Prepared(schema, rows, inputs, targets, remarks, described)
+
+
+def _most_bins(schema: Schema) -> int:
+    """Bins that each number may have, so that the first layer stays of a size."""
+    numbers = sum(column.ordered for column in schema.inputs)
+    return _ENTRIES // max(1, numbers)
 
 
 def _with_unit(schema: Schema, unit: float) -> Schema:
