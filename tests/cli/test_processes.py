@@ -41,10 +41,14 @@ def wait_for(condition, seconds=60.0):
 
 
 def test_a_killed_fit_goes_on_to_the_same_bits(table, tmp_path):
-    subprocess.run(command(table, tmp_path / "whole"), check=True, capture_output=True)
-    for size in (2000, 6000):
+    # long enough for checkpoints between, and to be killed before it ends
+    long = ["--training.epochs", "300", "--training.patience", "0"]
+    subprocess.run(command(table, tmp_path / "whole", *long), check=True, capture_output=True)
+    for size in (2000, 60_000):
         process = subprocess.Popen(
-            command(table, tmp_path / "m"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(table, tmp_path / "m", *long),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         log = tmp_path / "m.run" / "members" / "log.jsonl"
         wait_for(lambda log=log, size=size: log.exists() and log.stat().st_size > size)
@@ -52,7 +56,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(table, tmp_path):
         process.wait()
         assert not (tmp_path / "m").exists()
     done = subprocess.run(
-        command(table, tmp_path / "m"), capture_output=True, text=True, check=True
+        command(table, tmp_path / "m", *long), capture_output=True, text=True, check=True
     )
     assert "going on at epoch" in done.stderr
     assert same_model(tmp_path / "whole", tmp_path / "m")
