@@ -107,7 +107,9 @@ def ratings(seed: int) -> Stream:
     frame = frame.sort_values("timestamp", kind="stable").head(20_000)
     when = pd.to_datetime(frame.timestamp, unit="s")
     frame = frame.assign(hour=when.dt.hour, weekday=when.dt.dayofweek).drop(columns="timestamp")
-    data = Data(target=("rating",), number=("rating",), category=("userId", "movieId"))
+    data = Data(
+        target=("rating",), kinds={"rating": "number", "userId": "category", "movieId": "category"}
+    )
     return Stream.of(frame, data, seed)
 
 

@@ -138,4 +138,7 @@ def test_torch_is_not_imported_to_draw_a_report(tmp_path):
     # coverage by groups and verdicts came later than the document, and are read as none
     assert [target.pop("groups") for target in shown["targets"]] == [[], []]
     assert [target.pop("verdict") for target in shown["targets"]] == [None, None]
+    # and so did what moved, as its column writes it
+    shifts = [shift for update in shown["updates"] for shift in update["shifts"]]
+    assert {shift.pop(text) for shift in shifts for text in ("before_text", "after_text")} == {""}
     assert shown == document

@@ -22,7 +22,13 @@ def test_later_wins_over_earlier():
 VALUES = st.fixed_dictionaries(
     {
         "data": st.fixed_dictionaries(
-            {"table": TEXT, "target": st.lists(TEXT, max_size=3), "separator": TEXT}
+            {
+                "table": TEXT,
+                "target": st.lists(TEXT, max_size=3),
+                "separator": TEXT,
+                "kinds": st.dictionaries(TEXT, TEXT, max_size=3),
+                "header": st.booleans(),
+            }
         ),
         "network": st.fixed_dictionaries(
             {"width": st.integers(1, 512), "dropout": st.floats(0, 0.9)}
@@ -32,6 +38,36 @@ VALUES = st.fixed_dictionaries(
         ),
     }
 )
+
+
+def test_lists_of_columns_by_kind_are_read_as_recipes_once_had_them(tmp_path):
+    file = tmp_path / "r.toml"
+    file.write_text('[data]\nnumber = ["a", "b"]\ncategory = "c"\nkinds = { "b" = "date" }\n')
+    assert build(load(file)).data.kinds == {"a": "number", "b": "date", "c": "category"}
+    assert build({"data": {"date": []}}) == Recipe()
+    with pytest.raises(InputError, match=r"data\.kinds: expected a table of texts, found \['a'\]"):
+        build({"data": {"kinds": ["a"]}})
+
+
+def test_names_of_columns_have_one_form_of_unicode():
+    data = Data(target=("o\u0308",), kinds={"o\u0308": "number"}, split="time:o\u0308")
+    assert (data.target, data.kinds, data.split) == (("ö",), {"ö": "number"}, "time:ö")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"decimal": ",", "thousands": ","}, "data.thousands: ',' stands before decimals; choose"),
+        (
+            {"thousands": "x"},
+            "data.thousands: expected one of '', ,, ., ', _, space, none, found 'x'",
+        ),
+        ({"decimal": ";"}, "data.decimal: expected one of"),
+    ],
+)
+def test_signs_that_cannot_be(told, message):
+    with pytest.raises(InputError, match=message):
+        Data(**told)
 
 
 @given(VALUES)

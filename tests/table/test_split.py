@@ -19,7 +19,9 @@ from counterpoint.table.fit._split import split_rows as split_planned
 def split_rows(table, usable, data, **more):
     """With every column planned as `fit` would; the target plays no part."""
     planned = table.assign(y=np.arange(len(table)) ** 2 % 7)
-    told = replace(data, target=("y",), number=("t",) if data.split != "time:g" else ("t", "g"))
+    told = replace(
+        data, target=("y",), kinds=dict.fromkeys("t" if data.split != "time:g" else "tg", "number")
+    )
     return split_planned(Table.plan(planned, told), usable, data.validation, **more)
 
 
@@ -142,7 +144,7 @@ def test_every_class_of_two_rows_is_learnt_from_and_held_out(counts, share, seed
     frame = classes({f"c{place}": count for place, count in enumerate(counts)})
     if len(frame) < 20:
         return
-    table = Table.plan(frame, Data(target=("y",), category=("y",), split=str(share)))
+    table = Table.plan(frame, Data(target=("y",), kinds={"y": "category"}, split=str(share)))
     found = split_planned(table, np.ones(len(frame), bool), 0.2, members=3, seed=seed)
     assert sorted([*found.train, *found.test]) == list(range(len(frame)))
     labels = frame["y"].to_numpy()
@@ -170,7 +172,7 @@ def test_what_few_rows_do_not_allow_to_say_is_said():
     assert "target 'y': classes with fewer than 5 held-out rows: 'yes' (1 of 3)" in rare
     assert not remarks(classes({"no": 300, "yes": 300}))
     numbers = pd.DataFrame({"x": np.arange(200) ** 2 % 19, "y": np.arange(200) ** 2 % 7})
-    assert not remarks(numbers, number=("y",))
+    assert not remarks(numbers, kinds={"y": "number"})
 
 
 def test_too_few_weights_are_said_to_be_weights():

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
 
 _LISTS = {
     "target": "column to predict; may be repeated",
-    "category": "take a column as a category; may be repeated",
-    "number": "take a column as a number; may be repeated",
-    "date": "take a column as a date; may be repeated",
     "ignore": "leave a column out; may be repeated",
     "distribution": "of the numbers to predict: auto | normal | log-normal | power-normal | poisson"
     " | negative-binomial; or TARGET=NAME, may be repeated (auto)",
 }
+_KINDS = ("category", "number", "date")
 _SINGLE = {
     "weight": "column that says how much a row counts",
     "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
@@ -45,6 +43,11 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("table", nargs="?", type=Path, help=TABLE)
     for name, text in _LISTS.items():
         parser.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
+    for name in _KINDS:
+        parser.add_argument(
+            f"--{name}", action="append", metavar="NAME",
+            help=f"take a column as a {name}; may be repeated",
+        )  # fmt: skip
     for name, text in _SINGLE.items():
         parser.add_argument(f"--{name}", metavar="TEXT", help=text)
     add_text_format(parser)
@@ -86,6 +89,7 @@ def run(arguments: Namespace) -> None:
     A fit that was stopped or killed goes on when the same command is given again.
     """
     data = {name: getattr(arguments, name) for name in (*_LISTS, *_SINGLE)}
+    data["kinds"] = _kinds(arguments)
     data |= {name: getattr(arguments, name) for name in _KEPT} | told_format(arguments)
     data["table"] = None if arguments.table is None else str(arguments.table)
     flags = {
@@ -96,6 +100,17 @@ def run(arguments: Namespace) -> None:
     recipe = _recipe(arguments.recipe, flags, dict(_pair(key) for key in arguments.set or []))
     command = shlex.join(["counterpoint", *arguments.typed])
     _fit(recipe, arguments.out, overwrite=arguments.overwrite, json=arguments.json, command=command)
+
+
+def _kinds(arguments: Namespace) -> dict[str, str]:
+    kinds = dict[str, str]()
+    for kind in _KINDS:
+        for name in getattr(arguments, kind) or []:
+            if kinds.setdefault(name, kind) != kind:
+                raise InputError(
+                    f"column {name!r}: told to be {kinds[name]} and {kind}; choose one"
+                )
+    return kinds
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -110,7 +125,10 @@ def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str])
     for section, content in flags.items():
         # an option that was not given leaves what the file says
         chosen = {key: value for key, value in content.items() if value not in (None, [])}
-        values[section] = {**values.get(section, {}), **chosen}
+        before = values.get(section, {})
+        if "kinds" in chosen:
+            chosen["kinds"] = {**before.get("kinds", {}), **chosen["kinds"]}
+        values[section] = {**before, **chosen}
     recipe = build(values, overrides=overrides)
     if not recipe.data.table:
         raise InputError("name a table to fit: counterpoint fit TABLE --target COLUMN")

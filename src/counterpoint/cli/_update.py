@@ -4,7 +4,6 @@ import os
 import shlex
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from counterpoint.plain import to_plain
 from counterpoint.recipe import Update
 
 if TYPE_CHECKING:
-    from counterpoint.findings import ShiftFindings, UpdateFindings
+    from counterpoint.findings import UpdateFindings
     from counterpoint.table import TableModel
 
 _SHOWN = 12
@@ -133,8 +132,8 @@ def _moved(update: "UpdateFindings") -> list[list[str]]:
         [
             shift.column[:40] + ("" if shift.moved else " (no shift)"),
             number(shift.distance),
-            _shown(shift.before, shift),
-            _shown(shift.after, shift),
+            shift.before_text or number(shift.before),
+            shift.after_text or number(shift.after),
             f"{len(shift.new):,}" if shift.new else "",
         ]
         for shift in moved[:_SHOWN]
@@ -142,15 +141,6 @@ def _moved(update: "UpdateFindings") -> list[list[str]]:
     if len(moved) > _SHOWN:
         rows.append([f"and {len(moved) - _SHOWN:,} more", "", "", "", ""])
     return rows or [["(none moved)", "", "", "", ""]]
-
-
-def _shown(value: float | None, shift: "ShiftFindings") -> str:
-    """A mean, as a day where it is one; of a category the share of its level."""
-    if value is None:
-        return number(value)
-    if shift.kind == "date":
-        return (date(1970, 1, 1) + timedelta(days=value)).isoformat()
-    return number(value) if shift.level is None else f"{value:.1%} {shift.level[:20]!r}"
 
 
 def _measured(update: "UpdateFindings") -> list[list[str]]:

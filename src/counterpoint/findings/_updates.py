@@ -12,7 +12,7 @@ class ShiftFindings:
     that both come from one distribution, and `moved` says whether it is a shift worth a look: more
     than chance, and not tiny. `before` and `after` are the means of a number in the column's unit,
     or the share of what was the commonest level; `new` are levels that no earlier row had, with
-    their rows.
+    their rows. `before_text` and `after_text` are the two as the column writes them.
     """
 
     column: str
@@ -24,6 +24,9 @@ class ShiftFindings:
     after: float | None
     level: str | None = None
     new: dict[str, int] = field(default_factory=dict[str, int])
+    # later, so that folders that were written before are read
+    before_text: str = ""
+    after_text: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ _WORDS = {
     int: "a whole number",
     float: "a number",
     tuple: "a list of texts",
+    Mapping: "a table of texts",
 }
+_FORMERLY = ("category", "number", "date")
+"""Kinds of which a recipe once had a list of columns each."""
 
 
 def load(path: StrPath) -> dict[str, dict[str, Any]]:
@@ -43,7 +46,7 @@ def load(path: StrPath) -> dict[str, dict[str, Any]]:
         build(values)
     except InputError as error:
         raise InputError(f"{path}{_line(text, str(error))}: {error}") from None
-    return values
+    return {section: _current(section, content) for section, content in values.items()}
 
 
 def build(values: Mapping[str, Any], *, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -62,7 +65,7 @@ def build(values: Mapping[str, Any], *, overrides: Mapping[str, str] | None = No
         _known_section(section)
         if not isinstance(content, Mapping):
             raise InputError(f"recipe: expected a section [{section}], found {content!r}")
-        for key, value in cast("Mapping[str, Any]", content).items():
+        for key, value in _current(section, cast("Mapping[str, Any]", content)).items():
             merged[section][key] = _typed(section, key, value)
     for dotted, text in (overrides or {}).items():
         section, _, key = dotted.partition(".")
@@ -71,14 +74,24 @@ def build(values: Mapping[str, Any], *, overrides: Mapping[str, str] | None = No
     return Recipe(**{name: cast(Any, kind)(**merged[name]) for name, kind in _SECTIONS.items()})
 
 
+def _current(section: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A section as it is now; model folders and recipes that were written before are read."""
+    if section != "data":
+        return dict(content)
+    rest = {key: value for key, value in content.items() if key not in _FORMERLY}
+    lists = {kind: _typed("data", "ignore", content[kind]) for kind in _FORMERLY if kind in content}
+    kinds = {name: kind for kind, names in lists.items() for name in names}
+    if kinds:
+        rest["kinds"] = {**kinds, **content.get("kinds", {})}
+    return rest
+
+
 def dump(recipe: Recipe) -> str:
     """The recipe as TOML; `load` of it gives the same recipe.
 
     >>> print(dump(Recipe()).splitlines()[0])
     [data]
     """
-    import json
-
     lines: list[str] = []
     for section in _SECTIONS:
         lines.append(f"[{section}]")
@@ -88,9 +101,19 @@ def dump(recipe: Recipe) -> str:
             if value is None:  # TOML has no word for it; a key that is absent means the same
                 continue
             value = list(value) if isinstance(value, tuple) else value
-            lines.append(f"{item.name} = {json.dumps(value, ensure_ascii=False)}")
+            lines.append(f"{item.name} = {_toml(value)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it: as JSON does, but for tables."""
+    import json
+
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[str, str]", value).items()
+        return f"{{ {', '.join(f'{_toml(key)} = {_toml(part)}' for key, part in pairs)} }}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _keys() -> list[str]:
@@ -125,6 +148,10 @@ def _typed(section: str, key: str, value: Any) -> Any:
         items: Any = [value] if isinstance(value, str) else value
         if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
             return tuple(items)
+    elif kind is Mapping:
+        known = cast("Mapping[Any, Any]", value) if isinstance(value, Mapping) else {0: 0}
+        if all(isinstance(part, str) for pair in known.items() for part in pair):
+            return dict(known)
     elif isinstance(value, bool) or kind is bool:  # a bool is an int, and is never meant as one
         if kind is bool and isinstance(value, bool):
             return value

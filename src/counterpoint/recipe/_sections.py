@@ -1,5 +1,7 @@
 """The sections of a recipe but how to train: every key, its type, its default and its rule."""
 
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from counterpoint.errors import InputError, one_of
@@ -9,7 +11,7 @@ from counterpoint.recipe._training import Training
 _PATIENCE = 12  # of a table; see docs/decisions.md
 _TRUNKS = ("plain", "residual")
 
-_THOUSANDS = ("", ",", ".", "'", "_", " ", "none")
+_THOUSANDS = ("", ",", ".", "'", "_", "space", "none")
 
 UNCERTAINTY = ("last-layer", "luna", "laplace", "ensemble")
 """Where a prediction's knowledge comes from; see `counterpoint.table.uncertainty`."""
@@ -34,14 +36,16 @@ class Data:
         validation: the share of the other rows that each member leaves out of its training, to
             decide when to stop and how large the noise is; at most one part in so many as there
             are members.
-        category, number, date, ignore: columns whose kind is given, not inferred.
+        kinds: column -> the kind that it is taken for, instead of the one that would be found, such
+            as "category", "number" or "date"; see `counterpoint.table.columns`.
+        ignore: columns that are left out.
         encoding: text encoding of a CSV or TSV.
         separator: the sign between cells; empty: by the file's name and first line.
         missing: further words that mean "no value".
         not_missing: words that usually mean "no value" and here are values, such as "None".
         decimal: the sign before decimals, "." or ","; empty: found column by column.
-        thousands: the sign between thousands, one of ``, . ' _`` or a space, or "none"; empty:
-            found column by column.
+        thousands: the sign between thousands, one of ``, . ' _``, "space" or "none"; empty: found
+            column by column.
         header: whether the first line of a text file has the names of the columns.
         names: of all columns, instead of the file's.
         dates: "day-first" or "month-first", for dates such as 01/02/2024 that allow both.
@@ -63,9 +67,7 @@ class Data:
     weight: str = ""
     split: str = "0.2"
     validation: float = 0.2
-    category: tuple[str, ...] = ()
-    number: tuple[str, ...] = ()
-    date: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict[str, str])
     ignore: tuple[str, ...] = ()
     encoding: str = "utf-8"
     separator: str = ""
@@ -89,14 +91,25 @@ class Data:
             object.__setattr__(self, "conformal", 0.2)
         dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
         object.__setattr__(self, "dates", dates)
+        for name in ("target", "ignore", "names"):
+            object.__setattr__(self, name, tuple(map(_composed, getattr(self, name))))
+        for name in ("weight", "split"):
+            object.__setattr__(self, name, _composed(getattr(self, name)))
+        kinds = {_composed(name): kind for name, kind in self.kinds.items()}
+        object.__setattr__(self, "kinds", kinds)
         one_of("data.decimal", self.decimal, ("", ".", ","))
-        thousands = {"space": " "}.get(self.thousands, self.thousands)
+        thousands = {" ": "space"}.get(self.thousands, self.thousands)
         object.__setattr__(self, "thousands", one_of("data.thousands", thousands, _THOUSANDS))
         if self.decimal and self.decimal == self.thousands:
             raise InputError(
                 f"data.thousands: {self.thousands!r} stands before decimals; choose another sign"
             )
         object.__setattr__(self, "distribution", tuple(map(_distribution, self.distribution)))
+
+
+def _composed(name: str) -> str:
+    """A name in Unicode's composed form, as files and keyboards write it in either."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _distribution(entry: str) -> str:

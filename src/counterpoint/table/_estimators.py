@@ -148,15 +148,14 @@ class _Table(BaseEstimator):
             and not pd.api.types.is_bool_dtype(frame[name].dtype)
             and name not in (*self._names, *self.category, weight)
         ]
-        kinds = {kind: self._names}
+        kinds = dict.fromkeys(numeric, "number") | dict.fromkeys(self.category, "category")
         data = {
             "target": self._names,
             "weight": weight,
             "split": "none",
             "validation": self.validation,
             "distribution": (self.distribution,),
-            "category": (*self.category, *kinds.get("category", ())),
-            "number": (*numeric, *kinds.get("number", ())),
+            "kinds": kinds | dict.fromkeys(self._names, kind),
         }
         training = {**self._told(Training), "seed": seed_of(self.random_state)}
         posterior = self._told(Posterior)

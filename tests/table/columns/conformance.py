@@ -30,7 +30,7 @@ class UsableKind:
         return pd.DataFrame({"c": cells, "y": np.arange(rows) ** 2 % 11})
 
     def table(self, frame, rows=None, weights=None):
-        planned = Table.plan(frame, Data(target=("y",), number=("y",)), self.kinds)
+        planned = Table.plan(frame, Data(target=("y",), kinds={"y": "number"}), self.kinds)
         count = len(frame) if rows is None else rows
         weights = np.ones(len(frame)) if weights is None else weights
         return planned.learnt(np.arange(count), weights, bins=4)

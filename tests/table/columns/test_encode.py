@@ -127,7 +127,7 @@ def test_too_many_levels():
     rows = 30_000
     frame = pd.DataFrame({"c": [f"l{n // 2}" for n in range(rows)], "y": np.arange(rows) ** 0.5})
     with pytest.raises(InputError, match="column 'c': 15,000 levels; a category has at m"):
-        learn_schema(frame, rows, target=("y",), category=("c",))
+        learn_schema(frame, rows, target=("y",), kinds={"c": "category"})
 
 
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=200), st.integers(1, 12))

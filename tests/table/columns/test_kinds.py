@@ -142,7 +142,10 @@ def test_roles_and_reasons():
         (Data(target=("void",)), "target 'void': every value is missing"),
         (Data(target=("when",)), "target 'when': is a date"),
         (Data(target=("x",), weight="x"), "cannot be both target and weight"),
-        (Data(target=("x",), category=("id",), ignore=("id",)), "told to be category and ignore"),
+        (
+            Data(target=("x",), kinds={"id": "category"}, ignore=("id",)),
+            "told to be category and ignore",
+        ),
         (Data(target=("x",), split="time:then"), "split: no column 'then'"),
     ],
 )
@@ -154,7 +157,7 @@ def test_impossible_plans_are_refused(data, message):
 
 
 def test_the_user_has_the_last_word():
-    plan = plan_columns(frame(), Data(target=("flag",), number=("flag",), category=("id",)))
+    plan = plan_columns(frame(), Data(target=("flag",), kinds={"flag": "number", "id": "category"}))
     assert plan.column("flag").kind == "number"
     assert plan.column("id").role == "input"
 

@@ -18,7 +18,7 @@ GAIN = np.repeat([0.0, 0.1, 7298.0], [500, 300, 200])
 def learnt(cells, repeated=256, weights=None, **data):
     frame = pd.DataFrame({"c": cells, "y": np.arange(len(cells)) % 7.0})
     weights = np.ones(len(cells)) if weights is None else weights
-    table = Table.plan(frame, Data(target=("y",), number=("c",), **data))
+    table = Table.plan(frame, Data(target=("y",), kinds={"c": "number"}, **data))
     return table.learnt(np.arange(len(cells)), weights, bins=4, repeated=repeated)
 
 

@@ -27,7 +27,7 @@ def plan(cells, separator=",", rows=60, **data):
     frame["y"] = np.arange(len(frame)) ** 2 % 11
     frame["x"] = np.arange(len(frame)) ** 3 % 17
     note_origin(frame, Origin(separator))
-    data["number"] = (*data.get("number", ()), "y")
+    data["kinds"] = {**data.get("kinds", {}), "y": "number"}
     return Table.plan(frame, Data(target=("y",), **data), where="t.csv")
 
 
@@ -141,7 +141,7 @@ def test_what_only_holds_digits_is_no_number_and_no_costume(texts):
 def test_what_cannot_be_read_is_named_by_its_nature(cells, costume):
     with pytest.raises(InputError, match=rf"t\.csv: column 'c': holds .*{costume}.*--ignore c"):
         plan(cells)
-    assert plan(cells, category=("c",)).schema.column("c").kind == "category"
+    assert plan(cells, kinds={"c": "category"}).schema.column("c").kind == "category"
     assert plan(cells, ignore=("c",)).schema.column("c").role == "ignored"
 
 
@@ -230,7 +230,9 @@ def test_a_time_of_day_goes_round_and_has_no_year():
 )
 def test_durations_are_numbers_of_seconds(cells, seconds):
     frame = pd.DataFrame({"c": [cells[n % len(cells)] for n in range(60)]})
-    table = Table.plan(frame.assign(y=np.arange(60) ** 2 % 11), Data(target=("y",), number=("y",)))
+    table = Table.plan(
+        frame.assign(y=np.arange(60) ** 2 % 11), Data(target=("y",), kinds={"y": "number"})
+    )
     assert (table.schema.column("c").kind, table.schema.column("c").form) == ("number", "duration")
     assert table.values["c"].data[: len(cells)].tolist() == seconds
     assert "seconds" in said(table)
@@ -285,7 +287,7 @@ def test_a_later_table_may_write_levels_otherwise(first, then, same):
 @pytest.mark.parametrize("then", [["1", "2"], ["1.0", "2.0"], [1.0, 2.0], [1, 2]])
 def test_whole_numbers_are_one_level_however_a_file_has_them(then):
     frame = pd.DataFrame({"c": then, "x": 1})
-    table = plan(["1", "2", "3"], category=("c",))
+    table = plan(["1", "2", "3"], kinds={"c": "category"})
     learnt = table.learnt(np.arange(60), np.ones(60))
     read = Table.read(frame, learnt.schema)
     assert read.encode()["categories"].tolist() == [[2], [3]]
@@ -321,8 +323,8 @@ def test_numbers_of_another_unit_are_refused():
 
 def test_a_column_that_was_told_to_be_a_number_takes_its_costume_off():
     with pytest.raises(InputError, match="row 1, column 'c': expected a number, not numbers with"):
-        plan(["5 kg", "6 lb", "7"], number=("c",))
-    found = plan(["5%", "6%", "7.5%"], number=("c",))
+        plan(["5 kg", "6 lb", "7"], kinds={"c": "number"})
+    found = plan(["5%", "6%", "7.5%"], kinds={"c": "number"})
     assert found.values["c"].data[:3].tolist() == [5, 6, 7.5]
 
 

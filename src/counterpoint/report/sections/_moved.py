@@ -135,16 +135,19 @@ def _row(shift: ShiftFindings) -> list[Cell]:
         sized(number(_distance(shift), 3), _distance(shift)),
         sized(_chance(shift.chance), shift.chance),
         tag("bdi", None, measured),
-        sized(_value(shift, shift.before), shift.before),
-        sized(_value(shift, shift.after), shift.after),
+        sized(_value(shift, shift.before, shift.before_text), shift.before),
+        sized(_value(shift, shift.after, shift.after_text), shift.after),
         listing(levels, _MOST_LEVELS) or ABSENT,
     ]
 
 
-def _value(shift: ShiftFindings, value: float | None) -> str:
+def _value(shift: ShiftFindings, value: float | None, text: str) -> str:
     known = finite(value)
     if known is None:
         return ABSENT
     if shift.level is not None:
         return percent(known)
-    return date(known) if shift.kind == "date" else number(known)
+    if shift.kind == "date":
+        # a time of day is no date; folders of before have no text
+        return plain(text) if text else date(known)
+    return number(known)

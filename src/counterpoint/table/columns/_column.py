@@ -46,12 +46,15 @@ class Moved:
 
     Attributes:
         before, after: the number; None where no row has a value.
+        before_text, after_text: the same as the column writes it; empty where there is none.
         level: the commonest.
         new: levels that no earlier row had, with their rows.
     """
 
     before: float | None
     after: float | None
+    before_text: str = ""
+    after_text: str = ""
     level: str | None = None
     new: Mapping[str, int] = field(default_factory=dict[str, int])
 

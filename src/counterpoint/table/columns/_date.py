@@ -100,6 +100,11 @@ class Date(NumericColumn):
             return parts
         return {part: parts[part] for part in ("value", "day sin", "day cos")}
 
+    @property
+    def grain(self) -> float:
+        """See `NumericColumn`: a day, of times of day none."""
+        return 0.0 if is_clock(self.form) else 1.0
+
     def summary(self, known: np.ndarray) -> str:
         """See `NumericColumn`."""
         return f"from {self.show(known.min())[:10]} to {self.show(known.max())[:10]}"

@@ -30,6 +30,7 @@ _MOST_LEVELS = 10_000
 _RARE = 2
 _LABELS = 12
 _ALIKE = 3
+_SHORT = 20
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,11 @@ class LevelColumn(UsableColumn):
         )
         fresh = range(len(before.counts), len(now.counts))
         new = {labels[code]: int(now.counts[code]) for code in fresh if now.counts[code]}
-        return Moved(was, became, labels[common], new)
+        shown = [
+            "" if share is None else f"{share:.1%} {labels[common][:_SHORT]!r}"
+            for share in (was, became)
+        ]
+        return Moved(was, became, shown[0], shown[1], labels[common], new)
 
     def _refuse_many(self, levels: int, where: str) -> None:
         if levels > _MOST_LEVELS:

@@ -214,7 +214,18 @@ class NumericColumn(UsableColumn):
             first.mean + first.scale * counts.total / counts.known if counts.known else None
             for counts in (before, now)
         )
-        return Moved(was, became)
+        return Moved(was, became, self._shown(was), self._shown(became))
+
+    @property
+    def grain(self) -> float:
+        """The unit to which a mean is told; 0: as it is."""
+        return 0.0
+
+    def _shown(self, mean: float | None) -> str:
+        if mean is None:
+            return ""
+        grain = self.grain
+        return self.show(mean if not grain else float(np.floor(mean / grain)) * grain)
 
 
 def find_edges(value: np.ndarray, weight: np.ndarray, bins: int) -> np.ndarray:

@@ -39,8 +39,7 @@ def plan_columns(
     where: str = "table",
 ) -> Schema:
     """Give every column a kind and a role, those that the recipe lists before those inferred."""
-    listed = {"category": data.category, "number": data.number, "date": data.date}
-    named = _requested_kinds({**listed, "ignore": data.ignore})
+    named = _requested_kinds(data)
     roles = _roles(data, split)
     for name in (*named, *roles):
         if name not in raw:
@@ -67,16 +66,13 @@ def plan_columns(
     return schema
 
 
-def _requested_kinds(lists: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    kinds = dict[str, str]()
-    for kind, names in lists.items():
-        for name in names:
-            if name in kinds:
-                raise InputError(
-                    f"column {name!r}: told to be {kinds[name]} and {kind}; choose one"
-                )
-            kinds[name] = kind
-    return kinds
+def _requested_kinds(data: Data) -> dict[str, str]:
+    for name in data.ignore:
+        if name in data.kinds:
+            raise InputError(
+                f"column {name!r}: told to be {data.kinds[name]} and ignore; choose one"
+            )
+    return {**data.kinds, **dict.fromkeys(data.ignore, "ignore")}
 
 
 def _roles(data: Data, split: SplitRule) -> dict[str, Role]:

@@ -119,7 +119,7 @@ class Distinct:
         numbers = np.array([_number(cell, found.pair, text) for text, cell in pairs])
         notation = Notation(*found.pair, *_units(known))
         doubt = self._doubt(found) or _foreign(notation, earlier)
-        said = "" if doubt else self._said(numbers, found)
+        said = "" if doubt else self._said(numbers, found, signs)
         # placeholders are known here and not in the reader: among words they may be levels
         absent = self.absent.copy()
         return Quantities(numbers, absent, notation, said, doubt, self._words(numbers))
@@ -169,14 +169,16 @@ class Distinct:
                 return text, values
         return self.texts[0], ["" for _ in pairs]
 
-    def _said(self, numbers: np.ndarray, found: Found) -> str:
+    def _said(self, numbers: np.ndarray, found: Found, signs: Signs) -> str:
         """How cells are read that are not plain numbers."""
         pairs = list(enumerate(zip(self.texts, self.cells, strict=True)))
+        # who named the signs need not hear of them
+        told = found.pair if signs.told else None
         limits = [n for n, (_, cell) in pairs if cell is not None and cell.limit]
         dressed = [
             n
             for n, (text, cell) in pairs
-            if cell is not None and not cell.limit and not _is_plain(text, numbers[n])
+            if cell is not None and not cell.limit and not _is_plain(text, numbers[n], told)
         ]
         absent = np.flatnonzero(self.absent).tolist()
         parts = list[str]()
@@ -216,7 +218,8 @@ def _number(cell: WrittenNumber | None, pair: tuple[str, str], text: str = "") -
     return -value if cell.negative else value
 
 
-def _is_plain(text: str, value: float) -> bool:
+def _is_plain(text: str, value: float, pair: tuple[str, str] | None = None) -> bool:
+    text = text if pair is None else value_of(text, pair)
     return _PLAIN.fullmatch(text) is not None and bool(float(text) == value)
 
 

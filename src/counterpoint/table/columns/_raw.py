@@ -1,5 +1,6 @@
 """A column as it came, and what it is read as: every reading of cells is here, once a column."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -259,9 +260,9 @@ def raw_columns(
     later: bool = False,
 ) -> Mapping[str, RawColumn]:
     """The columns of a frame by name."""
-    refuse_names(frame.columns, where)
+    names = {name: unicodedata.normalize("NFC", str(name)) for name in frame.columns}
+    refuse_names([names[name] for name in frame.columns], where)
     signs = signs or Signs()
     return {
-        str(name): RawColumn(str(name), frame[name], where, dates, signs, later)
-        for name in frame.columns
+        own: RawColumn(own, frame[name], where, dates, signs, later) for name, own in names.items()
     }

@@ -55,7 +55,8 @@ def read_table(
         missing: texts that mean "no value", beside `MISSING`.
         not_missing: texts of `MISSING` that are values.
         decimal: the sign before decimals, "." or ","; empty: found column by column.
-        thousands: the sign between thousands, or "none"; empty: found column by column.
+        thousands: the sign between thousands, "space" or "none"; empty: found column by
+            column.
         header: whether the first line has names.
         names: of the columns, instead of the file's.
 

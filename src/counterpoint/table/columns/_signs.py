@@ -16,7 +16,7 @@ class Signs:
 
     Attributes:
         decimal: "." or ",", where the user said so.
-        thousands: the sign between thousands, or "none", where the user said so.
+        thousands: the sign between thousands, "space" or "none", where the user said so.
         separator: between the cells of the text file.
     """
 
@@ -33,7 +33,7 @@ class Signs:
         """Whether the user's words leave a pair of signs possible."""
         decimal, thousands = pair
         # what stands between thousands cannot stand before decimals
-        told = "" if self.thousands == "none" else self.thousands
+        told = {"none": "", "space": " "}.get(self.thousands, self.thousands)
         grouped = not self.thousands or thousands in ("", told)
         return grouped and decimal != told and (not self.decimal or decimal == self.decimal)
 

@@ -54,6 +54,8 @@ def _compare(
         after=found.after,
         level=found.level,
         new=dict(found.new),
+        before_text=found.before_text,
+        after_text=found.after_text,
     )
 
 

@@ -307,7 +307,8 @@ class UpdateRun:
         return dict(column.moved(before.columns[column.name], now).new)
 
     def _notes(self, after: TableModel) -> list[str]:
-        notes = [
+        notes = [*self.table.remarks]
+        notes += [
             f"column {column.name!r}: {missing:,} missing values; the fit had none, so that they"
             " count as the mean"
             for column in self.model.schema.inputs
