@@ -1,9 +1,10 @@
-"""The whole way in one go: a real table, a fit, predictions of held-out rows, an update, a report.
+"""The whole way: a table, a fit, predictions, updates at two sites, their merge, and a report.
 
 The table is the diabetes study that ships with scikit-learn (442 patients): how far the disease
 got within a year (a number) and whether the triglycerides were high (a category) are predicted
 from age, sex, body mass, blood pressure and other blood values. The last hundred patients come
-later: the model learns them without the others. Everything is done with the command, so each line
+later, at two sites that do not exchange them: each updates the model with its own, and the two are
+merged. Everything is done with the command, so each line
 shown can be typed again.
 
     python examples/demo.py [FOLDER]
@@ -56,25 +57,29 @@ def show_held_out(held: pd.DataFrame, found: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    """Write the tables, fit, predict, update, report."""
+    """Write the tables, fit, predict, update, merge, report."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
     folder.mkdir(parents=True, exist_ok=True)
     whole = make_table()
     frame, later = whole.iloc[:-LATER], whole.iloc[-LATER:]
     held = frame[frame["part"] == "test"].reset_index(drop=True)
     table, fresh, model = folder / "patients.csv", folder / "held_out.csv", folder / "model"
-    newer, updated = folder / "newer.csv", folder / "updated"
+    north, south, merged = folder / "north", folder / "south", folder / "merged"
     frame.to_csv(table, index=False)
-    later.drop(columns="part").to_csv(newer, index=False)
+    for site, rows in zip((north, south), np.array_split(np.arange(LATER), 2), strict=True):
+        later.iloc[rows].drop(columns="part").to_csv(f"{site}.csv", index=False)
     held.drop(columns=["progression", "triglycerides", "part"]).to_csv(fresh, index=False)
     targets = ["--target", "progression", "--target", "triglycerides"]
     run("fit", str(table), *targets, "--split", "part", "--out", str(model), "--overwrite")
     predictions = folder / "predictions.csv"
     run("predict", str(model), str(fresh), "--out", str(predictions), "--overwrite")
     show_held_out(held, pd.read_csv(predictions))
-    run("update", str(model), str(newer), "--out", str(updated), "--overwrite")
-    run("report", str(updated))
-    print(f"\nThe report: {(updated / 'report.html').resolve()}")
+    for site in (north, south):
+        run("update", str(model), f"{site}.csv", "--out", str(site), "--overwrite")
+    sites = [str(north), str(south)]
+    run("merge", *sites, "--base", str(model), "--out", str(merged), "--overwrite")
+    run("report", str(merged))
+    print(f"\nThe report: {(merged / 'report.html').resolve()}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from counterpoint.cli import main
+from tables import mixed
 
 
 def run(*arguments: object) -> int:
@@ -122,3 +123,113 @@ def test_looking_does_not_import_torch(files):
     for arguments in (["inspect", files[0]], [*files[:2], "--lambda", "0.3", "--dry-run"]):
         command = [sys.executable, "-c", script, "merge", *map(str, arguments)]
         assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Two networks that learnt one task each from its own start, and rows of it."""
+    monkeypatch.chdir(tmp_path)
+    source = "from torch import nn\ndef make():\n"
+    layers = "nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2)"
+    (tmp_path / "ring.py").write_text(f"{source}    return nn.Sequential({layers})\n")
+    generator = torch.Generator().manual_seed(0)
+    for name in ("tuning", "judging"):
+        x = torch.randn(300, 2, generator=generator)
+        save_file({"x": x, "y": (x.square().sum(1) > 1.4).long()}, tmp_path / f"{name}.safetensors")
+    rows = load_file("tuning.safetensors")
+    for seed in (0, 1):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            net = torch.nn.Sequential(
+                torch.nn.Linear(2, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2)
+            )
+        optimizer = torch.optim.Adam(net.parameters(), 0.03)
+        for _ in range(100):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(rows["x"]), rows["y"]).backward()
+            optimizer.step()
+        torch.save(net.state_dict(), tmp_path / f"{seed}.pt")
+    return [tmp_path / "0.pt", tmp_path / "1.pt"]
+
+
+def test_the_path_between_two_models(trained, capsys):
+    options = ["--model", "ring:make", "--data", "tuning.safetensors"]
+    assert run("path", *trained, *options, "--json", "-o", "path.svg") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["lambdas"]) == 25
+    assert found["barrier"]["aligned"] < found["barrier"]["naive"]
+    assert run("path", *trained, *options) == 0
+    assert "barrier, aligned" in capsys.readouterr().out
+    for words, wrong in {
+        "needs --model": ["--data", "tuning.safetensors"],
+        "cannot be imported": ["--model", "rong:make", "--data", "tuning.safetensors"],
+        "expected tensors x and y": ["--model", "ring:make", "--data", "0.pt"],
+        "did you mean 'categorical'": [*options, "--likelihood", "categoric"],
+    }.items():
+        assert run("path", *trained, *wrong) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_search_is_judged_by_other_rows(trained, capsys):
+    options = ["--model", "ring:make", "--data", "tuning.safetensors", "-o", "o.safetensors"]
+    assert run("search", *trained, *options) == 2
+    assert "give rows to judge by" in capsys.readouterr().err
+    assert run("search", *trained, *options, "--report", "judging.safetensors", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tuning"][1] < found["tuning"][0]
+    assert sorted(found["weights"]) == ["0", "2"]
+    assert run("verify", "o.safetensors") == 0
+
+
+def command(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    return ended.value.code
+
+
+QUICK = ["--training.epochs", "3", "--network.members", "1", "--network.width", "16"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A model, and what two sites made of it; and one that a site fitted for itself."""
+    folder = tmp_path_factory.mktemp("sites")
+    for seed, name in enumerate(["old", "a", "b"]):
+        mixed(120, seed).to_csv(folder / f"{name}.csv", index=False)
+    fit = ["--target", "price", "--target", "kind", *QUICK]
+    command("fit", folder / "old.csv", *fit, "--out", folder / "old")
+    command("fit", folder / "b.csv", *fit, "--out", folder / "own")
+    for name in "ab":
+        command("update", folder / "old", folder / f"{name}.csv", "--out", folder / name)
+    return folder
+
+
+@pytest.mark.slow
+def test_model_folders_of_two_sites(models, tmp_path, capsys):
+    inputs = [models / "a", models / "b"]
+    assert run(*inputs, "--base", models / "old", "-o", tmp_path / "c", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["exact"]
+    assert sorted(found["rows"].values()) == [216, 216]
+    for verb in (["predict", tmp_path / "c", models / "a.csv"], ["report", tmp_path / "c"]):
+        assert command(*verb) == 0
+    assert run(models / "a", models / "own", "-o", tmp_path / "d") == 0
+    assert "as a mixture" in capsys.readouterr().err
+    assert command("predict", tmp_path / "d", models / "a.csv", "--out", tmp_path / "p.csv") == 0
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 121
+
+
+@pytest.mark.slow
+def test_model_folders_that_are_refused(models, files, tmp_path, capsys):
+    for words, arguments in {
+        "give the model from which both went on as --base": [models / "a", models / "b", "-o", "c"],
+        "no --lambda": [models / "a", models / "b", "-o", "c", "--lambda", "0.5"],
+        "not all inputs are such": [models / "a", files[0], "-o", "c"],
+        "is an input of this merge": [models / "a", models / "b", "-o", models / "b"],
+        "say where the result goes": [models / "a", models / "b"],
+    }.items():
+        assert run(*arguments) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+    assert not list(tmp_path.glob("c*"))

@@ -23,7 +23,7 @@ exists when all are there; killed and begun again, it goes on.
 
 from counterpoint.checkpoints._layout import INDEX, NewTensor
 from counterpoint.checkpoints._names import natural
-from counterpoint.checkpoints._open import open_checkpoint
+from counterpoint.checkpoints._open import companions, open_checkpoint
 from counterpoint.checkpoints._reader import Reader
 from counterpoint.checkpoints._tensor import ITEM_SIZES, Box, Checkpoint, StoredTensor
 from counterpoint.checkpoints._writer import CheckpointWriter, content_digest, is_file, refuse_taken
@@ -37,6 +37,7 @@ __all__ = [
     "NewTensor",
     "Reader",
     "StoredTensor",
+    "companions",
     "content_digest",
     "is_file",
     "natural",

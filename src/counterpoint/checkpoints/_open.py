@@ -17,6 +17,8 @@ _TORCH = (".pt", ".pth", ".bin", ".ckpt")
 _SUFFIXES = (".safetensors", *_TORCH)
 _INDEX = ".index.json"
 _LONGEST_INDEX = 100_000_000
+_COMPANIONS = (".json", ".txt", ".model", ".jinja")
+_LARGEST_COMPANION = 64 * 2**20
 
 
 def open_checkpoint(path: StrPath) -> Checkpoint:
@@ -41,6 +43,24 @@ def open_checkpoint(path: StrPath) -> Checkpoint:
     if not found.tensors:
         raise InputError(f"{path}: holds no tensors")
     return found
+
+
+def companions(found: Checkpoint) -> tuple[Path, ...]:
+    """The small files beside the weights of a folder that a program needs to load them.
+
+    Configurations, tokenizers and texts; none beside a file, or in a folder of ours.
+    """
+    if not found.path.is_dir() or (found.path / "manifest.json").exists():
+        return ()
+    return tuple(
+        file
+        for file in sorted(found.path.iterdir())
+        if file.name.endswith(_COMPANIONS)
+        and not file.name.endswith(_INDEX)
+        and file.is_file()
+        and file.stat().st_size <= _LARGEST_COMPANION
+        and inside(found.path, file.name, str(found.path))
+    )
 
 
 def _file(file: Path) -> Checkpoint:

@@ -41,6 +41,7 @@ class CheckpointWriter:
         payload: bytes that go along with each part's entry in the journal.
         metadata: texts for the file's header, or the folder's index; `finish` may give others of
             the same length.
+        copies: files that a folder gets beside the weights, under their own names.
         overwrite: replace a weight file or folder that is there.
         disk: the file system; tests pass one that fails.
 
@@ -57,12 +58,13 @@ class CheckpointWriter:
         *,
         payload: int = 0,
         metadata: Mapping[str, str] | None = None,
+        copies: Sequence[Path] = (),
         overwrite: bool = False,
         disk: FileSystem = DISK,
     ) -> None:
         self.out, self.work = out, out.with_name(f".{out.name}.unfinished")
         self._single, self._disk, self._identity = is_file(out), disk, identity
-        self._metadata = dict(metadata or {})
+        self._metadata, self._copies = dict(metadata or {}), copies
         sweep(out.parent, only=out.name, disk=disk)
         refuse_taken(out, overwrite=overwrite)
         texts = self._metadata if self._single else {"format": "pt"}
@@ -159,7 +161,11 @@ class CheckpointWriter:
             put_in_place(self._files[0].path, self.out, disk=disk)
             self._remove()
             return
-        disk.write(self.work / INDEX, index_of(self._files, texts))
+        contents = {file.name: file.read_bytes() for file in self._copies}
+        for name, content in {**contents, INDEX: index_of(self._files, texts)}.items():
+            # a merge that was killed here has some already, and nothing is written over
+            disk.remove(self.work / name)
+            disk.write(self.work / name, content)
         # the folder without what is ours alone gets the name: the lock goes with it to the end
         for name in (_JOURNAL, _IDENTITY):
             disk.remove(self.work / name)

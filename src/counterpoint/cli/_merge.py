@@ -1,12 +1,16 @@
 """`counterpoint merge`: several weight files or model folders to one; and looking at them."""
 
+import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint.cli._merge_scores import show_path, write_search
+from counterpoint.cli._merge_tables import merge_models
 from counterpoint.cli._say import Counter, note, show, show_json
 from counterpoint.errors import InputError
+from counterpoint.findings import ENSEMBLE_KIND, MODEL_KIND
 from counterpoint.plain import to_plain
 
 if TYPE_CHECKING:
@@ -14,11 +18,14 @@ if TYPE_CHECKING:
     from counterpoint.merge.files import MergeRecipe, PreparedMerge
 
 _MERGE = "out weights lambda first rules method base evidence buffers dtype options last schedule"
+_SCORES = "model data report likelihood"
 _OPTIONS = {"rules": "set", "options": "option", "buffers": "buffer"}
 _ACTIONS = {
     "inspect": (1, 1, ""),
     "diff": (2, 2, ""),
     "verify": (1, 99, "pieces"),
+    "path": (2, 2, "out model data likelihood"),
+    "search": (2, 99, "out model data report likelihood"),
 }
 """Word -> how few and how many paths follow it, and the options that it takes beside --json."""
 
@@ -26,7 +33,7 @@ _ACTIONS = {
 def add(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     argue = parser.add_argument
-    looking = "files or folders; or 'inspect X', 'diff A B', 'verify OUT [INPUT ...]'"
+    looking = "files or folders; or 'inspect X', 'diff A B', 'verify OUT', 'path A B', 'search A B'"
     argue("inputs", nargs="+", metavar="INPUT", help=looking)
     argue("-o", "--out", type=Path, help="a .safetensors file, or a folder, to write")
     argue("--lambda", type=float, metavar="SHARE", help="share of the second of two inputs")
@@ -47,6 +54,10 @@ def add(parser: ArgumentParser) -> None:
     argue("--schedule", metavar="NAME", help="their weights: uniform, linear, minus-sqrt")
     argue("--threads", type=int, default=0, metavar="N", help="workers (one a core, four at most)")
     argue("--pieces", type=int, metavar="N", help="verify: how many are merged again (16)")
+    argue("--model", metavar="MODULE:FUNCTION", help="path, search: what makes the model")
+    argue("--data", metavar="FILE", help="path, search: tensors x and y to score on, to tune on")
+    argue("--report", metavar="FILE", help="search: other rows, to judge by")
+    argue("--likelihood", metavar="NAME", help="categorical, bernoulli, normal, poisson")
     argue("--dry-run", action="store_true", help="say what would be done, from headers alone")
     argue("--overwrite", action="store_true", help="replace what is there")
     argue("--json", action="store_true", help="print one JSON value")
@@ -57,14 +68,35 @@ def run(arguments: Namespace) -> None:
 
     Inputs are safetensors, files of torch.save, sharded folders and distributed checkpoints.
     --lambda is the share of the second input; a merge that was interrupted goes on.
+    Model folders of tables are joined without their rows; with the model that all of them were
+    updated from as --base exactly, otherwise as a mixture.
     """
     # a file of such a name is ./inspect
     action = arguments.inputs[0]
     if action in _ACTIONS:
         _refuse_options(action, arguments)
-        {"inspect": _inspect, "diff": _diff, "verify": _verify}[action](arguments)
+        ways = {"inspect": _inspect, "diff": _diff, "verify": _verify}
+        {**ways, "path": show_path, "search": write_search}[action](arguments)
         return
+    for name in _SCORES.split():
+        if getattr(arguments, name) is not None:
+            raise InputError(f"merge: --{name} is for 'merge path' and 'merge search'")
+    tables = [str(path) for path in arguments.inputs if _is_table(path)]
+    if len(tables) == len(arguments.inputs):
+        merge_models(arguments)
+        return
+    if tables:
+        raise InputError(f"{tables[0]}: is a model of a table, and not all inputs are such")
     _merge(arguments)
+
+
+def _is_table(path: str) -> bool:
+    """Whether a folder says that it is a model of a table; read again, and verified, later."""
+    try:
+        found = json.loads(Path(path, "manifest.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("kind") in (MODEL_KIND, ENSEMBLE_KIND)
 
 
 def _merge(arguments: Namespace) -> None:
@@ -253,6 +285,6 @@ def _refuse_options(action: str, arguments: Namespace) -> None:
     if not least <= given <= most:
         paths = f"{least}" if least == most else f"{least} or more"
         raise InputError(f"merge {action}: expected {paths} paths, found {given}")
-    for name in [*_MERGE.split(), "pieces"]:
+    for name in [*_MERGE.split(), *_SCORES.split(), "pieces"]:
         if getattr(arguments, name) not in (None, 0, False) and name not in takes.split():
             raise InputError(f"merge {action}: takes no --{_OPTIONS.get(name, name)}")

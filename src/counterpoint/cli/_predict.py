@@ -52,14 +52,17 @@ def run(arguments: Namespace) -> None:
         _refuse(arguments.out, arguments.overwrite)
     from counterpoint.storage import write_file
     from counterpoint.table import TableModel, to_frame
+    from counterpoint.table.merge import load_tables
 
-    fitted = TableModel.load(arguments.model)
+    fitted = load_tables(arguments.model)
     frame = read_rows(arguments.table, fitted.recipe.data, told_format(arguments))
     where = name_of(arguments.table) if str(arguments.table) == "-" else str(arguments.table)
     table = fitted.read(frame, where)
     for remark in fitted.remarks(table):
         note(f"{where}: {remark}")
     if arguments.shifted:
+        if not isinstance(fitted, TableModel):
+            raise InputError(f"{arguments.model}: a mixture of sites has no rows aside to weigh")
         fitted = fitted.shifted(table)
     level = fitted.recipe.posterior.interval if level is None else level
     rows = to_frame(fitted.predict(table), level)

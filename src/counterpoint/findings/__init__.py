@@ -15,7 +15,7 @@ fills them. What could not be computed is None, never NaN, so that the JSON is v
 """
 
 from counterpoint.findings._columns import Bins, ColumnFindings, EmbeddingMap, Importance
-from counterpoint.findings._findings import MODEL_KIND, MODEL_SCHEMA, Findings
+from counterpoint.findings._findings import ENSEMBLE_KIND, MODEL_KIND, MODEL_SCHEMA, Findings
 from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
 from counterpoint.findings._targets import (
     Coverage,
@@ -31,6 +31,7 @@ from counterpoint.findings._training import AlarmFindings, BalanceFindings, Epoc
 from counterpoint.findings._updates import ShiftFindings, UpdatedTarget, UpdateFindings
 
 __all__ = [
+    "ENSEMBLE_KIND",
     "MODEL_KIND",
     "MODEL_SCHEMA",
     "AlarmFindings",

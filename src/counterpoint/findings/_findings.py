@@ -12,6 +12,9 @@ from counterpoint.findings._updates import UpdateFindings
 MODEL_KIND = "table model"
 """The kind of folder in which findings are kept, beside the fitted model."""
 
+ENSEMBLE_KIND = "merged table models"
+"""The kind of folder that holds the models of several sites side by side."""
+
 MODEL_SCHEMA = 3
 """The layout of that folder; one of another version is refused."""
 

@@ -37,6 +37,7 @@ from counterpoint.posterior.predictive._categorical import CategoricalPredictive
 from counterpoint.posterior.predictive._counts import BernoulliPredictive, PoissonPredictive
 from counterpoint.posterior.predictive._mixture import MixturePredictive
 from counterpoint.posterior.predictive._predictive import Predictive
+from counterpoint.posterior.softmax._joined import join_softmax
 from counterpoint.posterior.softmax._softmax import Softmax
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "UnseenRows",
     "calibration",
     "held_out_noise",
+    "join_softmax",
     "laplace",
     "laplace_from",
     "left_out_noise",

@@ -78,10 +78,12 @@ def test_files_of_every_layout_give_what_memory_gives(tmp_path, dtype):
     wanted = in_memory([a, b], {"**": 0.3, "0": 0.1})
     merged([first, tmp_path / "b.pt"], tmp_path / "out.safetensors", WEIGHTS)
     same(load_file(tmp_path / "out.safetensors"), wanted)
-    # a folder of shards has the shards of the first input
+    # a folder of shards has the shards of the first input, and what is needed to load it
+    (first / "config.json").write_text("{}")
     merged([first, tmp_path / "b.pt"], tmp_path / "out", WEIGHTS)
     found = open_checkpoint(tmp_path / "out")
     assert dict(found.shards) == dict(open_checkpoint(first).shards)
+    assert (tmp_path / "out" / "config.json").read_text() == "{}"
     same({n: t for file in found.files for n, t in load_file(file).items()}, wanted)
 
 

@@ -25,6 +25,7 @@ from counterpoint.merge.files._recipe import MergeRecipe, recipe_of
 from counterpoint.merge.files._series import SCHEDULES, series_of, series_weights
 
 if TYPE_CHECKING:
+    from counterpoint.merge.files._compute import load_state
     from counterpoint.merge.files._diff import compared
     from counterpoint.merge.files._stream import FileMerge, merge_files, write_merge
     from counterpoint.merge.files._verify import VerifiedMerge, verify_merge
@@ -36,6 +37,7 @@ __all__ = [
     "PreparedMerge",
     "VerifiedMerge",
     "compared",
+    "load_state",
     "merge_files",
     "prepare",
     "recipe_of",
@@ -50,6 +52,7 @@ _HOMES = {
     "FileMerge": "_stream",
     "VerifiedMerge": "_verify",
     "compared": "_diff",
+    "load_state": "_compute",
     "merge_files": "_stream",
     "verify_merge": "_verify",
     "write_merge": "_stream",

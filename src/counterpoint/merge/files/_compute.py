@@ -17,6 +17,7 @@ from counterpoint.merge._plan import Coefficient
 from counterpoint.merge.files._digest import joined
 from counterpoint.merge.files._prepared import CHUNK, Part, PreparedMerge
 from counterpoint.merge.methods import Evidence, MergedTensor, MergeMethod, evidence_of, method_of
+from counterpoint.plain import StrPath
 
 TYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
@@ -95,6 +96,17 @@ def read_tensor(reader: Reader, stored: StoredTensor) -> Tensor:
     if stored.size:
         reader.read(stored, 0, _view(content))
     return content.view(TYPES[stored.dtype]).reshape(stored.shape)
+
+
+def load_state(path: StrPath) -> dict[str, Tensor]:
+    """All tensors of a weight file or folder, in memory: a state dict.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    with Reader() as reader:
+        found = open_checkpoint(path).tensors.items()
+        return {name: read_tensor(reader, stored) for name, stored in found}
 
 
 def ready_method(prepared: PreparedMerge, reader: Reader) -> tuple[MergeMethod, Sequence[Evidence]]:

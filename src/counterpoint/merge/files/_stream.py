@@ -21,6 +21,7 @@ from counterpoint.checkpoints import (
     Checkpoint,
     CheckpointWriter,
     Reader,
+    companions,
     is_file,
     refuse_taken,
 )
@@ -101,6 +102,8 @@ def write_merge(
         payload=SIZE * len(prepared.sources),
         # as long as what will be there at the end: the header is written first
         metadata=_metadata(prepared, ["0" * 2 * SIZE] * len(prepared.sources), "0" * 2 * SIZE),
+        # configurations and tokenizers: without them a folder of weights is loaded by nobody
+        copies=() if is_file(out) else companions(prepared.sources[0]),
         overwrite=overwrite,
         disk=disk,
     )

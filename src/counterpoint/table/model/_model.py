@@ -189,6 +189,22 @@ class TableModel:
         Raises:
             InputError: the folder exists, or the disk refused.
         """
+        tensors, documents, texts = self.contents()
+        write_folder(
+            path,
+            kind=MODEL_KIND,
+            schema=MODEL_SCHEMA,
+            tensors=tensors,
+            documents=documents,
+            texts=texts,
+            data={"identity": identity},
+            overwrite=overwrite,
+        )
+
+    def contents(
+        self,
+    ) -> tuple[dict[str, Mapping[str, Tensor]], dict[str, Any], dict[str, str]]:
+        """What a folder holds of it: tensors, documents and texts by name."""
         tensors: dict[str, Mapping[str, Tensor]] = {}
         documents: dict[str, Any] = {
             "columns": self.schema.to_json(),
@@ -214,16 +230,7 @@ class TableModel:
         documents["history"] = to_plain(self.history)
         if self.findings is not None:
             documents["evaluation"] = to_plain(self.findings)
-        write_folder(
-            path,
-            kind=MODEL_KIND,
-            schema=MODEL_SCHEMA,
-            tensors=tensors,
-            documents=documents,
-            texts={"recipe.toml": dump(self.recipe), "log.jsonl": self.log},
-            data={"identity": identity},
-            overwrite=overwrite,
-        )
+        return tensors, documents, {"recipe.toml": dump(self.recipe), "log.jsonl": self.log}
 
     @staticmethod
     def identity(path: StrPath) -> str | None:
@@ -245,13 +252,26 @@ class TableModel:
         Raises:
             InputError: it is missing, damaged, of another version, or its parts do not fit.
         """
-        folder = read_folder(path, kind=MODEL_KIND, schema=MODEL_SCHEMA)
+        return cls.of_folder(read_folder(path, kind=MODEL_KIND, schema=MODEL_SCHEMA), kinds)
+
+    @classmethod
+    def of_folder(cls, folder: Folder, kinds: Kinds = KINDS) -> "TableModel":
+        """Read what `contents` gave.
+
+        Args:
+            folder: verified.
+            kinds: those that the table was fitted with.
+
+        Raises:
+            InputError: its parts do not fit.
+        """
         try:
             return cls._assemble(folder, kinds)
         except InputError:
             raise
         except _UNFIT as error:
-            raise InputError(f"{path}: its parts do not fit together: {error!s:.200}") from error
+            where = f"{folder.path}: its parts do not fit together"
+            raise InputError(f"{where}: {error!s:.200}") from error
 
     @classmethod
     def _assemble(cls, folder: Folder, kinds: Kinds) -> "TableModel":
