@@ -143,10 +143,12 @@ def test_a_folder_that_is_not_ours_is_never_overwritten(tmp_path):
 
 
 class Failing(FileSystem):
-    """Fails at the n-th call that changes the disk; `tell` counts the calls."""
+    """Fails at the n-th call that changes the disk; `swaps` says whether names can be exchanged."""
 
-    def __init__(self, at: int, error: type[BaseException] = OSError) -> None:
-        self.at, self.calls, self.error = at, 0, error
+    def __init__(
+        self, at: int, error: type[BaseException] = OSError, *, swaps: bool = True
+    ) -> None:
+        self.at, self.calls, self.error, self.swaps = at, 0, error, swaps
 
     def _count(self) -> None:
         self.calls += 1
@@ -169,14 +171,21 @@ class Failing(FileSystem):
         self._count()
         super().rename(old, new)
 
+    def swap(self, one, other):
+        if not self.swaps:
+            return False
+        self._count()
+        return super().swap(one, other)
 
-def test_a_full_disk_at_any_call_leaves_the_old_folder(tmp_path):
-    calls = Failing(at=0)
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_a_full_disk_at_any_call_leaves_the_old_folder(tmp_path, swaps):
+    calls = Failing(at=0, swaps=swaps)
     write(tmp_path / "f")
     write(tmp_path / "f", overwrite=True, disk=calls)
     for at in range(1, calls.calls):
         with pytest.raises(InputError, match=r"No space left.*it needs [\d,]+ bytes"):
-            write(tmp_path / "f", NEW, overwrite=True, disk=Failing(at))
+            write(tmp_path / "f", NEW, overwrite=True, disk=Failing(at, swaps=swaps))
         assert read(tmp_path / "f").tensors("w")["a"][0] in (0, 10)
         assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
@@ -185,14 +194,15 @@ class Killed(BaseException):
     """A process that ends here: nothing below may catch it."""
 
 
-def test_a_kill_at_any_call_leaves_the_old_folder_or_the_new(tmp_path, monkeypatch):
+@pytest.mark.parametrize("swaps", [True, False])
+def test_a_kill_at_any_call_leaves_the_old_folder_or_the_new(tmp_path, monkeypatch, swaps):
     monkeypatch.setattr("counterpoint.storage._filesystem._alive", lambda process: False)
-    calls = Failing(at=0)
+    calls = Failing(at=0, swaps=swaps)
     write(tmp_path / "f")
     write(tmp_path / "f", overwrite=True, disk=calls)
     for at in range(1, calls.calls + 1):
         with pytest.raises(Killed):
-            write(tmp_path / "f", NEW, overwrite=True, disk=Failing(at, Killed))
+            write(tmp_path / "f", NEW, overwrite=True, disk=Failing(at, Killed, swaps=swaps))
         assert read(tmp_path / "f").tensors("w")["a"][0] in (0, 10)
         sweep(tmp_path)
         assert [p.name for p in tmp_path.iterdir()] == ["f"]

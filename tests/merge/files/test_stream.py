@@ -320,6 +320,9 @@ class Full(FileSystem):
     def rename(self, old: Path, new: Path) -> None:
         raise OSError(28, "No space left on device")
 
+    def swap(self, one: Path, other: Path) -> bool:
+        return False
+
 
 @pytest.mark.parametrize("name", ["out.safetensors", "out"])
 def test_a_disk_that_fails_at_the_last_moment(tmp_path, name):
