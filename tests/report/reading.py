@@ -58,3 +58,19 @@ def outline(html: str) -> Outline:
 def text_of(tree: ElementTree.Element) -> str:
     """All text of the page, with single spaces."""
     return " ".join("".join(tree.itertext()).split())
+
+
+def check_page(html: str) -> None:
+    """Well-formed, closed, one script, no handler, no link outside, unique identifiers."""
+    tree, seen = as_tree(html), outline(html)
+    assert seen.tags.count("script") == 1
+    assert not {"img", "iframe", "object", "link", "base", "form"} & set(seen.tags)
+    assert not seen.handlers
+    assert all(link.startswith("#") for link in seen.links)
+    identifiers = [element.get("id") for element in tree.iter() if element.get("id")]
+    assert len(identifiers) == len(set(identifiers))
+    assert {link[1:] for link in seen.links} <= set(identifiers)
+    for element in tree.iter():
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert set((element.get(name) or "").split()) <= set(identifiers)
+    assert len(html.encode()) < 1_000_000

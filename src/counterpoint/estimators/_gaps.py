@@ -61,6 +61,7 @@ class GapSplit:
         for column in self._columns(X):
             order = np.argsort(column, kind="stable")
             rows = len(order)
+            # the middle third: what lies between the data on both sides (Foong et al. 2019)
             test = np.sort(order[rows // 3 : rows - rows // 3])
             train = np.setdiff1d(order, test)
             yield train, test
@@ -99,6 +100,7 @@ class GapSplit:
             row, column = np.argwhere(~np.isfinite(table))[0]
             raise InputError(f"gap split: row {row}, column {column} is not a finite number")
         if self.features is None:
+            # a column of one value has no middle; who names it is told so below
             wanted = [at for at in range(table.shape[1]) if np.ptp(table[:, at]) > 0]
         else:
             wanted = [_column_number(each, names, table.shape[1]) for each in self.features]
@@ -195,6 +197,7 @@ def gap_report(
     level: float,
 ) -> GapReport:
     """The report from features and predictions; see `NeuralLinearRegressor.gap_report`."""
+    # few rows have few neighbours
     count = min(whole("neighbours", neighbours, 1), len(rows_of_fit))
     level = number("level", level, "a number between 0 and 1", lambda part: 0 < part < 1)
     # targets in units of their own spread, or the one with the largest numbers would decide alone

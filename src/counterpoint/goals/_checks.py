@@ -78,6 +78,24 @@ def check_range(
     )
 
 
+def checked_counts(
+    name: str, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."], *, validate: bool
+) -> Shaped[Tensor, "..."]:
+    """Counts in the output's shape.
+
+    Raises:
+        InputError: another shape or type, or, where values may be looked at, one that is no count.
+    """
+    check_output(name, output)
+    target = check_same_shape(name, output, target)
+    # true and false are refused, too: who has those wants a Bernoulli
+    if target.is_complex() or target.dtype == torch.bool:
+        raise InputError(f"{name} likelihood: target must be a count, found {target.dtype}")
+    if validate and readable(target):
+        check_range(f"{name} likelihood: target", target, low=0.0)
+    return target
+
+
 def as_rows(each: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
     """Sum everything but the rows: the outputs of one row are independent given the network."""
     return each if each.ndim == 1 else each.flatten(1).sum(1)

@@ -14,9 +14,7 @@ from counterpoint.goals._checks import (
     as_floats,
     as_rows,
     check_output,
-    check_range,
-    check_same_shape,
-    readable,
+    checked_counts,
 )
 from counterpoint.goals._likelihood import Likelihood
 from counterpoint.goals._noise import gammas
@@ -88,14 +86,7 @@ class NegativeBinomial(Likelihood):
         Raises:
             InputError: another shape or type, or a target that is negative or not finite.
         """
-        check_output("negative binomial", output)
-        target = check_same_shape("negative binomial", output, target)
-        if target.is_complex() or target.dtype == torch.bool:
-            raise InputError(
-                f"negative binomial likelihood: target must be a count, found {target.dtype}"
-            )
-        if self.validate and readable(target):
-            check_range("negative binomial likelihood: target", target, low=0.0)
+        target = checked_counts("negative binomial", output, target, validate=self.validate)
         output = as_floats(output)
         # differences of log gammas of nearly equal, large numbers: float32 would lose all digits
         wide, count = output.double(), target.double()

@@ -6,15 +6,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.distributions import Poisson as PoissonDistribution
 
-from counterpoint.errors import InputError
 from counterpoint.goals._checks import (
     as_columns,
     as_floats,
     as_rows,
     check_output,
-    check_range,
-    check_same_shape,
-    readable,
+    checked_counts,
 )
 from counterpoint.goals._likelihood import Likelihood
 from counterpoint.goals._noise import normals
@@ -55,12 +52,7 @@ class Poisson(Likelihood):
         Raises:
             InputError: another shape or type, or a target that is negative or not finite.
         """
-        check_output("poisson", output)
-        target = check_same_shape("poisson", output, target)
-        if target.is_complex() or target.dtype == torch.bool:
-            raise InputError(f"poisson likelihood: target must be a count, found {target.dtype}")
-        if self.validate and readable(target):
-            check_range("poisson likelihood: target", target, low=0.0)
+        target = checked_counts("poisson", output, target, validate=self.validate)
         output = as_floats(output)
         target = target.to(output.dtype)
         return as_rows(output.exp() - target * output + torch.lgamma(target + 1))

@@ -82,6 +82,7 @@ def merge(
         found = uniform(models, share)
         if found is not None:
             return cast(_Model, found)
+    # all of it before anything is merged: a mismatch costs no work
     states = [NamedState.of(model) for model in models]
     agree(states)
     start = _base(chosen, base, states)
@@ -137,6 +138,7 @@ def merged(inputs: MergedStates, method: MergeMethod, *, quiet: bool = False) ->
     result = dict[str, Tensor]()
     for name, what in inputs.plan.policies.items():
         tensors = inputs.tensors(name)
+        # one tensor at a time is held in the wider type
         if what is Policy.MERGE:
             about = MergedTensor(name, inputs.base(name), evidence_of(name, inputs.told))
             value = ready.merge(tensors, inputs.plan.coefficients[name], about)

@@ -105,6 +105,7 @@ class MergePlan:
                 decided[match.entry.name] = (rule, one)
         needed = {name for name, what in policies.items() if what in (Policy.MERGE, Policy.AVERAGE)}
         _refuse_uncovered(table, needed - decided.keys())
+        # a rule that a later one covers whole decides nothing, and the table shows it
         last = {name: rule for name, (rule, _) in decided.items()}
         coverage = tuple(_covered(rule, weight, matches[rule], last) for rule, weight in rules)
         coefficients = {name: decided[name][1] for name in policies if name in needed}
@@ -160,6 +161,7 @@ class _Reader:
         several = self.scales or self.inputs > 2
         if not (several and plain and len(listed) == self.inputs):
             return False
+        # a guess would be wrong half of the time and never noticed
         if self.scales and self.inputs == self.layers > 1:
             raise InputError(
                 f"weights: {len(listed)} numbers may be one a model or one a layer; write"
@@ -234,6 +236,7 @@ def _fitted(rule: str, weight: Any, entry: TensorEntry) -> Coefficient:
             raise InputError(f"weights: rule {rule!r} expects a finite number, found {weight!r}")
         return weight
     sizes = entry.shape
+    # before broadcasting, by which one number a row of a square matrix would be one a column
     if len(shape) == 1 and sizes[:1] == shape:
         # one number a row of the weight and an entry of the bias: filters share theirs
         return weight.reshape(shape + (1,) * (len(sizes) - 1))

@@ -131,6 +131,7 @@ class _Space:
         table = states[0].table()
         plan = MergePlan.of(table, inputs=len(models), scales=method.facts.scales)
         names = states[0].tensors
+        # only the numbers are learnt; a graph to the models would be made for nothing
         tensors = [{n: t.detach() for n, t in state.under(names).items()} for state in states]
         return cls(models, MergedStates(plan, tensors, start), method, states[0])
 
@@ -180,6 +181,7 @@ def _by_gradient(space: _Space, goals: Goals, batches: Iterator[Batch], rate: fl
 
 def _by_coordinates(start: Tensor, loss: Callable[[Tensor], float], sweeps: int = 2) -> Tensor:
     best, least = start.clone(), loss(start)
+    # twice: the best value of a layer depends on those found after it
     for _ in range(sweeps):
         for place in range(best.numel()):
             for value in _GRID:

@@ -109,6 +109,7 @@ def _by_expression(text: str, table: Layers) -> list[Match]:
 
 
 def _by_path(text: str, table: Layers) -> list[Match]:
+    # negative numbers count from the last block that this very pattern could meet
     pattern = _Path.read(text)
     most = _greatest(pattern, table)
     matches = list[Match]()
@@ -198,6 +199,7 @@ def _greatest(pattern: _Path, table: Layers) -> int:
     """The last block's number, from which negative numbers count."""
     if not any(isinstance(part, _Range) for part in pattern.parts):
         return 0
+    # the last block is not known yet, so any number is met
     open_ended = tuple(
         _Range(0, 1 << 62) if isinstance(part, _Range) else part for part in pattern.parts
     )

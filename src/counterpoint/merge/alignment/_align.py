@@ -140,6 +140,7 @@ def permuted(
     """
     result = dict(tensors)
     for place, order in orders.items():
+        # one order along every tensor that a unit touches: what is computed stays
         for (name, dimension), axis in sets[place].uses.items():
             entries = axis.entries(order).to(result[name].device)
             result[name] = result[name].index_select(dimension, entries)
@@ -151,6 +152,7 @@ def _match(
 ) -> tuple[dict[int, Tensor], int]:
     """The orders of another model's units, and how often all were gone through."""
     uses = {name for each in sets for name, _ in each.uses}
+    # statistics are of the data and say nothing of which unit is which
     mine = {n: one.tensors[n].detach().cpu().double() for n in uses if not _statistic(n)}
     theirs = {n: two[n].detach().cpu().double() for n in mine}
     orders = {place: torch.arange(each.count) for place, each in enumerate(sets)}

@@ -121,6 +121,7 @@ def read_operation(node: fx.Node, read: Mapping[fx.Node, Argument], value: Any) 
         return _item(known, node.args[1], value)
     if not isinstance(value, Tensor):
         return {}  # sizes, numbers
+    # before what runs along one argument: in a sum all arguments have a say
     if name in _TOGETHER:
         return _together([read[each] for each in node.all_input_nodes], value)
     if name in _ALONG:
@@ -173,6 +174,7 @@ def flattened(known: Argument, start: int = 0, end: int = -1) -> _Answer:
     first, last = start % len(shape), end % len(shape)
     found = dict[int, Channels]()
     for place, channels in known.side.items():
+        # neighbours in memory would be of different units, which no order of whole blocks keeps
         if first < place <= last:
             return None
         if place == first:
@@ -229,6 +231,7 @@ def _order(name: str, rest: Sequence[Any], count: int) -> list[int]:
 
 def _reduced(known: Argument, node: fx.Node, value: Tensor) -> _Answer:
     chosen = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+    # a sum over everything is one number, whatever the order
     if chosen is None:
         return {}
     listed = [chosen] if isinstance(chosen, int) else cast(Sequence[int], chosen)

@@ -102,6 +102,7 @@ def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> 
     inferred = kind is None
     kind = kind or infer_kind(raw, kinds).kind
     timed = split.kind == "time" and split.column == name
+    # times hardly ever repeat, as numbers of customers do not
     if timed and kind is Identifier:
         kind, inferred = Number, False
     # what is left out is never read, so that nothing of how it is written has to be settled
@@ -135,10 +136,12 @@ def _plan_target(
             f"{target}: hardly any of its values repeats, so it can be predicted neither as a"
             f" number nor as a category, such as {str(known.iloc[0])[:40]!r}"
         )
+    # prices to the cent repeat as seldom as names, and a target is told to be a quantity
     if kind is Identifier:
         kind, note = Number, "target"
     if kind.head_type is None:
         raise InputError(f"{target}: is a {kind.kind}; numbers and categories can be predicted")
+    # 0 and 1 are more often no and yes than quantities; the note says how to say otherwise
     if kind is Number and note == "inferred" and _two_whole(raw.quantities.numbers[~raw.blank]):
         kind, note = Category, "two whole numbers; --number takes them as a quantity"
     return kind(raw.name, "target", note, kind.find_form(raw))

@@ -112,6 +112,7 @@ class RawColumn:
             return "nothing"
         types = pd.api.types
         dtype = self.cells.dtype
+        # before numbers, which pandas takes them for, too
         if types.is_bool_dtype(dtype):
             return "booleans"
         if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
@@ -205,6 +206,7 @@ class RawColumn:
         """
         cells = self.cells
         if pd.api.types.is_float_dtype(cells.dtype):
+            # 15 digits: what every float64 keeps of a decimal number, so 0.1 + 0.2 is 0.3 again
             texts = cells.map(lambda value: f"{value:.15g}", na_action="ignore").astype("object")
         else:
             texts = cells.map(str, na_action="ignore").astype("object")
@@ -243,6 +245,7 @@ class RawColumn:
         more = f" (and {count - 1:,} more)" if count > 1 else ""
         ways = ["correct it or take the row out", "name it as missing with --missing"]
         if not self.later:
+            # a kind that was learnt cannot be told anew
             others = [f"--category {self.name}"] + ([] if target else [f"--ignore {self.name}"])
             ways.append(f"take the column as {' or '.join(others)}")
         raise InputError(

@@ -175,6 +175,7 @@ def _target(
     rows, train = test[known], torch.from_numpy(prepared.rows.train)
     prediction = predictions[target.name].rows(known)
     actual, weight = units(target, rows), target.weight[rows]
+    # of the training rows: who knows nothing has not seen the rows held out either
     base = target.head.constant(units(target, train), target.weight[train], len(rows))
     found = TargetFindings(
         name=target.name,
@@ -199,6 +200,7 @@ def units(target: Target, rows: Tensor) -> Tensor:
 def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Importance]:
     if len(test) < 2:
         return []
+    # a column shuffled is a prediction of all rows, which many outputs make dear
     most = max(50, _SHUFFLED // max(1, max(t.outputs for t in prepared.targets) // 4) ** 2)
     chosen = test if len(test) <= most else test[torch.linspace(0, len(test) - 1, most).long()]
     inputs = {name: value[chosen] for name, value in prepared.inputs.items()}
@@ -220,6 +222,7 @@ def _loss(prediction: Prediction, target: Target, rows: Tensor) -> float:
 def _known_least(
     table: Table, target: Target, prepared: Prepared, prediction: Prediction
 ) -> KnownLeast:
+    # stable, so that rows of equal knowledge are the same in every report
     order = np.argsort(-prediction.knowledge, kind="stable")[:_LEAST]
     places = prepared.rows.test[order].tolist()
     (column,) = (c for c in table.schema.targets if c.name == target.name)

@@ -7,6 +7,7 @@ own units, decide. That costs one pass through a network and five small decompos
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -54,33 +55,29 @@ def with_transforms(
             values that it excludes.
     """
     told = _told(table, recipe.data.distribution)
-    features: list[Tensor] = []
+    # one pass through a network for all targets, and none where nothing is to be chosen
+    features = cache(lambda: _features(table.schema, inputs, recipe))
     columns = list(table.schema.columns)
     for place, column in enumerate(columns):
         if column.role != "target" or not isinstance(column, Number):
             continue
         values, way = table.values[column.name], told.get(column.name, "auto")
+        where = f"{table.where}: target {column.name!r}: a {way} number"
+        # a row of no weight has no say, as everywhere
         rows = train[~values.missing[train] & (weight[train] > 0)]
         if way in _COUNTS:
-            where = f"{table.where}: target {column.name!r}: a {way} number"
             _refuse_no_count(values.data[rows], recipe, where)
             columns[place] = replace(column, counted=way)
             continue
-        found = _candidates(values.data[rows], weight[rows], way)
-        if way in ("log-normal", "power-normal") and not found:
+        scales = _candidates(values.data[rows], weight[rows], way)
+        if not scales:
             raise InputError(
-                f"{table.where}: target {column.name!r}: a {way} number is never below 0, found"
-                f" {float(values.data[rows].min()):g}; use normal"
+                f"{where} is never below 0, found {float(values.data[rows].min()):g}; use normal"
             )
-        if len(found) > 1 or (way == "auto" and found):
-            if not features:
-                features.append(_features(table.schema, inputs, recipe))
+        if len(scales) > 1:
             chosen = _drawn(rows, recipe.training.seed)
-            plain = [None] if way == "auto" else []
-            best = _best(features[0][chosen], values.data[chosen], weight[chosen], [*plain, *found])
-        else:
-            best = found[0] if found else None
-        columns[place] = replace(column, transform=best)
+            scales = [_best(features()[chosen], values.data[chosen], weight[chosen], scales)]
+        columns[place] = replace(column, transform=scales[0])
     return replace(table, schema=Schema(tuple(columns)))
 
 
@@ -118,15 +115,21 @@ def _told(table: Table, entries: Sequence[str]) -> dict[str, str]:
     return told
 
 
-def _candidates(values: np.ndarray, weight: np.ndarray, way: str) -> list[Transform]:
-    """Scales that the values allow."""
-    if way == "normal" or (values < 0).any() or not (values > 0).any():
-        return []
+def _candidates(values: np.ndarray, weight: np.ndarray, way: str) -> list[Transform | None]:
+    """Scales that the values allow of those that were told; None is the plain one."""
+    positive = not (values < 0).any() and (values > 0).any()
+    if way == "normal" or (way == "auto" and not positive):
+        return [None]
+    # where all numbers are alike every scale is nearly a straight line of every other
     if way == "auto" and values.min() * _ALIKE > values.max():
+        return [None]
+    if not positive:
         return []
-    log = [Transform.learn("log", 0.0, values, weight)]
     powers = [Transform.learn("power", power, values, weight) for power in _POWERS]
-    return {"log-normal": log, "power-normal": powers}.get(way, [*powers, *log])
+    log = Transform.learn("log", 0.0, values, weight)
+    if way == "log-normal":
+        return [log]
+    return [*powers] if way == "power-normal" else [None, *powers, log]
 
 
 def _features(schema: Schema, inputs: Mapping[str, Tensor], recipe: Recipe) -> Tensor:

@@ -16,7 +16,7 @@ from counterpoint.posterior import Predictive
 from counterpoint.seeding import generator
 from counterpoint.table.columns._encoded import Encoded
 from counterpoint.table.targets._head import Head, MemberPrediction, mixed
-from counterpoint.table.targets._number import NumberPrediction
+from counterpoint.table.targets._number import NumberPrediction, known_without_inputs
 
 _NODES = 20
 _NARROWEST = 1e-9
@@ -197,8 +197,4 @@ class CountHead(Head):
 
     def constant(self, values: Tensor, weight: Tensor, rows: int) -> NumberPrediction:
         """Their mean and variance, as of a number."""
-        share = weight / weight.sum()
-        mean = share @ values
-        flat = torch.ones(rows, 1, dtype=torch.float64)
-        variance = share @ (values - mean).square() * flat
-        return NumberPrediction(Predictive(mean * flat, variance, 0.0 * flat))
+        return known_without_inputs(values, weight, rows)

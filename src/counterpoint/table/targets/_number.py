@@ -281,11 +281,17 @@ class NumberHead(Head):
 
     def constant(self, values: Tensor, weight: Tensor, rows: int) -> NumberPrediction:
         """Their mean and variance."""
-        share = weight / weight.sum()
-        mean = share @ values
-        flat = torch.ones(rows, 1, dtype=torch.float64)
-        variance = share @ (values - mean).square() * flat
-        return NumberPrediction(Predictive(mean * flat, variance, 0.0 * flat))
+        return known_without_inputs(values, weight, rows)
+
+
+def known_without_inputs(values: Tensor, weight: Tensor, rows: int) -> NumberPrediction:
+    """The mean and variance of known values, for so many rows."""
+    # what a reader compares with: the best guess of one who sees no column
+    share = weight / weight.sum()
+    mean = share @ values
+    flat = torch.ones(rows, 1, dtype=torch.float64)
+    variance = share @ (values - mean).square() * flat
+    return NumberPrediction(Predictive(mean * flat, variance, 0.0 * flat))
 
 
 def _degrees(parts: Sequence[MemberPrediction]) -> float:

@@ -58,6 +58,7 @@ class Transform:
             weights: of each.
         """
         zeros = bool((values == 0).any())
+        # zeros stay apart from the least positive value, and no further than they are
         shift = float(values[values > 0].min()) / 2 if zeros else 0.0
         y = values.astype(np.float64) + shift
         u = np.log(y) if kind == "log" else y**power
@@ -71,6 +72,7 @@ class Transform:
 
     def inverse(self, u: Tensor) -> Tensor:
         """Values of ``u``, never below 0."""
+        # a normal reaches below 0, where a power has no inverse
         y = u.exp() if self.kind == "log" else u.clamp_min(0.0) ** (1 / self.power)
         return (y - self.shift).clamp_min(0.0)
 
@@ -91,6 +93,7 @@ class Transform:
         """The least ``y + c`` that is told from others: at zero the slope would be infinite."""
         least = self.low - (self.high - self.low)
         if self.kind == "log":
+            # exp(-746) is 0 in float64, and 0 has no logarithm
             return math.exp(max(least, -700.0))
         return max(least, self.low / 2) ** (1 / self.power)
 
@@ -129,6 +132,7 @@ class Transform:
         self, mean: Tensor, noise: Tensor, knowledge: Tensor, place: Tensor, share: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         believed = mean[:, None] + knowledge.sqrt()[:, None] * place
+        # one axis for what is believed of the mean, one for the noise around it
         y = self.predicted(believed[:, :, None] + noise.sqrt()[:, None, None] * place)
         given = y @ share
         total = given @ share

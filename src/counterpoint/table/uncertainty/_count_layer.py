@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.posterior import Predictive
+from counterpoint.table.uncertainty._newton import least
 
 _STEPS = 60
 _FARTHEST = 30.0
@@ -24,7 +25,6 @@ class CountLayer:
         mean: of the weights, bias last, (F+1, 1); its product with features is the logarithm of
             the rate over the mean of the fit.
         information: what rows say of the weights, (F+1, F+1).
-        centre: where that was found: the weights of the last rows learnt.
         prior: precision of the weights' prior around 0.
         dispersion: 0 for a Poisson.
         scale: the mean of the fit.
@@ -61,43 +61,39 @@ class CountLayer:
             before: what earlier rows said.
             keep: share of that that stays.
         """
-        x = torch.cat([features.double(), torch.ones(len(features), 1).double()], 1)
-        y, w = counts.double() * scale, weight.double()
+        x, y, w = _with_bias(features), counts.double() * scale, weight.double()
         width = x.shape[1]
-        at = torch.zeros(width).double() if before is None else before.mean[:, 0]
-        known = torch.zeros(width, width).double()
+        start, known = torch.zeros(width).double(), torch.zeros(width, width).double()
         if before is not None:
-            known = keep * before.information
-        start = at.clone()
+            start, known = before.mean[:, 0], keep * before.information
+        eye = torch.eye(width).double()
+
+        def rate_at(point: Tensor) -> Tensor:
+            # a step too far must cost much, and not overflow
+            return (x @ point).clamp(-_FARTHEST, _FARTHEST).exp() * scale
 
         def loss(point: Tensor) -> float:
             apart = point - start
-            rate = (x @ point).clamp(-_FARTHEST, _FARTHEST).exp() * scale
-            fit = _cost(y, rate, dispersion)
+            fit = _cost(y, rate_at(point), dispersion)
             return float(w @ fit + apart @ known @ apart / 2 + prior * point @ point / 2)
 
-        now = loss(at)
-        for _ in range(_STEPS):
-            rate = (x @ at).clamp(-_FARTHEST, _FARTHEST).exp() * scale
-            spread = 1 + dispersion * rate
-            slope = x.T @ (w * (rate - y) / spread) + known @ (at - start) + prior * at
-            bent = (x * (w * rate / spread)[:, None]).T @ x + known
-            step = torch.linalg.solve(bent + prior * torch.eye(width).double(), slope)
-            later, size = now, 1.0
-            while size > 1e-4 and (later := loss(at - size * step)) > now:
-                size /= 2
-            if later > now:
-                break
-            at, gain, now = at - size * step, now - later, later
-            if gain <= 1e-10 * (1 + abs(now)):
-                break
-        rate = (x @ at).clamp(-_FARTHEST, _FARTHEST).exp() * scale
-        bent = (x * (w * rate / (1 + dispersion * rate))[:, None]).T @ x + known
-        return cls(at[:, None], bent, prior, dispersion, scale)
+        def information_at(rate: Tensor) -> Tensor:
+            # expected and not observed: positive definite for every dispersion
+            return (x * (w * rate / (1 + dispersion * rate))[:, None]).T @ x + known
+
+        def bent(point: Tensor) -> tuple[Tensor, Tensor]:
+            rate = rate_at(point)
+            pull = w * (rate - y) / (1 + dispersion * rate)
+            slope = x.T @ pull + known @ (point - start) + prior * point
+            return slope, information_at(rate) + prior * eye
+
+        at = least(loss, bent, start, steps=_STEPS, tolerance=1e-10)
+        # the prior stays out of what rows say, so that the next rows do not count it again
+        return cls(at[:, None], information_at(rate_at(at)), prior, dispersion, scale)
 
     def predict(self, features: Tensor) -> Predictive:
         """The logarithm of the rate over the mean of the fit; the dispersion in place of noise."""
-        x = torch.cat([features.double(), torch.ones(len(features), 1).double()], 1)
+        x = _with_bias(features)
         eye = torch.eye(len(self.mean), dtype=torch.float64)
         root = torch.linalg.cholesky(self.information + self.prior * eye)
         half = torch.linalg.solve_triangular(root, x.T, upper=False)
@@ -121,6 +117,10 @@ class CountLayer:
         """What `state` wrote (`LookupError` where a part is missing)."""
         numbers = (float(state[name]) for name in ("prior", "dispersion", "scale"))
         return cls(state["mean"], state["information"], *numbers)
+
+
+def _with_bias(features: Tensor) -> Tensor:
+    return torch.cat([features.double(), torch.ones(len(features), 1).double()], 1)
 
 
 def _cost(count: Tensor, rate: Tensor, dispersion: float) -> Tensor:

@@ -72,6 +72,7 @@ class AllWeights:
         """See `MemberPosterior`; the network is the one that the posterior was made of."""
         rows = len(inputs["numbers"])
         outputs = self.posterior.linearised.plan.outputs
+        # a row has a covariance of all outputs: with many of them fewer rows fit
         step = max(1, min(_ROWS, _NUMBERS // outputs**2))
         network.eval()
         parts = [
@@ -106,6 +107,7 @@ class AllWeights:
 
     def files(self) -> PosteriorFiles:
         """The posterior but for its mean, which is the network itself, and the noise."""
+        # a tensor has no word for none; on reading, the head says that it has no noise
         noise = [1.0 if value is None else value for value in self.noise.values()]
         tensors = {
             "weights": self.posterior.tensors(),
@@ -131,6 +133,7 @@ def _read(schema: Schema, network: TableNet, files: PosteriorFiles) -> AllWeight
     values = files.tensors["noise"]["noise"].tolist()
     pairs = zip(heads.items(), values, strict=True)
     noise = {name: value if head.noisy else None for (name, head), value in pairs}
+    # any rows do: what is read from them are shapes
     rows = torch.zeros(2, len(schema.edges))
     codes = torch.zeros(2, len(schema.cardinalities), dtype=torch.int64)
     batch = Batch.of(codes, rows, torch.ones(2, len(noise)))
@@ -157,6 +160,7 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     noises = {name: shape for name, (_, shape) in learnt.items()}
     return [
         AllWeights(
+            # chosen without the rows that were left out, then learnt from all
             table.fit(place, table.weight > 0, sure).tempered(temperature),
             prepared.schema.heads,
             pooled,
@@ -232,6 +236,7 @@ class _Table:
         best = -math.inf
         chosen = _TEMPERATURES[0], list(sure)
         for temperature in _TEMPERATURES:
+            # the warmest first: a colder one has to earn its place
             cooled = [member.tempered(temperature) for member in members]
             likelihood, noise = self._judge(cooled, sure)
             if likelihood > best + _DOUBT:

@@ -202,8 +202,7 @@ class _Category(HeadLayer[Softmax]):
         self, head: Head, pairs: Sequence[tuple[Softmax, Softmax]], rows: int
     ) -> tuple[str, Pairs]:
         del head
-        added = float(np.mean([old.cost(new) for old, new in pairs])) / max(rows, 1)
-        return "Gaussian", {"loss added, nats a row": (0.0, finite(added))}
+        return _loss_added([old.cost(new) for old, new in pairs], rows)
 
     def _settled(self, rows: TargetRows, features: Sequence[Tensor]) -> dict[int, Softmax]:
         """The posteriors of members from the rows they were fitted to, at the likeliest prior."""
@@ -285,8 +284,7 @@ class _Count(HeadLayer[CountLayer]):
         self, head: Head, pairs: Sequence[tuple[CountLayer, CountLayer]], rows: int
     ) -> tuple[str, Pairs]:
         del head
-        added = float(np.mean([old.cost(new) for old, new in pairs])) / max(rows, 1)
-        return "Gaussian", {"loss added, nats a row": (0.0, finite(added))}
+        return _loss_added([old.cost(new) for old, new in pairs], rows)
 
     def _tried(
         self,
@@ -301,6 +299,7 @@ class _Count(HeadLayer[CountLayer]):
         for member, (inside, out) in parts.items():
             layer = self._one(rows, features[member], inside, prior, 0.0)
             found = layer.predict(features[member][out])
+            # the mean of a log-normal rate: a doubt about the logarithm raises it (exp(s^2 / 2))
             outputs.append((found.mean + found.knowledge / 2)[:, 0] + math.log(head.mean))
             counts.append(head.units(rows.values[out]))
             weights.append(rows.weight[out])
@@ -312,6 +311,7 @@ class _Count(HeadLayer[CountLayer]):
             likelihood = NegativeBinomial(math.exp(log), validate=False)
             return float(weight @ likelihood.nll_each(output, count))
 
+        # from where it is a Poisson to a variance 50 times the squared mean
         found_at: Any = minimize_scalar(loss, bounds=(-14.0, 4.0), method="bounded")
         return float(found_at.fun), math.exp(found_at.x)
 
@@ -323,6 +323,13 @@ class _Count(HeadLayer[CountLayer]):
         return CountLayer.fit(
             part[chosen], values, weight, prior=prior, dispersion=dispersion, scale=scale
         )
+
+
+def _loss_added(costs: Sequence[float], rows: int) -> tuple[str, Pairs]:
+    # to second order around the earlier weights, whose own loss is not kept: so it begins at 0
+    return "Gaussian", {
+        "loss added, nats a row": (0.0, finite(float(np.mean(costs)) / max(rows, 1)))
+    }
 
 
 LAYERS: dict[str, HeadLayer[Any]] = {

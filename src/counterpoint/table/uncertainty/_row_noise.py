@@ -10,7 +10,7 @@ Fisher scoring as in Smyth, "Generalized linear models with varying dispersion" 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from counterpoint.posterior import Predictive
 from counterpoint.seeding import generator
 from counterpoint.table.targets._head import MemberPrediction
+from counterpoint.table.uncertainty._newton import least
 from counterpoint.table.uncertainty._rows import LeftOut, without_disagreement
 
 _FARTHEST = math.log(400.0)
@@ -152,6 +153,7 @@ def learn_row_noise(rows: LeftOut | None) -> tuple[float, RowNoise] | None:
     count = rows.numbers.shape[1]
     if 0 < count <= len(search.rows.row) // _ROWS_A_NUMBER:
         sizes.append(2 + count)
+    # at the tails found so far: under a normal a few far rows would draw the slopes
     degrees = best.way.degrees
     bent = [search.tried(_Way(size, ridge, degrees)) for size in sizes for ridge in _RIDGES]
     best = max([best, *bent], key=_total)
@@ -159,11 +161,13 @@ def learn_row_noise(rows: LeftOut | None) -> tuple[float, RowNoise] | None:
         # tails that look heavy under one noise may be those of rows that scatter more
         again = [search.tried(replace(best.way, degrees=degrees)) for degrees in _DEGREES]
         best = max([best, *again], key=_total)
+    # row by row: what both say of a row does not count in how sure the difference is
     gain = (best.each - constant.each) * search.rows.weight
     if float(gain.sum()) <= _SURE * float(gain.std()) * len(gain) ** 0.5:
         return None
     noise, found = search.learnt(best.way)
     share = rows.weight / rows.weight.sum()
+    # `noise` is that of a ratio of one, and the pooled noise is that of all rows together
     usual = noise * float(share @ found.ratio(rows.mean, rows.numbers)[:, 0])
     return noise * without_disagreement(usual, rows) / usual, found
 
@@ -216,6 +220,7 @@ class _Search:
         z = torch.clamp(z, low, high)
         share = rows.weight / rows.weight.sum()
         square, known = float(share @ rows.residual.square()), float(share @ rows.known)
+        # members may doubt more than they err: a tenth of the square is left to begin at
         start = math.log(max(square - known, 0.1 * square, 1e-12))
         # an input that does not vary has no slope
         return cls(rows, fold, share @ z, z.std(0).clamp_min(1e-6), low, high, start)
@@ -267,36 +272,20 @@ class _Search:
             fit = weight @ _log_density(square, variance, degrees)
             return float(0.5 * penalty @ at.square() - fit)
 
-        at = torch.zeros(z.shape[1], dtype=torch.float64)
-        at[-1] = self.start
-        now = loss(at)
-        for _ in range(_ITERATIONS):
+        def bent(at: Tensor) -> tuple[Tensor, Tensor]:
             noise = (z @ at).clamp(-60, 60).exp()
             variance = noise + known
+            # only the noise's share of the variance follows the inputs
             part = noise / variance
             pull = weight * part * (1 - _excess(square / variance, degrees)) / 2
-            slope = z.T @ pull + penalty * at
-            bent = (z * (weight * share * part.square())[:, None]).T @ z + penalty.diag()
-            bent.diagonal().add_(1e-9 * float(weight.sum()))
-            step = torch.linalg.solve(bent, slope)
-            at, later = _halved(loss, at, step, now)
-            done = now - later <= 1e-7 * (1 + abs(now))
-            now = later
-            if done:
-                break
-        return at
+            curvature = (z * (weight * share * part.square())[:, None]).T @ z + penalty.diag()
+            # inputs that are copies of each other leave a direction without curvature
+            curvature.diagonal().add_(1e-9 * float(weight.sum()))
+            return z.T @ pull + penalty * at, curvature
 
-
-def _halved(
-    loss: Callable[[Tensor], float], at: Tensor, step: Tensor, now: float
-) -> tuple[Tensor, float]:
-    """A step that does not make it worse, or none."""
-    for halving in range(12):
-        to = at - step * 0.5**halving
-        found = loss(to)
-        if found <= now:
-            return to, found
-    return at, now
+        start = torch.zeros(z.shape[1], dtype=torch.float64)
+        start[-1] = self.start
+        return least(loss, bent, start, steps=_ITERATIONS, tolerance=1e-7)
 
 
 def _excess(scaled: Tensor, degrees: float) -> Tensor:
@@ -309,5 +298,6 @@ def _excess(scaled: Tensor, degrees: float) -> Tensor:
 def _log_density(square: Tensor, variance: Tensor, degrees: float) -> Tensor:
     """Of residuals, in nats, by their squares."""
     zero = torch.zeros_like(square)[:, None]
+    # by the density that predictions use, so that what is chosen by is what is reported
     found = Predictive(zero, variance[:, None], zero, degrees=degrees)
     return found.log_prob(square.sqrt()[:, None])[:, 0]

@@ -10,6 +10,7 @@ from counterpoint.posterior import Predictive, held_out_noise
 from counterpoint.seeding import generator
 from counterpoint.table.fit._prepare import Prepared, Target
 
+# what few members disagree about is itself uncertain, and must never eat up the noise
 _LEAST = 0.1
 
 
@@ -87,6 +88,7 @@ class LeftOut:
         if not parts:
             return None
         every = torch.stack([means[place][:, 0] for place in parts]).double()
+        # of the mixture of these very members, which predicts; not of members that might have been
         between = every.var(0, unbiased=False)
         held = [(every[place], out) for place, (_, out) in enumerate(parts.values())]
         values = rows.values[:, 0].double()
@@ -104,6 +106,7 @@ class LeftOut:
         """At most so many of the rows, drawn without preference."""
         if len(self.row) <= most:
             return self
+        # by no seed of the fit: the same rows whatever the networks
         drawn = torch.randperm(len(self.row), generator=generator(0, 11))[:most]
         return LeftOut(*(getattr(self, part.name)[drawn] for part in fields(self)))
 
@@ -156,6 +159,7 @@ def fresh_noise(
     every = torch.cat([part.mean for part in parts], 1).T
     between = every.var(0, unbiased=False)
     ratio = torch.cat([part.noise for part in parts], 1).T / before
+    # a row that scatters more says no more of the pooled noise than another
     residual = (values[:, 0] - every) / ratio.sqrt()
     unsure = torch.cat([part.knowledge for part in parts], 1).T / ratio
     noise = held_out_noise(residual.flatten(), unsure.flatten(), weight.repeat(len(every)))
@@ -174,4 +178,5 @@ def residual_noise(rows: TargetRows, means: Mapping[int, Tensor]) -> float:
     if found is not None:
         return found
     square = (rows.values - torch.stack(list(means.values())).mean(0))[:, 0].square()
+    # a target that is met exactly must have a density still
     return max(float(rows.weight @ square / rows.weight.sum()), 1e-12)

@@ -155,6 +155,7 @@ class UpdateRun:
         """The model after."""
         folds = folds_of(self.rows, derive(self.model.recipe.training.seed, 4), self.groups)
         if self.settings.deep:
+            # a whole network is trained for each fold, and one costs as much as the update itself
             folds = folds[:1]
         crossed = CrossPrediction.of(self.updater, self.rows, folds)
         # a deep update trains once; on a trunk that stays, vectors of new levels see all rows now
@@ -174,6 +175,7 @@ class UpdateRun:
         for target in self.prepared.targets:
             old, tried = before[target.name], crossed.rows
             weight = target.weight[tried]
+            # a class has no noise of its own
             if old is None or not crossed.parts or not (weight > 0).any():
                 continue
             used = weight > 0
@@ -183,6 +185,7 @@ class UpdateRun:
             ]
             fresh = fresh_noise(target.values[tried][used], parts, weight[used], old)
             rows = self._earlier(target.name)
+            # the noise of so few rows is mostly chance, even where all earlier rows are forgotten
             earlier = max(self.updater.keep * rows, min(rows, _LEAST_DEEP))
             new = self.counts.columns[target.name].weight
             found[target.name] = (earlier * old + new * fresh) / (earlier + new)
@@ -234,6 +237,7 @@ class UpdateRun:
         schema = self.prepared.schema
         was = self.model.predict_encoded(as_known(self.prepared, self.updater.first, crossed.rows))
         before = self.model.members[0].posterior.noise
+        # the members predicted by the noise of before; they are judged by what is known now
         factors = {name: now / (before[name] or now) for name, now in noise.items()}
         found = crossed.predictions(schema, factors)
         update = UpdateFindings(

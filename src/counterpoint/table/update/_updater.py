@@ -144,6 +144,7 @@ class Updater:
         learn_levels(network, self.first, self.lessons, inside, noise)
         if not self.deep or member.memory is None:
             return network
+        # stopping by new rows alone would go on until the earlier ones were forgotten
         rows = torch.cat([held, self.exemplars])
         return train_deep(
             network,
@@ -203,6 +204,7 @@ def _extended(prepared: Prepared, kept: Exemplars) -> Prepared:
 
 def _refuse_lonely(targets: Sequence[Target], classes: int, name: str, where: str) -> None:
     target = next(target for target in targets if target.name == name)
+    # of one class alone every boundary would do, and the old ones would be pushed away
     if not bool((target.values[target.weight > 0] < classes).any()):
         raise InputError(
             f"{where}: target {name!r}: every row is of a class that the model does not know, so"
