@@ -264,3 +264,24 @@ def test_the_old_model_answers_in_evaluation_mode():
     assert memory.penalty(model.train(), x, rows=30) > 0  # the model itself drops units
     assert model[1].training
     assert memory.penalty(model.eval(), x, rows=30).abs() < 1e-12
+
+
+def test_the_old_answers_of_a_model_with_tied_weights_are_its_own():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.last.weight = self.first.weight
+
+        def forward(self, x):
+            return self.last(self.first(x).tanh())
+
+    memory, model, x = LwF(), Tied(), torch.randn(4, 3)
+    memory.consolidate(model, Categorical(), [(x, torch.tensor([0, 1, 2, 0]))])
+    before = model(x).detach()
+    with torch.no_grad():
+        model.first.weight += 1
+    after = model(x)
+    close(memory.answers(model, Batch.of(x))[""], before)
+    assert not torch.allclose(after, before)
+    assert memory.penalty(model, Batch.of(x), rows=4) > 0

@@ -1,5 +1,7 @@
 """A model that torch has wrapped has the curvature, and the names, of the model inside."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -51,3 +53,24 @@ def test_products_and_outputs_are_those_of_the_model_inside(wrap):
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
     local = linearise(wrap(model), LIKELIHOOD, data[0])
     assert list(local.plan.weights) == list(vector)
+
+
+class Mapped(nn.Module):
+    """A model whose output is one of the usual containers of logits."""
+
+    def __init__(self, inside, around):
+        super().__init__()
+        self.inside, self.around = inside, around
+
+    def forward(self, x):
+        return self.around(self.inside(x))
+
+
+def test_logits_are_read_out_of_a_mapping_as_out_of_an_object():
+    wanted = fisher(net(), LIKELIHOOD, rows(), structure="dense").dense()
+    for around in (
+        lambda found: {"loss": None, "logits": found},
+        lambda found: SimpleNamespace(logits=found),
+    ):
+        found = fisher(Mapped(net(), around), LIKELIHOOD, rows(), structure="dense")
+        assert torch.equal(found.dense(), wanted)

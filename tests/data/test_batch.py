@@ -160,3 +160,20 @@ def test_values_of_weights_are_looked_at_once_and_never_where_a_device_would_wai
     looks = len(seen)
     assert len(list(loader.batches(2, seed=0))) == 3
     assert len(seen) == looks
+
+
+def test_what_forward_does_not_take_is_named():
+    x = torch.zeros(3, 2)
+    with pytest.raises(InputError, match=r"does not fit Linear.forward: .*unexpected.*'label'"):
+        as_batch({"input": x, "label": torch.zeros(3)}).call(torch.nn.Linear(2, 1))
+    with pytest.raises(InputError, match="missing a required argument: 'input2'"):
+        as_batch((x, torch.zeros(3))).call(torch.nn.Bilinear(2, 2, 1))
+
+
+def test_a_failure_inside_a_model_is_the_models():
+    class Wrong(torch.nn.Module):
+        def forward(self, x):
+            return x + "one"
+
+    with pytest.raises(TypeError, match="unsupported operand|must be Tensor|invalid"):
+        as_batch((torch.zeros(3, 2), torch.zeros(3))).call(Wrong())

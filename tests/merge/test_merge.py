@@ -9,7 +9,7 @@ from torch import nn
 
 import counterpoint as cp
 from counterpoint.errors import InputError
-from counterpoint.merge import MergeWarning, layers, merge
+from counterpoint.merge import MergeWarning, Ramp, layers, merge, refit
 
 close = torch.testing.assert_close
 
@@ -159,3 +159,33 @@ def test_what_is_tied_in_one_model_alone_is_refused():
 def test_the_room_and_the_front_door_are_one():
     weights = {"a": torch.zeros(1)}, {"a": torch.ones(1)}
     assert cp.merge(weights, 0.5) == cp.merge.merge(weights, 0.5) == merge(weights, 0.5)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"**": 0.5, "w": torch.tensor([0.1, float("nan")])},
+        {"**": torch.tensor(float("inf"))},
+        {"**": Ramp(0.0, float("nan"))},
+        (0.5, torch.full((2,), float("nan"))),
+    ],
+)
+def test_weights_that_are_not_finite_are_refused_in_any_form(weights):
+    models = [{"w": torch.ones(2)}, {"w": torch.zeros(2)}]
+    with pytest.raises(InputError, match="expects finite numbers"):
+        merge(models, weights)
+
+
+def test_models_are_a_list_or_whatever_gives_them_one_by_one(nets):
+    close(quietly((net for net in nets), 0.5).state_dict(), quietly(nets, 0.5).state_dict())
+    for alone in (nn.Sequential(nn.Linear(1, 1)), {"w": torch.ones(1)}):
+        with pytest.raises(InputError, match=r"in a list, merge\(\[a, b\], weights\)"):
+            merge(alone, 0.5)
+
+
+def test_refit_writes_no_statistics_that_are_not_finite():
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(InputError, match="statistics of '1' are not finite"):
+        refit(net, torch.tensor([[1.0, 2.0], [float("nan"), 1.0]]))
+    close(net.state_dict(), before, rtol=0, atol=0)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -120,10 +121,13 @@ class Batch:
         """The model's output.
 
         Raises:
-            InputError: inputs of another type of number than the model's weights (names one).
+            InputError: inputs of another type of number than the model's weights (names one), or
+                others than the model's `forward` takes.
         """
         try:
             return model(*self.inputs, **self.named)
+        except TypeError as error:
+            raise _arguments_named(error, model, self) from error
         except RuntimeError as error:
             raise types_named(error, model, self) from error
 
@@ -312,6 +316,20 @@ def types_named(error: RuntimeError, model: nn.Module, batch: Batch) -> RuntimeE
                 f" convert it (array.astype('{wanted}'), tensor.to(torch.{wanted})), or the model"
                 f" (model.to(torch.{found}))"
             )
+    return error
+
+
+def _arguments_named(error: TypeError, model: nn.Module, batch: Batch) -> TypeError | InputError:
+    """What to raise where a call failed: words for arguments that `forward` does not take."""
+    try:
+        signature(model.forward).bind(*batch.inputs, **batch.named)
+    except TypeError as unfit:
+        return InputError(
+            f"batch: does not fit {type(model).__name__}.forward: {unfit}; yield (x, y) or a"
+            " mapping with forward's own names and the target as 'y', or pass unpack= a function"
+            " that returns Batch.of(x, ..., target=y)"
+        )
+    # the call was right, and it was something inside
     return error
 
 

@@ -156,6 +156,8 @@ class Heads:
         """
         if not self.names:
             found = getattr(found, "logits", found)
+            if isinstance(found, Mapping):
+                found = found.get("logits", found)
             if not isinstance(found, Tensor):
                 raise InputError(
                     f"model: expected one output tensor, found a {type(found).__name__}; "

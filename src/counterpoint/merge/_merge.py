@@ -71,6 +71,9 @@ def merge(
     >>> cp.merge([a, b], 0.25), cp.merge([a, b], first=0.25)
     ({'w': tensor([1.])}, {'w': tensor([3.])})
     """
+    if isinstance(models, nn.Module | Mapping):
+        raise InputError("merge: expected the models in a list, merge([a, b], weights)")
+    models = list(models)
     if len(models) < 2:
         raise InputError(f"merge: at least two models are expected, found {len(models)}")
     if weights is not None and first is not None:

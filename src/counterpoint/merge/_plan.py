@@ -178,6 +178,7 @@ class _Reader:
             # by the order of the blocks that are there: numbers may have gaps
             span = max(len(places) - 1, 1)
             at = {place: weight.at(order / span) for order, place in enumerate(places)}
+            _refuse_infinite(rule, weight, all(isfinite(one) for one in at.values()))
             return [(match, self.pair(rule, at[match.place])) for match in matches]
         listed = weight if isinstance(weight, tuple | list) else None
         if listed is not None:
@@ -232,9 +233,10 @@ def _fitted(rule: str, weight: Any, entry: TensorEntry) -> Coefficient:
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number and not hasattr(weight, "ndim"):
             raise InputError(f"weights: rule {rule!r} expects a number, found {weight!r}")
-        if number and not isfinite(weight):
-            raise InputError(f"weights: rule {rule!r} expects a finite number, found {weight!r}")
+        _refuse_infinite(rule, weight, isfinite(weight))
         return weight
+    # of an array or tensor, without torch: what is not finite does not cancel
+    _refuse_infinite(rule, "such ones in its tensor", bool((weight - weight == 0).all()))
     sizes = entry.shape
     # before broadcasting, by which one number a row of a square matrix would be one a column
     if len(shape) == 1 and sizes[:1] == shape:
@@ -249,6 +251,11 @@ def _fitted(rule: str, weight: Any, entry: TensorEntry) -> Coefficient:
             f" {entry.name!r} of shape {sizes}"
         )
     return weight
+
+
+def _refuse_infinite(rule: str, found: Any, finite: bool) -> None:
+    if not finite:
+        raise InputError(f"weights: rule {rule!r} expects finite numbers, found {found}")
 
 
 def _policies(table: Layers, buffers: Mapping[str, str]) -> dict[str, Policy]:

@@ -1,6 +1,6 @@
 """Statistics of normalisation layers, measured again."""
 
-from torch import nn, no_grad
+from torch import isfinite, nn, no_grad
 from torch.nn.modules.batchnorm import _NormBase as NormBase  # pyright: ignore[reportPrivateUsage]
 
 from counterpoint.data import DataLike, Unpack, one_pass
@@ -30,7 +30,8 @@ def refit(
         The model.
 
     Raises:
-        InputError: there are no rows, or a batch of one has no variance.
+        InputError: there are no rows, a batch of one has no variance, or statistics come out that
+            are not finite.
 
     >>> import torch
     >>> net = nn.BatchNorm1d(1)
@@ -78,3 +79,10 @@ def _measure(
             raise InputError(f"refit: {error}; give batches of two rows or more") from error
     if not seen:
         raise InputError("refit: at least one batch is expected, found none")
+    for layer in layers:
+        if not all(bool(isfinite(value).all()) for value in layer.buffers()):
+            name = next(name for name, module in model.named_modules() if module is layer)
+            raise InputError(
+                f"refit: statistics of {name!r} are not finite; look for values that are not in the"
+                " inputs or weights"
+            )

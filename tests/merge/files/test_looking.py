@@ -84,6 +84,8 @@ def test_damage_and_other_inputs_are_found(pair, tmp_path):
 def test_what_was_not_merged_does_not_verify(pair):
     with pytest.raises(InputError, match="does not say how it was merged"):
         verify_merge(pair[0][0])
+    with pytest.raises(InputError, match="pieces must be 0 or more"):
+        verify_merge(pair[0][0], pieces=-1)
 
 
 @pytest.mark.parametrize("schedule", ["uniform", "linear", "minus-sqrt"])

@@ -349,7 +349,14 @@ def test_recipes_that_are_refused(tmp_path):
         "has no setting 'densty'; did you mean 'density'": {
             "method": "ties", "base": inputs[0], "options": {"densty": 0.1},
         },
+        "density is a float, such as 0.2; found 'half'": {
+            "method": "ties", "base": inputs[0], "options": {"density": "half"},
+        },
+        "density is a float, such as 0.5; found True": {
+            "method": "dare", "base": inputs[0], "options": {"density": True},
+        },
         "not both": {"weights": 0.1, "first": 0.2},
+        "threads must be 0": {"threads": -1},
         "matches no layer or tensor": {"weights": {"**": 0.5, "3": 0.1}},
         "no rule is about": {"weights": {"0": 0.5}},
     }.items():  # fmt: skip

@@ -103,7 +103,10 @@ class LwF(MemoryBase):
         device = device_of(bare)
         tensors = {name: value.to(device) for name, value in teacher.tensors.items()}
         with torch.no_grad(), evaluating(bare):
-            found = functional_call(bare, tensors, batch.inputs, dict(batch.named))
+            # the old weights are kept under every name of theirs, tied ones too
+            found = functional_call(
+                bare, tensors, batch.inputs, dict(batch.named), tie_weights=False
+            )
         return teacher.heads[0].outputs(found)
 
     def _remember(self, task: LearntTask) -> None:

@@ -118,10 +118,18 @@ def ready_method(prepared: PreparedMerge, reader: Reader) -> tuple[MergeMethod, 
     recipe = prepared.recipe
     method = method_of(recipe.method)
     known = [name for name in getattr(method, "__dataclass_fields__", {}) if name[0] != "_"]
-    for name in recipe.options:
+    for name, value in recipe.options.items():
         if name not in known:
             raise InputError(
                 f"method {recipe.method!r}: has no setting {name!r}{nearest(name, known)}"
+            )
+        usual = getattr(method, name)
+        # a whole number is a number, and True is none
+        kinds = (int, float) if isinstance(usual, float) else (type(usual),)
+        if type(value) not in kinds:
+            raise InputError(
+                f"method {recipe.method!r}: {name} is a {kinds[-1].__name__}, such as {usual!r};"
+                f" found {value!r}"
             )
     if recipe.options:
         # a method checks its own settings when it is made

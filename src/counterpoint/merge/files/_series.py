@@ -55,6 +55,8 @@ def series_of(inputs: Sequence[str], last: int) -> list[str]:
     Raises:
         InputError: there are fewer (says how to keep more).
     """
+    if last < 0:
+        raise InputError(f"--last {last}: expected a number of checkpoints, 2 or more")
     # a run folder by what is in it: its name may be anything
     found, what = list(inputs), "files are given"
     if len(inputs) == 1 and (Path(inputs[0]) / "checkpoints").is_dir():

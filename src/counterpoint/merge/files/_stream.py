@@ -25,6 +25,7 @@ from counterpoint.checkpoints import (
     is_file,
     refuse_taken,
 )
+from counterpoint.errors import InputError
 from counterpoint.merge._plan import Weights
 from counterpoint.merge.files._compute import Worker, ready_method
 from counterpoint.merge.files._digest import SIZE, joined, of_source
@@ -87,6 +88,8 @@ def write_merge(
             was read, or a result is not finite where the inputs are.
     """
     began, out = time.monotonic(), Path(out)
+    if threads < 0:
+        raise InputError(f"merge: threads must be 0 (one a core) or more, found {threads}")
     # before anything is made: a name that is an input's would be gone with the first rename
     refuse_same(prepared.recipe, out)
     refuse_taken(out, overwrite=overwrite)

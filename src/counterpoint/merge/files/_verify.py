@@ -69,6 +69,8 @@ def verify_merge(
     Raises:
         InputError: it is no merged file, or an input is not there.
     """
+    if pieces < 0:
+        raise InputError(f"verify: pieces must be 0 or more, found {pieces}")
     found = open_checkpoint(out)
     said = _said(found)
     recipe = from_plain(MergeRecipe, said["recipe"], f"{out}: recipe")
