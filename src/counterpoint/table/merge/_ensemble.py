@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
-from counterpoint.findings import ENSEMBLE_KIND, Findings
-from counterpoint.plain import StrPath, to_plain
+from counterpoint.findings import ENSEMBLE_KIND
+from counterpoint.plain import StrPath
 from counterpoint.posterior import Predictive
 from counterpoint.recipe import Recipe
 from counterpoint.storage import Folder, read_folder, write_folder
@@ -37,12 +37,10 @@ class TableEnsemble:
     Attributes:
         names: of the sites.
         sites: their models.
-        findings: what is known of all of them, for a report.
     """
 
     names: tuple[str, ...]
     sites: tuple[TableModel, ...]
-    findings: Findings | None = None
 
     @property
     def schema(self) -> Schema:
@@ -115,8 +113,6 @@ class TableEnsemble:
             tensors |= {f"{lead}{name}": group for name, group in own[0].items()}
             documents |= {f"{lead}{name}": value for name, value in own[1].items()}
             texts |= {f"{lead}{name}": text for name, text in own[2].items()}
-        if self.findings is not None:
-            documents["evaluation"] = to_plain(self.findings)
         write_folder(
             path,
             kind=ENSEMBLE_KIND,
