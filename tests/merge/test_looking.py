@@ -239,6 +239,8 @@ def test_a_search_never_ends_worse_than_it_began_and_keeps_rows_apart():
     assert found.tuning[1] <= found.tuning[0]
     with pytest.raises(InputError, match="must not be those tuned on"):
         search(ends, goals, data, data)
+    with pytest.raises(InputError, match="must not be those tuned on"):
+        search(ends, goals, data, type(data)(data))
     with pytest.raises(InputError, match="needs the common start as base="):
         search(ends, goals, data, rows(1), method="ties")
     with pytest.raises(InputError, match="did you mean 'gradient'"):

@@ -167,20 +167,13 @@ def test_the_room_and_the_front_door_are_one():
         {"**": 0.5, "w": torch.tensor([0.1, float("nan")])},
         {"**": torch.tensor(float("inf"))},
         {"**": Ramp(0.0, float("nan"))},
-        (0.5, torch.full((2,), float("nan"))),
+        {"**": (0.5, torch.full((2,), float("nan")))},
     ],
 )
 def test_weights_that_are_not_finite_are_refused_in_any_form(weights):
     models = [{"w": torch.ones(2)}, {"w": torch.zeros(2)}]
-    with pytest.raises(InputError, match="expects finite numbers"):
+    with pytest.raises(InputError, match="expects a finite number"):
         merge(models, weights)
-
-
-def test_models_are_a_list_or_whatever_gives_them_one_by_one(nets):
-    close(quietly((net for net in nets), 0.5).state_dict(), quietly(nets, 0.5).state_dict())
-    for alone in (nn.Sequential(nn.Linear(1, 1)), {"w": torch.ones(1)}):
-        with pytest.raises(InputError, match=r"in a list, merge\(\[a, b\], weights\)"):
-            merge(alone, 0.5)
 
 
 def test_refit_writes_no_statistics_that_are_not_finite():
@@ -189,3 +182,12 @@ def test_refit_writes_no_statistics_that_are_not_finite():
     with pytest.raises(InputError, match="statistics of '1' are not finite"):
         refit(net, torch.tensor([[1.0, 2.0], [float("nan"), 1.0]]))
     close(net.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("entry", [-1.0, float("nan")])
+def test_information_that_is_none_is_refused(entry):
+    models = [{"w": torch.zeros(2)}, {"w": torch.ones(2)}]
+    with pytest.raises(InputError, match="diagonal of 'w' must be .* at least 0"):
+        merge(models, method="fisher", evidence=[{"w": torch.tensor([1.0, entry])}] * 2)
+    with pytest.raises(InputError, match=r"diagonal of 'w' must be of shape \(2,\)"):
+        merge(models, method="fisher", evidence=[{"w": torch.ones(3)}] * 2)

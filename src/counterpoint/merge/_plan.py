@@ -233,10 +233,10 @@ def _fitted(rule: str, weight: Any, entry: TensorEntry) -> Coefficient:
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number and not hasattr(weight, "ndim"):
             raise InputError(f"weights: rule {rule!r} expects a number, found {weight!r}")
-        _refuse_infinite(rule, weight, isfinite(weight))
+        # a tensor without torch, and without leaving its graph: what is not finite does not cancel
+        _refuse_infinite(rule, weight, bool(weight - weight == 0))
         return weight
-    # of an array or tensor, without torch: what is not finite does not cancel
-    _refuse_infinite(rule, "such ones in its tensor", bool((weight - weight == 0).all()))
+    _refuse_infinite(rule, "others in its tensor", bool((weight - weight == 0).all()))
     sizes = entry.shape
     # before broadcasting, by which one number a row of a square matrix would be one a column
     if len(shape) == 1 and sizes[:1] == shape:
@@ -255,7 +255,7 @@ def _fitted(rule: str, weight: Any, entry: TensorEntry) -> Coefficient:
 
 def _refuse_infinite(rule: str, found: Any, finite: bool) -> None:
     if not finite:
-        raise InputError(f"weights: rule {rule!r} expects finite numbers, found {found}")
+        raise InputError(f"weights: rule {rule!r} expects a finite number, found {found}")
 
 
 def _policies(table: Layers, buffers: Mapping[str, str]) -> dict[str, Policy]:

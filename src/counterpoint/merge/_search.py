@@ -1,6 +1,6 @@
 """Weights of a merge, found on rows that are not the ones that are reported on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, repeat
 
@@ -78,7 +78,7 @@ def search(
     Raises:
         InputError: both sets of rows are one, the models differ, or there is no such search.
     """
-    if tuning is reporting:
+    if tuning is reporting or _parts(tuning) == _parts(reporting) != ():
         raise InputError("search: the rows that are reported on must not be those tuned on")
     way = one_of("search by", by, ("gradient", "coordinate"))
     space = _Space.of(models, method_of(method), base)
@@ -106,6 +106,12 @@ def search(
         (loss_on(reporting, start), loss_on(reporting, found)),
         tuple(layer.shown for layer in space.inputs.plan.table),
     )
+
+
+def _parts(rows: DataLike) -> tuple[int, ...]:
+    """Which tensors or arrays a tuple or mapping is of; batches, which are listed, are none."""
+    found = rows.values() if isinstance(rows, Mapping) else rows if isinstance(rows, tuple) else ()
+    return tuple(id(each) for each in found)
 
 
 @dataclass(frozen=True)

@@ -162,3 +162,35 @@ def test_refused_in_one_line():
         align([Branching()], x)
     with pytest.raises(InputError, match=re.escape("it has of other shape weight (2, 3)")):
         align([nn.Linear(2, 2), nn.Linear(3, 2)], x)
+
+
+class Between(nn.Module):
+    """Something between two layers that treats units by their place."""
+
+    def __init__(self, between, width=6):
+        super().__init__()
+        self.own = nn.Parameter(torch.rand(6) + 1)
+        self.first, self.last, self.between = nn.Linear(4, 6), nn.Linear(width, 2), between
+
+    def forward(self, x):
+        return self.last(self.between(self.first(x).sigmoid(), self.own))
+
+
+@pytest.mark.parametrize(
+    ("between", "width"),
+    [
+        (lambda h, own: h.chunk(2, -1)[0] * h.chunk(2, -1)[1], 3),
+        (lambda h, own: h.split([2, 4], -1)[1], 4),
+        (lambda h, own: h.unbind(-1)[0][:, None] + h, 6),
+        (lambda h, own: h.sort(-1).values, 6),
+        (lambda h, own: h.topk(2, -1).indices.float(), 2),
+        (lambda h, own: h**own, 6),
+        (lambda h, own: torch.clamp(h, max=own / 3), 6),
+        (lambda h, own: functional.max_pool1d(h, 2), 3),
+    ],
+)
+def test_what_treats_units_by_their_place_keeps_what_is_computed(between, width):
+    with seeded(0):
+        models, x = [Between(between, width) for _ in range(2)], torch.randn(5, 4)
+    found = align(models, x)
+    close(found.models[1](x), models[1](x))

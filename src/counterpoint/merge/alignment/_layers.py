@@ -39,7 +39,8 @@ def read_layer(
             return read(module, label, given, value, ledger)
     if type(module).__module__ in _ALONG or isinstance(module, nn.Identity):
         return given[0].side
-    return around(given[0]) if type(module).__module__ in _AROUND else None
+    kind = type(module)
+    return around(given[0], kind.__name__) if kind.__module__ in _AROUND else None
 
 
 def _linear(
@@ -169,7 +170,7 @@ _READ: tuple[tuple[Any, Callable[..., _Answer]], ...] = (
     (nn.PReLU, _prelu),
     (nn.MultiheadAttention, _attention),
     (nn.Flatten, _flatten),
-    (nn.Upsample, lambda _m, _l, given, _v, _k: around(given[0])),
+    (nn.Upsample, lambda _m, _l, given, _v, _k: around(given[0], "interpolate")),
     (nn.GLU, lambda *_: None),  # halves of the units are not alike
 )
 """Classes and what reads them; the first that fits."""

@@ -120,14 +120,17 @@ def read_operation(node: fx.Node, read: Mapping[fx.Node, Argument], value: Any) 
     if name == "getitem":
         return _item(known, node.args[1], value)
     if not isinstance(value, Tensor):
-        return {}  # sizes, numbers
+        return _beside(value)
     # before what runs along one argument: in a sum all arguments have a say
     if name in _TOGETHER:
         return _together([read[each] for each in node.all_input_nodes], value)
     if name in _ALONG:
-        return known.side
+        # one exponent or bound a unit has an order, as the terms of a sum have
+        terms = [read[each] for each in node.all_input_nodes if _is(read[each])]
+        alone = len(terms) == 1 or name in ("to", "type_as")
+        return known.side if alone else _together(terms, value)
     if name in _AROUND:
-        return around(known)
+        return around(known, name)
     return _moved(node, known, name, value)
 
 
@@ -139,7 +142,15 @@ def _between(node: fx.Node, read: Mapping[fx.Node, Argument], name: str, value: 
         return _joined(node, read, name, value)
     if name in _TOGETHER and isinstance(value, Tensor):
         return _together([read[each] for each in node.all_input_nodes], value)
-    return None if isinstance(value, Tensor) else {}
+    return _beside(value)
+
+
+def _beside(value: Any) -> _Answer:
+    """Of results that are not read: sizes and numbers have no units, tensors have."""
+    several = isinstance(value, tuple | list) and any(
+        isinstance(each, Tensor) for each in cast(Sequence[Any], value)
+    )
+    return None if several or isinstance(value, Tensor) else {}
 
 
 def _moved(node: fx.Node, known: Argument, name: str, value: Tensor) -> _Answer:
@@ -163,9 +174,12 @@ def _moved(node: fx.Node, known: Argument, name: str, value: Tensor) -> _Answer:
     return None
 
 
-def around(known: Argument) -> _Answer:
+def around(known: Argument, name: str) -> _Answer:
     """Of an operation along the last dimensions, which channels must not be."""
-    return None if any(place > 1 for place in known.side) else known.side
+    # as many as its name says; without a batch they begin one earlier
+    count = int(name[-2]) if name[-2:-1].isdecimal() else known.value.ndim - 2
+    last = known.value.ndim - count
+    return None if any(place >= last for place in known.side) else known.side
 
 
 def flattened(known: Argument, start: int = 0, end: int = -1) -> _Answer:

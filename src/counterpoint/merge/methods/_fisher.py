@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from counterpoint.errors import InputError
 from counterpoint.gaussian import Gaussian
 from counterpoint.merge._plan import Coefficient
 from counterpoint.merge._registry import METHODS, Facts
@@ -62,6 +63,13 @@ class FisherMean(MergeMethod):
         """The weighted mean; the plain one where no model's information is known."""
         if about.evidence is None:
             return WeightedMean().merge(tensors, coefficients, about)
+        for told in about.evidence:
+            # what is not a number is not at least 0 either
+            if told.shape != tensors[0].shape or not bool((told >= 0).all()):
+                raise InputError(
+                    f"fisher: the diagonal of {about.name!r} must be of shape"
+                    f" {tuple(tensors[0].shape)} and at least 0 in every entry"
+                )
         wide = compute_type(tensors)
         norms = self.norms or (1.0,) * len(tensors)
         parts = zip(about.evidence, norms, coefficients, strict=True)
