@@ -198,6 +198,13 @@ BAD = {
         cell(136, "junk", "twelve"), [], "row 137, column 'junk': expected a number, found 'twelve'"
     ),
     "infinite": (cell(9, "junk", "inf"), [], "row 10, column 'junk': expected a finite number"),
+    "another separator": (
+        raw(b"price^a\n1^2\n3^4\n"), [], "'price\\^a' is the only one: is --separator another"
+    ),
+    "a class that reads as no value": (
+        edited(lambda f: f.assign(price=["None" if n % 3 else "some" for n in range(len(f))])),
+        [], "does not vary, but 'None' in 160 rows was taken as no value; --not-missing None makes"
+    ),
     "absent target": (edited(lambda f: f), ["--target", "prise"], "did you mean 'price'"),
     "constant target": (edited(lambda f: f.assign(price=1)), [], "does not vary"),
     "missing target": (edited(lambda f: f.assign(price="")), [], "every value is missing"),
@@ -337,6 +344,13 @@ def test_prediction_files_are_not_replaced_unasked(run, model, table, tmp_path):
     assert run("predict", model, table, "--out", tmp_path / "p.csv", "--overwrite")[0] == 0
     status, _, err = run("predict", model, table, "--out", tmp_path / "p.docx")
     assert (status, "cannot write '.docx' files" in err) == (2, True)
+
+
+def test_predictions_never_replace_the_table_that_is_read(run, model, table):
+    before = table.read_bytes()
+    status, _, err = run("predict", model, table, "--out", table, "--overwrite")
+    assert (status, "is the table that is read; choose another name" in err) == (2, True)
+    assert table.read_bytes() == before
 
 
 @pytest.mark.parametrize("verb", ["predict", "report"])

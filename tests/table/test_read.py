@@ -104,6 +104,13 @@ def test_a_word_may_be_told_to_mean_missing(tmp_path):
         ("t.parquet", b"PAR1 nonsense PAR1", "not readable as Parquet"),
         ("t.parquet", b"a,b", "not readable as Parquet: it does not begin as one"),
         ("t.csv", b"PK\x03\x04 sheet", "is a spreadsheet or an archive; save its table as CSV"),
+        ("t.csv", b"BZh91AY&SY", "is an archive that is not gzip"),
+        (
+            "t.csv",
+            "\n <!DOCTYPE html>\n<p>a,b</p>\n",
+            "is a web page or XML; save its",
+        ),
+        ("t.csv", '[{"a": 1, "b": 2}]', "is JSON; save its table as CSV"),
         ("t.csv", "a,b\n1,2,3\n4,5,6\n", "row 1 has 3 cells, the header has 2"),
     ],
 )

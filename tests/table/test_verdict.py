@@ -52,6 +52,27 @@ def test_thirds_are_looked_at_where_the_whole_is_right(seed):
     assert sum(part.rows for part in found.parts) == 600
 
 
+def test_what_is_off_in_every_third_is_not_right_for_some():
+    mean, far = np.arange(60.0), np.full(60, 0.85)
+    far[:18] = far[20:30] = far[40:44] = 0.95  # 10, 50 and 80 % of the thirds are inside
+    found = judge_intervals(
+        torch.from_numpy((1 + far * (-1) ** mean) / 2), torch.ones(60).double(), mean, 0.9
+    )
+    assert [part.observed for part in found.parts] == pytest.approx([0.1, 0.5, 0.8])
+    assert found.judgement == "narrow"
+
+
+def test_a_verdict_does_not_contradict_the_share_inside():
+    """Whole numbers from 1 to 5 under a normal: all inside 90 %, too few inside 50 %."""
+    values = np.random.default_rng(0).integers(1, 6, size=300) - 3.0
+    pit = torch.special.ndtr(torch.from_numpy(values / np.sqrt(2.0)))
+    found = judge_intervals(pit, torch.ones(300).double(), values, 0.9)
+    far = np.abs(2 * pit.numpy() - 1)
+    assert (far <= 0.9).all()
+    assert far.mean() > 0.5
+    assert found.judgement == "misshapen"
+
+
 def test_an_honest_model_is_seldom_accused():
     accused = [judged(300, seed).judgement not in {"honest", "unknown"} for seed in range(200)]
     assert np.mean(accused) <= 0.08

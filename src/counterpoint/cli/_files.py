@@ -91,12 +91,15 @@ def fingerprint(table: Path, frame: "pd.DataFrame") -> str:
     return origin_of(frame).digest or digest_file(table)
 
 
-def refuse_file(file: Path, *, overwrite: bool) -> None:
-    """Refuse to write a file where one is, or into a folder that is not there.
+def refuse_file(file: Path, *, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse to write a file where one is, into a folder that is not there, or over what is read.
 
     Raises:
         InputError: names it.
     """
+    # whoever says --overwrite means an earlier result, and not the only copy of the rows
+    if source is not None and file.exists() and source.exists() and file.samefile(source):
+        raise InputError(f"--out {file}: is the table that is read; choose another name")
     if file.exists() and not overwrite:
         raise InputError(f"{file}: exists already; choose another name, or pass --overwrite")
     if not file.parent.is_dir():

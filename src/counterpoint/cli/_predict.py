@@ -49,7 +49,7 @@ def run(arguments: Namespace) -> None:
         raise InputError(f"--interval: expected a share between 0 and 1, found {level:g}")
     if arguments.out is not None:
         # before the model is read and the rows are predicted: not after minutes of work
-        _refuse(arguments.out, arguments.overwrite)
+        _refuse(arguments.out, arguments.table, overwrite=arguments.overwrite)
     from counterpoint.storage import write_file
     from counterpoint.table import TableModel, to_frame
     from counterpoint.table.merge import load_tables
@@ -75,11 +75,11 @@ def run(arguments: Namespace) -> None:
     note(f"{len(rows):,} predictions: {arguments.out}")
 
 
-def _refuse(out: Path, overwrite: bool) -> None:
+def _refuse(out: Path, table: Path, *, overwrite: bool) -> None:
     if not out.name.lower().endswith(_FORMATS):
         found = out.suffix or out.name
         raise InputError(f"--out {out}: cannot write {found!r} files{nearest(found, _FORMATS)}")
-    refuse_file(out, overwrite=overwrite)
+    refuse_file(out, overwrite=overwrite, source=table)
 
 
 def _render(frame: "pd.DataFrame", name: str) -> bytes:

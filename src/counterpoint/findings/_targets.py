@@ -26,8 +26,11 @@ class Coverage:
     rows: int
 
 
-Judgement: TypeAlias = Literal["honest", "narrow", "wide", "lopsided", "uneven", "unknown"]
-"""Of intervals: too narrow, too wide, off to one side, right on the whole but not in parts."""
+Judgement: TypeAlias = Literal[
+    "honest", "narrow", "wide", "misshapen", "lopsided", "uneven", "unknown"
+]
+"""Of intervals: too narrow, too wide, the one at some levels and not at others, off to one side,
+right on the whole but not in parts."""
 
 
 @dataclass(frozen=True)

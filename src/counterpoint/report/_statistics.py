@@ -140,6 +140,7 @@ def honesty(target: TargetFindings) -> tuple[str, bool] | None:
         "honest": "as wide as they should be, at other levels too, and in each third of the rows",
         "narrow": "over all levels they are too narrow",
         "wide": "over all levels they are too wide",
+        "misshapen": "at other levels they are off, as where a number has few values",
         "lopsided": f"predictions are too {side}",
         "uneven": f"right for some and not for others: {_worst(verdict, cover.level)}",
         "unknown": f"{amount(verdict.rows, 'row')} cannot tell whether {level} is right; by chance"

@@ -180,3 +180,13 @@ def test_dates_of_every_year_are_described():
     summary, bins = table.schema.column("d").describe(table.values["d"])
     assert summary == "from 1650-01-01 to 9999-12-31"
     assert sum(bins.counts) == 40
+
+
+def test_integers_beside_2_to_the_53_vary():
+    frame = pd.DataFrame({"x": 2**53 + 2 * np.arange(60), "y": np.arange(60) % 7})
+    table = Table.plan(frame, Data(target=("y",), number=("x",)))
+    number = table.learnt(np.arange(60), np.ones(60)).encode()["numbers"].numpy()
+    assert np.ptp(number) > 3.0
+    same = pd.DataFrame({"x": [0.1 + 0.2, 0.3] * 30, "y": np.arange(60) % 7})
+    rounding = Table.plan(same, Data(target=("y",))).learnt(np.arange(60), np.ones(60))
+    assert np.ptp(rounding.encode()["numbers"].numpy()) < 1e-9

@@ -136,6 +136,8 @@ def test_what_only_holds_digits_is_no_number_and_no_costume(texts):
         ([f"0,{n}" if n % 2 else f"0.{n}" for n in range(40)], "points and commas in two ways"),
         ([f"{13 + n % 9}/02/{2000 + n}" if n % 2 else f"02/{13 + n % 9}/{2000 + n}"
           for n in range(40)], "dates in ways that contradict one another"),
+        ([f"{13 + n % 9}/02/{2000 + n}" if n % 9 else "never" for n in range(40)],
+         "87% dates, and cells such as 'never'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named_by_its_nature(cells, costume):
@@ -143,6 +145,30 @@ def test_what_cannot_be_read_is_named_by_its_nature(cells, costume):
         plan(cells)
     assert plan(cells, kinds={"c": "category"}).schema.column("c").kind == "category"
     assert plan(cells, ignore=("c",)).schema.column("c").role == "ignored"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{n}.5 ± 0.3" for n in range(60)], [f"{90 + n}/{60 + n}" for n in range(60)],
+        [f"{n}. Juni {1960 + n}" for n in range(60)], [f"{n}.25, {n}.5" for n in range(60)],
+    ],
+)  # fmt: skip
+def test_a_quantity_that_is_not_read_is_not_called_a_name(cells):
+    column = plan(cells).schema.column("c")
+    assert column.role == "ignored"
+    assert column.note.startswith(f"hardly any value repeats, and cells such as {cells[0]!r} read")
+    few = plan([f"{n // 12}'{n % 12}" for n in range(50, 70)])
+    assert few.schema.column("c").kind == "category"
+    assert "column 'c': cells such as \"4'2\" read as no number or date, and are levels" in said(
+        few
+    )
+
+
+@pytest.mark.parametrize("cells", [[f"name {n}" for n in range(60)], ["red", "2 reds", "blue"]])
+def test_names_with_figures_are_names(cells):
+    table = plan(cells)
+    assert "read as no number" not in said(table) + table.schema.column("c").note
 
 
 def test_a_few_levels_of_unusual_numbers_are_a_category_and_said_to_be():

@@ -92,6 +92,11 @@ def _of_reading(column: Column, raw: RawColumn) -> Iterator[str]:
             f"column {column.name!r}: holds {raw.costume}, and is a category whose levels have no"
             " order; written as plain numbers they would have one"
         )
+    elif raw.unread:
+        yield (
+            f"column {column.name!r}: cells such as {raw.unread[:40]!r} read as no number or date,"
+            " and are levels without an order; written as plain numbers they would have one"
+        )
 
 
 def _of_column(column: UsableColumn, raw: RawColumn, values: ParsedColumn) -> Iterator[str]:

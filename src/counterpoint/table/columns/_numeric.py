@@ -22,6 +22,7 @@ from counterpoint.table.targets._transform import Transform
 
 _CONSTANT = (-1e-9, 1e-9)
 _BINS = 24
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
 _HIDDEN = 0.1  # without it the network forgets how to read a value between two that it knows
 
 
@@ -70,8 +71,9 @@ class Feature:
                 f"{lesson.where}: column {name!r}: its values are too large to be squared: give it"
                 " in another unit"
             )
-        # rounding alone spreads equal values by some 1e-16 of their size
-        if not scale > 1e-12 * abs(mean):
+        # rounding alone spreads equal values by some 1e-16 of their size; integers beside 2 ** 53
+        # differ by as little, and do vary
+        if not scale > _ROUNDING * abs(mean):
             return cls(part, mean, 1.0)
         edges = find_edges((value - mean) / scale, weight, max(lesson.bins, 1))
         return cls(part, mean, scale, tuple(edges.tolist()))

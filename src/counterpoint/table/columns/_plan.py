@@ -18,6 +18,7 @@ from counterpoint.table.columns._raw import RawColumn
 from counterpoint.table.columns._schema import Schema
 from counterpoint.table.columns._split import SplitRule
 
+_NO_WORDS: Mapping[str, Mapping[str, int]] = {}
 _SHOWN = 6
 _FEW_LEVELS = 20
 
@@ -37,22 +38,33 @@ def plan_columns(
     split: SplitRule,
     kinds: Kinds = KINDS,
     where: str = "table",
+    words: Mapping[str, Mapping[str, int]] = _NO_WORDS,
 ) -> Schema:
-    """Give every column a kind and a role, those that the recipe lists before those inferred."""
+    """Give every column a kind and a role, those that the recipe lists before those inferred.
+
+    Args:
+        raw: the columns as they came.
+        data: the recipe's section.
+        split: how rows are held out.
+        kinds: what a column may be taken for, in order.
+        where: the table's name, for messages.
+        words: of each column, texts that were taken as missing -> how often.
+    """
     named = _requested_kinds(data)
     roles = _roles(data, split)
     for name in (*named, *roles):
         if name not in raw:
-            hint = (
-                "; do the names stand in the first row? --no-header"
-                if looks_like_values([*raw])
-                else ""
-            )
-            raise InputError(f"{where}: no column {name!r}{nearest(name, raw)}{hint}")
+            hint = nearest(name, raw)
+            if looks_like_values([*raw]):
+                hint += "; do the names stand in the first row? --no-header"
+            elif len(raw) == 1:
+                hint = f"; {next(iter(raw))[:40]!r} is the only one: is --separator another?"
+            raise InputError(f"{where}: no column {name!r}{hint}")
     if not data.target:
         raise InputError(
             f"{where}: name at least one column to predict with --target{nearest('', raw)}"
         )
+    _refuse_swallowed(raw, data.target, words)
     request = _Request(
         {name: find_kind(kind, kinds) for name, kind in named.items() if kind != "ignore"},
         {name for name, kind in named.items() if kind == "ignore"},
@@ -111,7 +123,7 @@ def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> 
     if name in request.ignored:
         return kind(name, "ignored", "told", kind.find_form(raw) if timed else "")
     if kind.left_out:
-        return kind(name, "ignored", kind.left_out)
+        return kind(name, "ignored", _unread(raw) or kind.left_out)
     if inferred and issubclass(kind, LevelColumn):
         _refuse_costume(raw, f"column {name!r}", f"--category {name} or --ignore {name}")
     return kind(name, "input", "inferred" if inferred else "told", kind.find_form(raw))
@@ -140,11 +152,38 @@ def _plan_target(
     if kind is Identifier:
         kind, note = Number, "target"
     if kind.head_type is None:
-        raise InputError(f"{target}: is a {kind.kind}; numbers and categories can be predicted")
+        raise InputError(
+            f"{target}: is a {kind.kind}; numbers and categories can be predicted, so write values"
+            f" such as {str(known.iloc[0])[:40]!r} as one"
+        )
     # 0 and 1 are more often no and yes than quantities; the note says how to say otherwise
     if kind is Number and note == "inferred" and _two_whole(raw.quantities.numbers[~raw.blank]):
         kind, note = Category, "two whole numbers; --number takes them as a quantity"
     return kind(raw.name, "target", note, kind.find_form(raw))
+
+
+def _refuse_swallowed(
+    raw: Mapping[str, RawColumn], targets: Collection[str], words: Mapping[str, Mapping[str, int]]
+) -> None:
+    """Refuse a target of one value beside a word that was taken as none: it may be the other."""
+    for name in targets:
+        found = [word for word in words.get(name, ()) if word]
+        if found and raw[name].cells.nunique() == 1:
+            count = words[name][found[0]]
+            raise InputError(
+                f"{raw[name].where}: target {name!r}: does not vary, but {found[0]!r} in"
+                f" {count:,} rows was taken as no value; --not-missing {found[0]} makes it a value"
+            )
+
+
+def _unread(raw: RawColumn) -> str:
+    """Why a column is left out whose cells look like quantities and are read as none."""
+    if not raw.unread:
+        return ""
+    return (
+        f"hardly any value repeats, and cells such as {raw.unread[:40]!r} read as no number or"
+        " date; written as plain numbers or dates they would count"
+    )
 
 
 def _refuse_costume(raw: RawColumn, named: str, ways: str) -> None:

@@ -22,6 +22,10 @@ _CODE = r"[+-]?0\d+"
 _DATE_LIKE = r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}(?:[ T].*)?"
 _DATES = 0.95
 _COMPACT = (180_000, 21_000_000_000_000)
+_HALF = 0.5
+_SHOWN = 3
+_FIGURES = r"[(\[{'\"]?\s?[+\-−~]?[.,]?\d"
+_MOST_SHAPES = 20
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,35 @@ class RawColumn:
         if like and not self.durations and not self.date_form(_DATES):
             some = " and ".join(map(repr, self.stated.unique()[:2]))
             return f"dates in ways that contradict one another, such as {some}"
-        return self.quantities.costume
+        return self._words_among_dates or self.quantities.costume
+
+    @cached_property
+    def _words_among_dates(self) -> str:
+        """What is no date among dates; empty: there is nothing, or they are none."""
+        dated = self.stated.str.contains(r"\d", regex=True)
+        share = float(dated.mean())
+        # years among words are numbers among words
+        if not _HALF <= share < 1.0 or self.numeric_share >= _HALF:
+            return ""
+        if find_ways(self.stated[dated], _DATES, self.dates) is None:
+            return ""
+        words = self.stated[~dated].value_counts().index[:_SHOWN]
+        listed = ", ".join(repr(str(word)[:40]) for word in words)
+        return f"{share:.0%} dates, and cells such as {listed}"
+
+    @cached_property
+    def unread(self) -> str:
+        """A cell where all begin with figures and have a few shapes; empty: they do not, or read.
+
+        So are 15.3 ± 0.3, 5'11", and 120/80: quantities to whoever wrote them.
+        """
+        if self.nature != "texts" or self.numeric_share > 0 or not len(self.stated):
+            return ""
+        distinct = pd.Series(self.stated.unique(), dtype=object)
+        if distinct.str.match(_FIGURES).mean() < _DATES:
+            return ""
+        shapes = distinct.str.replace(r"\d+", "", regex=True).nunique()
+        return str(distinct.iloc[0]) if shapes <= min(_MOST_SHAPES, _HALF * len(distinct)) else ""
 
     @cached_property
     def durations(self) -> bool:

@@ -1,5 +1,6 @@
 """Read a CSV, TSV or Parquet file as a frame of texts or typed columns, nothing guessed yet."""
 
+import codecs
 import json
 import stat
 import sys
@@ -26,7 +27,15 @@ STANDARD_INPUT = "-"
 """The path that means standard input."""
 
 _PARQUET = b"PAR1"
-_SHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_GLANCE = 64
+_OTHERS = {
+    (b"pk\x03\x04", b"\xd0\xcf\x11\xe0"): "a spreadsheet or an archive",
+    (b"bzh", b"\xfd7zxz", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf"): "an archive that is not gzip",
+    (b"<!doctype", b"<html", b"<?xml", b"<table"): "a web page or XML",
+    (b"{", b"[{", b"[[", b"[\n"): "JSON",
+    (b"arrow1", b"sqlite format 3", b"\x89hdf"): "of another program's format",
+}
+"""How other formats begin, in small letters -> what they are."""
 
 
 def read_table(
@@ -81,6 +90,7 @@ def read_table(
     if content[:4] == _PARQUET:
         frame, origin = _parquet(content, where), Origin()
     else:
+        _refuse_others(content, where)
         table, origin = parse_text(content, where, told, tabbed=".tsv" in path.name.lower())
         frame = _frame(table, where)
     digest = sha256(content).hexdigest() if once else ""
@@ -99,11 +109,17 @@ def _content(path: Path, *, standard: bool) -> tuple[bytes, bool]:
     content = path.read_bytes()
     if not content:
         raise InputError(f"{path}: the file is empty")
-    if content[:4] in _SHEETS:
-        raise InputError(f"{path}: is a spreadsheet or an archive; save its table as CSV")
     if content[:4] != _PARQUET and path.name.lower().endswith((".parquet", ".pq")):
         raise InputError(f"{path}: not readable as Parquet: it does not begin as one")
     return content, not stat.S_ISREG(path.stat().st_mode)
+
+
+def _refuse_others(content: bytes, where: str) -> None:
+    """Refuse what is neither text in lines nor Parquet, as what it is."""
+    start = content[:_GLANCE].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    for starts, nature in _OTHERS.items():
+        if start.startswith(starts):
+            raise InputError(f"{where}: is {nature}; save its table as CSV")
 
 
 def refuse_names(names: Iterable[Hashable], where: str) -> None:
@@ -134,7 +150,7 @@ def _parquet(content: bytes, where: str) -> pd.DataFrame:
         if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
             raise InputError(
                 f"{where}: column {field.name!r} has type {field.type}; numbers, texts, booleans"
-                " and dates can be used"
+                " and dates can be used: write the file without it, or with a column a part"
             )
     frame = _frame(table, where)
     for field in table.schema:

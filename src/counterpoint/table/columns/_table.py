@@ -68,7 +68,7 @@ class Table:
         )
         raw = raw_columns(frame, where, data.dates, signs)
         split = parse_split(data.split, raw, where)
-        schema = plan_columns(raw, data, split, kinds, where)
+        schema = plan_columns(raw, data, split, kinds, where, origin.missing)
         table = cls._parse(schema, raw, _READ, split, where)
         absent = absent_targets(schema, table.values, origin.missing)
         remarks = (

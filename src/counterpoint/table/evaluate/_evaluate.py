@@ -35,6 +35,7 @@ _LIKELIHOOD = "log likelihood"
 _DISHONEST = {
     "narrow": "on held-out rows its intervals are too narrow",
     "wide": "on held-out rows its intervals are too wide",
+    "misshapen": "on held-out rows its intervals are right at some levels and not at others",
     "lopsided": "on held-out rows its predictions are off to one side",
     "uneven": "on held-out rows its intervals are right for some predictions and not for others",
 }

@@ -34,16 +34,28 @@ def judge_intervals(pit: Tensor, weight: Tensor, mean: np.ndarray, level: float)
     rows = float(1 / (share**2).sum())
     thirds = np.array_split(np.argsort(mean, kind="stable"), 3 if len(mean) >= 3 else 1)
     parts = [_part(mean[part], far[part] <= level, share[part]) for part in thirds]
-    chances: dict[Judgement, float] = {
-        "narrow" if share @ far > 0.5 else "wide": _by_chance(far, share, rows),
-        "lopsided": _by_chance(place, share, rows),
-        "uneven": min(_luck(part, rows, level) for part in parts),
-    }
-    judgement, chance = min(chances.items(), key=lambda pair: pair[1])
+    narrow = bool(share @ far > 0.5)
+    # whole numbers of few values are all inside wide intervals, and seldom inside narrow ones
+    over = float(share @ (far <= level)) - level
+    denied = over > _TELLS if narrow else over < -_TELLS
+    width: Judgement = "misshapen" if denied else "narrow" if narrow else "wide"
+    chances: list[tuple[Judgement, float]] = [
+        (width, _by_chance(far, share, rows)),
+        ("lopsided", _by_chance(place, share, rows)),
+        (_of_parts(parts, level), min(_luck(part, rows, level) for part in parts)),
+    ]
+    judgement, chance = min(chances, key=lambda pair: pair[1])
     if chance >= _CHANCE / _TESTS:
         band = 1.96 * (level * (1 - level) / rows) ** 0.5
         judgement = "unknown" if band > _TELLS else "honest"
     return IntervalVerdict(judgement, len(pit), float(share @ place), parts)
+
+
+def _of_parts(parts: list[CoveredPart], level: float) -> Judgement:
+    """What parts that are not by chance say: where all are off to one side, it is the whole."""
+    if all(part.observed < level for part in parts):
+        return "narrow"
+    return "wide" if all(part.observed > level for part in parts) else "uneven"
 
 
 def _part(mean: np.ndarray, inside: np.ndarray, share: np.ndarray) -> CoveredPart:
