@@ -184,7 +184,7 @@ def test_dates_of_every_year_are_described():
 
 def test_integers_beside_2_to_the_53_vary():
     frame = pd.DataFrame({"x": 2**53 + 2 * np.arange(60), "y": np.arange(60) % 7})
-    table = Table.plan(frame, Data(target=("y",), number=("x",)))
+    table = Table.plan(frame, Data(target=("y",), kinds={"x": "number"}))
     number = table.learnt(np.arange(60), np.ones(60)).encode()["numbers"].numpy()
     assert np.ptp(number) > 3.0
     same = pd.DataFrame({"x": [0.1 + 0.2, 0.3] * 30, "y": np.arange(60) % 7})
