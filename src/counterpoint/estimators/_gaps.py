@@ -203,6 +203,7 @@ def gap_report(
     # targets in units of their own spread, or the one with the largest numbers would decide alone
     variances = [(side.predictive.knowledge / scale.square()).sum(1) for side in sides]
     apart = [_distance(rows_of_fit, side.features, count) for side in sides]
+    # a mean of deviations and not of variances, which one far row would decide
     deviations = [side.predictive.knowledge.sqrt().mean(0).numpy() for side in sides]
     tested = [_tested(side, level) for side in sides]
     return GapReport(

@@ -148,6 +148,7 @@ class LunaRegressor(TrunkRegressor):
         """
         x = self._standardised(X)
         heads, over, chosen = self._comparison  # as in fit, whatever was set since
+        # the head that was trained, not the last layer: that has one output a target to compare
         net = nn.Sequential(self.network_, self._head)
         with torch.no_grad():
             return _alike(gradients(net, x, deepcopy(chosen)), None, heads, over).item()
@@ -172,6 +173,7 @@ class LunaRegressor(TrunkRegressor):
             )
         chosen = deepcopy(_scheme_of(self.scheme))
         _mind_kinks(self.activation, chosen)
+        # slopes cost several passes over their rows, so a share of these may stand for all
         rows = None if self.share == 1 else Subset(self.share, generator(seed, 2))
         return TrunkPlan(targets * heads, self._both(factor, chosen, rows), balance)
 

@@ -160,6 +160,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         if targets.shape[1] != len(self._targets.scale_):
             known = len(self._targets.scale_)
             raise InputError(f"y: expected {known} targets as in fit, found {targets.shape[1]}")
+        # asked for its refusals: the unit of these weights is that of the fit, not their own mean
         unit_weight(sample_weight, len(inputs))
         given = np.ones(len(inputs)) if sample_weight is None else np.asarray(sample_weight)
         rows = TrunkRows(
@@ -173,6 +174,7 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             if setting == "held-out":
                 noise = later_noise(self.posterior_, features, rows)
             noise = None if setting == "evidence" else noise
+            # sums over one trunk add: this is the posterior of all rows, not near it
             total = self.posterior_.statistics + Statistics.of(features, rows.y, rows.weight)
             self.posterior_ = LastLayer.fit(total, prior=self.prior, noise=noise)
             self.features_ = torch.cat([self.features_, features])

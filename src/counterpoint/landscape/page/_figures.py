@@ -10,7 +10,7 @@ from torch import Tensor
 from counterpoint.landscape._composition import Composition
 from counterpoint.landscape._descend import descend
 from counterpoint.landscape._landscape import Evaluation
-from counterpoint.landscape.page._hills import SETTLE, STEPS, Hills, composed, reached, starts
+from counterpoint.landscape.page._hills import SETTLE, STEPS, Hills, composed, share_arrived, starts
 from counterpoint.landscape.page._law import LARGEST, Law
 from counterpoint.landscape.page._words import percent
 from counterpoint.recipe import Lab
@@ -49,7 +49,7 @@ def arrivals(
         along = _Blocks([(layers, composed("mean", own.seed)) for layers, _ in blocks])
         points = descend(hills, points, along, steps=SETTLE, step=STEP / 12).ends
         for (layers, rule), ends in zip(blocks, points.split(STARTS), strict=True):
-            share = reached(hills, hills.minimum, ends)
+            share = share_arrived(hills, hills.minimum, ends)
             found[rule][field, _COUNTS.index(layers)] = share
     return found
 

@@ -112,6 +112,6 @@ def walked(
     )
 
 
-def reached(hills: Landscape, minimum: Tensor, ends: Tensor) -> float:
+def share_arrived(hills: Landscape, minimum: Tensor, ends: Tensor) -> float:
     """The share of walks that ended at the shared minimum."""
     return float((hills.distance(ends, minimum) < NEAR).double().mean())

@@ -15,7 +15,7 @@ from counterpoint.landscape.page._figures import (
     arrivals,
     law_figure,
 )
-from counterpoint.landscape.page._hills import Hills, reached, walked
+from counterpoint.landscape.page._hills import Hills, share_arrived, walked
 from counterpoint.landscape.page._law import FIELDS, LARGEST, law
 from counterpoint.landscape.page._still import common_valleys, ground, still, walks
 from counterpoint.landscape.page._stories import OWN, RULE_TITLES, STORIES
@@ -162,7 +162,7 @@ class _Drawing:
     def _walk(self, identifier: str, lab: Lab, walk: LabWalk) -> tuple[str, float]:
         below, hills = self._ground(lab)
         went = walked(hills, walk, lab, WALKS)
-        share = reached(hills, hills.minimum, went.ends)
+        share = share_arrived(hills, hills.minimum, went.ends)
         description = f"{percent(share)} of {WALKS} walks end in the valley in the middle."
         title = f"Where walks end: {title_of(walk)}, {lab.layers} goals"
         return still(identifier, title, description, walks(below, went, hills.width)), share

@@ -50,6 +50,7 @@ def apart(first: Schema, other: Schema) -> str:
 def common(columns: Sequence[LevelColumn]) -> int:
     """How many levels at the beginning all of some columns have in the same order."""
     count = 0
+    # by place: a level of another code is another vector, whatever its name
     for levels in zip(*(column.levels for column in columns), strict=False):
         if len(set(levels)) > 1:
             break

@@ -150,6 +150,7 @@ def mixed_prediction(parts: Sequence[Prediction], shares: Sequence[float]) -> Pr
 def _mixed_numbers(parts: Sequence[NumberPrediction], shares: Sequence[float]) -> NumberPrediction:
     weight = np.asarray(shares)[:, None]
     means = np.stack([part.mean for part in parts])
+    # in the units of the table: each site has standardised in its own way
     mean = (weight * means).sum(0)
     # the law of total variance: where sites disagree, more rows would tell
     between = (weight * (means - mean) ** 2).sum(0)
@@ -166,6 +167,7 @@ def _mixed_classes(
 ) -> CategoryPrediction:
     classes = tuple(dict.fromkeys(label for part in parts for label in part.classes))
     place = {label: at for at, label in enumerate(classes)}
+    # what a site has never seen has no probability there
     each = np.zeros((len(parts), len(parts[0].spread), len(classes)))
     for at, part in enumerate(parts):
         each[at][:, [place[label] for label in part.classes]] = part.probabilities

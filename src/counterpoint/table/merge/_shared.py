@@ -206,6 +206,7 @@ def _member(
         layers[name] = _added_layer(parts, shared, rows)
     posterior = LastLayers(schema.heads, layers, posteriors[0].noises)
     posterior.settle(network)
+    # Gaussians over whole networks are around other weights: nothing of them adds
     return Member(network, posterior, None)
 
 
@@ -240,6 +241,7 @@ def added_numbers(
         statistics = statistics + part.statistics
         if shared is not None:
             statistics = statistics - shared.statistics
+    # each site's noise already has the base's rows in it, taken off below
     noise = sum(n * float(part.noise[0]) for n, part in zip(rows, parts, strict=False))
     total = float(sum(rows[: len(parts)]))
     if shared is not None:
@@ -285,6 +287,7 @@ def _counts(
             total = total.joined(other, 1.0)
         if base is not None and base.counts is not None:
             again = base.counts.columns[column.name]
+            # the base is in every site's counts, and stays once
             total = again.joined(total, float(1 - len(models)))
         found[column.name] = total
     return TableCounts(found)
