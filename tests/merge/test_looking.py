@@ -134,6 +134,8 @@ def test_a_greedy_soup_keeps_what_helps():
     assert soup.score == pytest.approx(-abs(float(soup.model["w"]) - 2.2))
     with pytest.raises(InputError, match="at least one model"):
         greedy_soup([], lambda model: 0.0)
+    with pytest.raises(InputError, match="score of model 2 is NaN"):
+        greedy_soup(models, lambda model: float("nan") if model is models[1] else 1.0)
 
 
 @pytest.mark.parametrize("decay", [None, 0.9])

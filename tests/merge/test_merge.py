@@ -191,3 +191,9 @@ def test_information_that_is_none_is_refused(entry):
         merge(models, method="fisher", evidence=[{"w": torch.tensor([1.0, entry])}] * 2)
     with pytest.raises(InputError, match=r"diagonal of 'w' must be of shape \(2,\)"):
         merge(models, method="fisher", evidence=[{"w": torch.ones(3)}] * 2)
+
+
+def test_gram_matrices_that_are_not_finite_are_refused():
+    models = [{"w": torch.zeros(2, 2)}, {"w": torch.ones(2, 2)}]
+    with pytest.raises(InputError, match="Gram matrix of w is not finite"):
+        merge(models, method="regmean", evidence=[{"w": torch.full((2, 2), float("nan"))}] * 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Generic, TypeVar
 
 from counterpoint.errors import InputError
@@ -39,7 +40,7 @@ def greedy_soup(models: Sequence[_Model], score: Callable[[_Model], float]) -> S
         score: greater is better; on rows that are neither trained nor reported on.
 
     Raises:
-        InputError: there is no model.
+        InputError: there is no model, or a score is NaN.
 
     >>> import torch
     >>> models = [{"w": torch.tensor([value])} for value in (0.0, 4.0, 9.0)]
@@ -50,6 +51,9 @@ def greedy_soup(models: Sequence[_Model], score: Callable[[_Model], float]) -> S
     if not models:
         raise InputError("soup: at least one model is expected, found none")
     scores = [float(score(model)) for model in models]
+    if any(isnan(one) for one in scores):
+        # it compares with nothing: the order would be that of the list
+        raise InputError(f"soup: the score of model {1 + [*map(isnan, scores)].index(True)} is NaN")
     order = sorted(range(len(models)), key=lambda place: -scores[place])
     kept, best, mean = [order[0]], scores[order[0]], models[order[0]]
     for place in order[1:]:

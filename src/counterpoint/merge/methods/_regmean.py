@@ -46,6 +46,8 @@ class RegMean(MergeMethod):
                 f"regmean: {about.name} of shape {tuple(tensors[0].shape)} needs Gram matrices of"
                 f" shape {(size, size)}, found {found}"
             )
+        if not all(bool(gram.isfinite().all()) for gram in about.evidence):
+            raise InputError(f"regmean: a Gram matrix of {about.name} is not finite")
         # in float64: inputs that go together leave Gram matrices near singular
         pairs = zip(about.evidence, coefficients, strict=True)
         grams = [self._damped(gram.double()) * share for gram, share in pairs]
