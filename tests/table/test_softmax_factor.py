@@ -26,7 +26,7 @@ def members(count=240, sharp=2.0, folds=4):
     ]
     weight = torch.linspace(0.5, 1.5, count).double()
     weight[::17] = 0
-    target = Target("colour", CategoryHead(("a", "b", "c")), labels, weight)
+    target = Target("colour", CategoryHead(("a", "b", "c")), labels, weight, labels)
     numbers = torch.zeros(count, 0)
     return TargetRows(target, labels, weight, weight > 0, numbers, held), features
 
