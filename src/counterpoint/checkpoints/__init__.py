@@ -22,7 +22,7 @@ exists when all are there; killed and begun again, it goes on.
 """
 
 from counterpoint.checkpoints._layout import INDEX, NewTensor
-from counterpoint.checkpoints._names import natural
+from counterpoint.checkpoints._names import natural, plain_names
 from counterpoint.checkpoints._open import companions, open_checkpoint
 from counterpoint.checkpoints._reader import Reader
 from counterpoint.checkpoints._tensor import ITEM_SIZES, Box, Checkpoint, StoredTensor
@@ -42,5 +42,6 @@ __all__ = [
     "is_file",
     "natural",
     "open_checkpoint",
+    "plain_names",
     "refuse_taken",
 ]

@@ -1,7 +1,7 @@
 """From what a checkpoint holds to the state dict of a model: what is around it is taken off."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,21 +73,40 @@ def stripped(found: Unwrapped, where: Path) -> Unwrapped:
         InputError: two names become one.
     """
     found = _of_a_run(found, where)
-    names = {name: _ANYWHERE.sub("", name) for name in found.tensors}
-    while names and all(name.startswith(_FRONT) for name in names.values()):
-        names = {name: short.removeprefix(_FRONT) for name, short in names.items()}
-    if all(name == short for name, short in names.items()):
+    short = plain_names(found.tensors, str(where))
+    names = {name: plain for plain, name in short.items()}
+    if all(name == plain for name, plain in names.items()):
         return found
-    tensors = dict[str, StoredTensor]()
-    for name, short in names.items():
-        if short in tensors:
-            raise InputError(
-                f"{where}: two tensors are {short!r:.80} without their wrappers' names"
-            )
-        tensors[short] = replace(found.tensors[name], name=short)
-    first = next(name for name, short in names.items() if name != short)
+    tensors = {plain: replace(found.tensors[name], name=plain) for plain, name in short.items()}
+    first = next(name for name, plain in names.items() if name != plain)
     note = f"{where.name}: wrappers' names taken off ({first:.60} is {names[first]:.60})"
     return Unwrapped(tensors, (*found.notes, note))
+
+
+def plain_names(names: Iterable[str], where: str, *, front: bool = True) -> dict[str, str]:
+    """Names without what wrappers put before or within them -> the names as they are.
+
+    Args:
+        names: of one model.
+        where: whose names, for the message.
+        front: take off what data parallelism puts before all of them, too.
+
+    Raises:
+        InputError: two names become one.
+
+    >>> plain_names(["module.a._orig_mod.weight", "module.b"], "model")
+    {'a.weight': 'module.a._orig_mod.weight', 'b': 'module.b'}
+    >>> plain_names(["module.weight", "head.weight"], "model")  # a module of that name
+    {'module.weight': 'module.weight', 'head.weight': 'head.weight'}
+    """
+    short = {name: _ANYWHERE.sub("", name) for name in names}
+    while front and short and all(name.startswith(_FRONT) for name in short.values()):
+        short = {name: plain.removeprefix(_FRONT) for name, plain in short.items()}
+    found = {plain: name for name, plain in short.items()}
+    if len(found) < len(short):
+        twice = next(plain for name, plain in short.items() if found[plain] != name)
+        raise InputError(f"{where}: two tensors are {twice!r:.80} without their wrappers' names")
+    return found
 
 
 def _of_a_run(found: Unwrapped, where: Path) -> Unwrapped:

@@ -13,11 +13,6 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 _WHOLE = {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 _SHORT = {"BF16": "bfloat16", "BOOL": "bool"}
 _LETTERS = {"F": "float", "I": "int", "U": "uint"}
-# torch.compile, FSDP and activation checkpointing put these around a module, wherever it is
-_ANYWHERE = re.compile(
-    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
-)
-_FRONT = "module."
 _STATISTICS = {"running_mean", "running_var"}
 
 
@@ -113,31 +108,6 @@ def dtype_name(dtype: object) -> str:
         return _SHORT[name]
     found = re.fullmatch(r"([FIU])(\d+)", name)
     return f"{_LETTERS[found[1]]}{found[2]}" if found else name
-
-
-def plain_names(names: Iterable[str], *, front: bool = True) -> dict[str, str]:
-    """Names without what wrappers put before or within them -> the names as they are.
-
-    Args:
-        names: of one model.
-        front: take off what data parallelism puts before all of them, too.
-
-    Raises:
-        InputError: two names become one.
-
-    >>> plain_names(["module.a._orig_mod.weight", "module.b"])
-    {'a.weight': 'module.a._orig_mod.weight', 'b': 'module.b'}
-    >>> plain_names(["module.weight", "head.weight"])  # a module of that name
-    {'module.weight': 'module.weight', 'head.weight': 'head.weight'}
-    """
-    short = {name: _ANYWHERE.sub("", name) for name in names}
-    while front and short and all(name.startswith(_FRONT) for name in short.values()):
-        short = {name: plain.removeprefix(_FRONT) for name, plain in short.items()}
-    found = {plain: name for name, plain in short.items()}
-    if len(found) < len(short):
-        twice = next(plain for name, plain in short.items() if found[plain] != name)
-        raise InputError(f"merge: two tensors are {twice!r} without their wrappers' names")
-    return found
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

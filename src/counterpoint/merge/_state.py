@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase as NormBase  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.conv import _ConvNd as Conv  # pyright: ignore[reportPrivateUsage]
 
+from counterpoint.checkpoints import plain_names
 from counterpoint.errors import InputError, nearest
-from counterpoint.merge._entries import TensorEntry, plain_names
+from counterpoint.merge._entries import TensorEntry
 from counterpoint.merge._layers import Layers, tabulate
 from counterpoint.parameters import unwrapped
 
@@ -67,7 +68,7 @@ class NamedState:
                 f"merge: expected a module or a state dict, found {type(model).__name__}"
             )
         # what is around a module was taken off; in a state dict it has left its name
-        keys = plain_names(found, front=not isinstance(model, nn.Module))
+        keys = plain_names(found, "merge", front=not isinstance(model, nn.Module))
         _refuse_odd(found)
         tensors, ties = _untied({name: found[key] for name, key in keys.items()})
         return cls(tensors, ties, keys, kinds, buffers)
@@ -186,4 +187,4 @@ def _kind(module: nn.Module) -> str:
 
 
 def _plain(name: str) -> str:
-    return next(iter(plain_names([name], front=False)))
+    return next(iter(plain_names([name], "merge", front=False)))
