@@ -62,8 +62,8 @@ lint: $(INSTALLED)
 	@$(BIN)/pyright
 
 docs: $(VENV)/.installed-docs
-	@$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs docs/_build/html
-	@$(BIN)/python -m sphinx -n -W --keep-going -q -b doctest docs docs/_build/doctest
+	@$(BIN)/python -m sphinx -E -n -W --keep-going -q -b html docs docs/_build/html
+	@$(BIN)/python -m sphinx -E -n -W --keep-going -q -b doctest docs docs/_build/doctest
 	@echo "docs/_build/html/index.html"
 
 bench: $(BENCH)/.installed

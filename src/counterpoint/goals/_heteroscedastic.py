@@ -26,7 +26,7 @@ class HeteroscedasticNormal(Likelihood):
 
     .. math::
         \ell = \frac{1}{2} \sum_k \left( (y_k - \mu_k)^2 e^{-s_k} + s_k + \log 2\pi \right),
-        \qquad f = (\mu_1, \dots, \mu_K, s_1, \dots, s_K)
+        \qquad f = (\mu_1, \ldots, \mu_K, s_1, \ldots, s_K)
 
     The first half of a row's outputs are means, the second half logarithms of variances. Where the
     output is normal, so that :math:`\mu_k` has the variance :math:`v` and :math:`s_k` the variance

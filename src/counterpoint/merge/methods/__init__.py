@@ -10,7 +10,7 @@ tensor([0.7500])
 """
 
 from counterpoint.errors import InputError, one_of
-from counterpoint.merge._registry import METHODS, Facts, facts
+from counterpoint.merge._registry import METHODS
 from counterpoint.merge.methods._dare import Dare
 from counterpoint.merge.methods._della import Della
 from counterpoint.merge.methods._fisher import FisherMean
@@ -33,11 +33,9 @@ from counterpoint.merge.methods._task_arithmetic import TaskArithmetic
 from counterpoint.merge.methods._ties import Ties
 
 __all__ = [
-    "METHODS",
     "Dare",
     "Della",
     "Evidence",
-    "Facts",
     "FisherMean",
     "GaussianProduct",
     "GeometricMedian",
@@ -53,7 +51,6 @@ __all__ = [
     "Ties",
     "WeightedMean",
     "evidence_of",
-    "facts",
     "method_of",
     "product",
 ]
