@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from counterpoint.nn import NAU, NMU, Maxout
+
 ROWS = 5
 
 
@@ -180,6 +182,7 @@ READ = {
         lambda: nn.Sequential(nn.EmbeddingBag(4, 3, mode="sum"), nn.Tanh(), nn.Linear(3, 4)),
         tokens,
     ),
+    "maxout": (lambda: nn.Sequential(Maxout(3, 4), nn.Linear(4, 4)), vectors),
     "prelu": (lambda: nn.Sequential(nn.Linear(3, 3), nn.PReLU(3), nn.Linear(3, 4)), vectors),
 }
 """Read by kernels, or an operation at a time."""
@@ -234,6 +237,8 @@ class Gated(nn.Module):
 WHOLE = {
     "adapters alone": (Adapters, vectors),
     "a curve": (Curve, vectors),
+    "sums": (lambda: nn.Sequential(NAU(3, 4), nn.Tanh(), nn.Linear(4, 4)), vectors),
+    "products of sums": (lambda: nn.Sequential(NAU(3, 3), NMU(3, 4)), vectors),
     "gated": (Gated, vectors),
     "gru alone": (lambda: Last(nn.GRU(3, 4, batch_first=True)), sequences),
     "weight norm without a bias": (

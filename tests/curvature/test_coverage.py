@@ -65,7 +65,15 @@ def test_the_jacobian_multiplied_out_is_that_of_a_loop(name):
     )
 
 
-ALONE = ["adapters alone", "a curve", "gated", "gru alone", "weight norm without a bias"]
+ALONE = [
+    "adapters alone",
+    "a curve",
+    "gated",
+    "gru alone",
+    "weight norm without a bias",
+    "maxout",
+    "products of sums",
+]
 
 
 @pytest.mark.filterwarnings("ignore:curvature of .* goes through the whole model")
