@@ -11,6 +11,7 @@ from counterpoint.balance.rules import (
     Alternate,
     CaGrad,
     Config,
+    Constrained,
     DbMtl,
     Dwa,
     FairGrad,
@@ -113,6 +114,12 @@ TABLE = [
         degree=1,
         symmetric="no",
         note="harms no protected goal; treats the others alike",
+    ),
+    Row(
+        "constraint",
+        Constrained((0,), (0.3,)),
+        symmetric="no",
+        note="holds goals at or below a bound in their own unit; treats the others alike",
     ),
 ]
 

@@ -12,6 +12,8 @@ from counterpoint.balance.rules import (
     Alternate,
     CaGrad,
     Config,
+    Constrained,
+    Constraint,
     DbMtl,
     Dwa,
     Famo,
@@ -150,6 +152,18 @@ def test_nearly_singular_angles_end():
         (lambda: rule("upgrd"), "found 'upgrd'; did you mean 'upgrad'?"),
         (lambda: rule("UPGrd"), "found 'UPGrd'; did you mean 'upgrad'?"),
         (lambda: rule("protect"), "rule 'protect': must be told which goals"),
+        (lambda: rule("Constraint"), "rule 'constraint': must be told which goals"),
+        (lambda: Constraint((), ()), "needs goals of different names and a bound for each"),
+        (
+            lambda: Constraint(("a", "b"), 1.0),
+            "needs goals of different names and a bound for each",
+        ),
+        (lambda: Constraint(("a", "a"), (1.0, 2.0)), "needs goals of different names"),
+        (lambda: Constraint("a", float("nan")), "rule 'constraint': at_most: must be a finite"),
+        (lambda: Constraint("a", 1.0, rate=-1.0), "rule 'constraint': rate"),
+        (lambda: Constraint("a", 1.0, penalty=-1.0), "rule 'constraint': penalty"),
+        (lambda: Constraint("a", 1.0, decay=1.0), "rule 'constraint': decay"),
+        (lambda: Constraint("byte", 1.0).bind(("error", "bytes")), "did you mean 'bytes'"),
         (lambda: Protect(()), "rule 'protect': name at least one goal"),
         (lambda: Protect(("memry",)).bind(("fit", "memory")), "did you mean 'memory'"),
         (lambda: CaGrad(1.0), "rule 'cagrad': c: must be at least 0 and below 1, found 1.0"),
@@ -184,6 +198,13 @@ def test_protect_is_bound_to_a_step():
     assert bound == Protected((1,))
     with pytest.raises(InputError, match="call bind"):
         Protect(("memory",)).weights(given(torch.eye(2).double()), {})
+
+
+def test_a_constraint_is_bound_to_a_step():
+    told = Constraint(("bytes", "moments"), at_most=(300.0, 0.1), rate=0.5)
+    assert told.bind(("moments", "error"), absent=("bytes",)) == Constrained((0,), (0.1,), rate=0.5)
+    with pytest.raises(InputError, match="call bind"):
+        told.weights(given(torch.eye(2).double()), {})
 
 
 def test_alternate_draws_by_preference_and_by_norm():

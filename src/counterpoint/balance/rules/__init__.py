@@ -4,7 +4,8 @@ In go the `RuleInputs` of a step, and what the rule remembers; out come weights 
 is along ``(1/K) sum_k w_k g_k``, and what to remember. Rules differ in what they need:
 
 - losses alone: `Sum`, `Uncertainty`, `ImtlL`, `Dwa`, `GeometricMean`, `Stch`, `Famo`,
-  `SoftAdapt`, `Relobralo`, and `Alternate`, which takes one goal a step;
+  `SoftAdapt`, `Relobralo`, `Alternate`, which takes one goal a step, and `Constraint`, for goals
+  that need only be low enough;
 - norms of the gradients: `Magnitude` (impartial by default), `GradNorm`, `DbMtl`;
 - the angles between them: `Mgda`, `PcGrad`, `UpGrad`, `CaGrad`, `ImtlG`, `NashMtl`,
   `AlignedMtl`, `FairGrad`, `Config`, `Pamoo`, `Protect`.
@@ -33,6 +34,7 @@ from counterpoint.balance.rules._aligned_mtl import AlignedMtl
 from counterpoint.balance.rules._alternate import Alternate
 from counterpoint.balance.rules._cagrad import CaGrad
 from counterpoint.balance.rules._config import Config
+from counterpoint.balance.rules._constraint import Constrained, Constraint
 from counterpoint.balance.rules._db_mtl import DbMtl
 from counterpoint.balance.rules._dwa import Dwa
 from counterpoint.balance.rules._fairgrad import FairGrad
@@ -61,6 +63,8 @@ __all__ = [
     "Alternate",
     "CaGrad",
     "Config",
+    "Constrained",
+    "Constraint",
     "DbMtl",
     "Dwa",
     "FairGrad",
@@ -113,6 +117,11 @@ RULES: dict[str, Callable[[], Rule]] = {
 }
 """Names that stand for a rule with its defaults."""
 
+_TOLD = {
+    "protect": "Protect(('memory',)), with their names",
+    "constraint": "Constraint('bytes', at_most=300.0), with its name and bound",
+}
+
 
 def rule(chosen: str | Rule) -> Rule:
     """The rule of a name, in whatever case, with its defaults; a rule itself passes through.
@@ -127,8 +136,8 @@ def rule(chosen: str | Rule) -> Rule:
         return chosen
     if not isinstance(chosen, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"rule: expected a name such as 'impartial', or a rule, found {chosen!r}")
-    if chosen.lower() == "protect":
+    if chosen.lower() in _TOLD:
         raise InputError(
-            "rule 'protect': must be told which goals; write Protect(('memory',)), with their names"
+            f"rule {chosen.lower()!r}: must be told which goals; write {_TOLD[chosen.lower()]}"
         )
     return RULES[one_of("rule", chosen, RULES)]()
