@@ -4,8 +4,8 @@ In comes a path: a `.safetensors` file, a file of `torch.save`, a folder of shar
 folder of `torch.distributed.checkpoint`. Out comes a `Checkpoint`: names, types, shapes and the
 places of the bytes, all of which was checked against the files, none of which was executed, and
 for which torch was not imported. `Reader` reads any range of any tensor from there.
-`CheckpointWriter` goes the other way: parts in any order, and a file or folder of safetensors that
-exists when all are there; killed and begun again, it goes on.
+`CheckpointWriter` goes the other way: parts in any order and from any process, and a file or folder
+that exists when all are there; killed and begun again, it goes on.
 
 >>> import tempfile, torch
 >>> from pathlib import Path
@@ -21,16 +21,18 @@ exists when all are there; killed and begun again, it goes on.
 "net.pt: wrappers' names taken off (module.weight is weight)"
 """
 
-from counterpoint.checkpoints._layout import INDEX, NewTensor
+from counterpoint.checkpoints._layout import LAYOUTS, NewTensor, is_file, layout_of, refuse_taken
 from counterpoint.checkpoints._names import natural, plain_names
+from counterpoint.checkpoints._new_safetensors import INDEX
 from counterpoint.checkpoints._open import companions, open_checkpoint
 from counterpoint.checkpoints._reader import Reader
 from counterpoint.checkpoints._tensor import ITEM_SIZES, Box, Checkpoint, StoredTensor
-from counterpoint.checkpoints._writer import CheckpointWriter, content_digest, is_file, refuse_taken
+from counterpoint.checkpoints._writer import CheckpointWriter, content_digest
 
 __all__ = [
     "INDEX",
     "ITEM_SIZES",
+    "LAYOUTS",
     "Box",
     "Checkpoint",
     "CheckpointWriter",
@@ -40,6 +42,7 @@ __all__ = [
     "companions",
     "content_digest",
     "is_file",
+    "layout_of",
     "natural",
     "open_checkpoint",
     "plain_names",

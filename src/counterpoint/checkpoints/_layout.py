@@ -1,18 +1,37 @@
-"""Where the bytes of a new weight file go, before there are any."""
+"""Which files a new checkpoint has, and where the bytes of its tensors go, before there are any."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from counterpoint.checkpoints._distributed import METADATA
+from counterpoint.checkpoints._new_distributed import DATA, beside
+from counterpoint.checkpoints._new_safetensors import (
+    INDEX,
+    NewSafetensors,
+    index_of,
+    safetensors_file,
+)
+from counterpoint.checkpoints._new_torch import NewTorchFile, state_file, tensor_file
 from counterpoint.checkpoints._tensor import ITEM_SIZES, StoredTensor, whole
-from counterpoint.errors import InputError
+from counterpoint.errors import InputError, one_of
 
-INDEX = "model.safetensors.index.json"
-"""The file in a folder of shards that says which tensor is in which."""
+TORCH = (".pt", ".pth", ".bin", ".ckpt")
+"""Endings of files of `torch.save`."""
+
+LAYOUTS = ("safetensors", "distributed")
+"""Kinds of folders that are written."""
 
 SINGLE = "model.safetensors"
-_ALIGNED = 8  # of the widest type: whoever maps the file reads numbers where they are
+_OTHERS = (
+    ".onnx", ".gguf", ".npz", ".npy", ".h5", ".hdf5", ".pkl", ".pickle", ".msgpack", ".json",
+    ".zip", ".tar", ".gz", ".tflite", ".pb", ".mlmodel", ".distcp",
+)  # fmt: skip
+
+
+NewFile: TypeAlias = NewSafetensors | NewTorchFile
+"""A file before its bytes: both say their places, and `frame` what is between the tensors."""
 
 
 @dataclass(frozen=True)
@@ -24,93 +43,125 @@ class NewTensor:
         dtype: its type, a key of `ITEM_SIZES`.
         shape: its shape.
         shard: the file that is to hold it; empty where there is one file.
+        same: another tensor's name, where both are one: a format that can has its bytes once.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     shard: str = ""
+    same: str = ""
 
 
 @dataclass(frozen=True)
-class NewFile:
-    """A file of the safetensors format that is to be written.
+class NewCheckpoint:
+    """A weight file or folder that is to be written.
 
     Attributes:
-        path: where.
-        tensors: by name, with the places of their bytes.
-        begin: where the first tensor begins: the header's room, which keeps its size.
-        size: bytes in all.
+        layout: ``"safetensors"``, ``"pytorch"``, ``"sharded safetensors"`` or ``"distributed"``.
+        files: those that hold tensors.
     """
 
-    path: Path
-    tensors: Mapping[str, StoredTensor]
-    begin: int
-    size: int
+    layout: str
+    files: tuple[NewFile, ...]
 
-    def header(self, metadata: Mapping[str, str]) -> bytes:
-        """The bytes before the tensors, with these texts as metadata.
+    def texts(self, metadata: Mapping[str, str]) -> Mapping[str, str]:
+        """What goes into the files themselves: all of it, or what is not said beside them."""
+        shards = {"format": "pt"} if self.layout == "sharded safetensors" else {}
+        return metadata if self.layout in ("safetensors", "pytorch") else shards
 
-        Raises:
-            InputError: they are longer than the room that was kept for them.
-        """
-        text = _header_text(self.tensors, self.begin, metadata)
-        if len(text) > self.begin - 8:
-            raise InputError(f"{self.path}: its metadata became longer while it was written")
-        # spaces behind the object belong to the format
-        return (self.begin - 8).to_bytes(8, "little") + text.ljust(self.begin - 8)
+    def beside(self, metadata: Mapping[str, str]) -> dict[str, bytes]:
+        """The small files of a folder."""
+        shards = [file for file in self.files if isinstance(file, NewSafetensors)]
+        if self.layout == "sharded safetensors":
+            return {INDEX: index_of(shards, metadata)}
+        data = [file for file in self.files if isinstance(file, NewTorchFile)]
+        return beside(data[0], metadata) if self.layout == "distributed" else {}
 
 
 def lay_out(
-    folder: Path, tensors: Sequence[NewTensor], metadata: Mapping[str, str]
-) -> tuple[NewFile, ...]:
-    """The files that hold some tensors, each in the order given but for alignment.
+    folder: Path, layout: str, tensors: Sequence[NewTensor], metadata: Mapping[str, str]
+) -> NewCheckpoint:
+    """Settle the places of all tensors.
 
     Args:
-        folder: where the files will be.
-        tensors: what they hold.
-        metadata: texts of each file, as long as those that will be there at the end.
+        folder: where the files will be prepared.
+        layout: see `NewCheckpoint`.
+        tensors: what they hold, in order.
+        metadata: texts of the files, as long as those that will be there at the end.
     """
-    shards: dict[str, list[NewTensor]] = {}
-    for tensor in tensors:
-        shards.setdefault(tensor.shard or SINGLE, []).append(tensor)
-    return tuple(_file(folder / name, parts, metadata) for name, parts in sorted(shards.items()))
+    if layout == "sharded safetensors":
+        shards: dict[str, list[NewTensor]] = {}
+        for tensor in tensors:
+            shards.setdefault(tensor.shard or SINGLE, []).append(tensor)
+        files = [
+            safetensors_file(folder / name, _by_width(parts), {"format": "pt"})
+            for name, parts in sorted(shards.items())
+        ]
+        return NewCheckpoint(layout, tuple(files))
+    if layout == "safetensors":
+        return NewCheckpoint(
+            layout, (safetensors_file(folder / SINGLE, _by_width(tensors), metadata),)
+        )
+    places = {tensor.name: _unplaced(tensor) for tensor in tensors}
+    if layout == "distributed":
+        return NewCheckpoint(layout, (tensor_file(folder / DATA, places),))
+    ties = {tensor.name: tensor.same for tensor in tensors if tensor.same}
+    return NewCheckpoint(layout, (state_file(folder / SINGLE, places, ties, metadata),))
 
 
-def index_of(files: Sequence[NewFile], metadata: Mapping[str, object]) -> bytes:
-    """The text of the index of several shards."""
-    shards = {name: file.path.name for file in files for name in file.tensors}
-    total = sum(file.size - file.begin for file in files)
-    value = {"metadata": {"total_size": total, **metadata}, "weight_map": shards}
-    return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+def is_file(out: Path) -> bool:
+    """Whether a name is that of one file; any other is a folder's."""
+    return out.name.endswith((".safetensors", *TORCH))
 
 
-def _file(path: Path, parts: Sequence[NewTensor], metadata: Mapping[str, str]) -> NewFile:
+def layout_of(out: Path, wanted: str = "", like: str = "") -> str:
+    """The layout that a name stands for.
+
+    Args:
+        out: the name.
+        wanted: one of `LAYOUTS`, of a folder; empty: ``"distributed"`` where `like` is.
+        like: the layout of what it is made of.
+
+    Raises:
+        InputError: a file's name and a folder's layout, or a format's that is not written.
+    """
+    if wanted:
+        wanted = one_of("layout", wanted, LAYOUTS)
+    if is_file(out):
+        if wanted:
+            raise InputError(f"{out}: is one file, and layout {wanted!r} is a folder's")
+        return "pytorch" if out.name.endswith(TORCH) else "safetensors"
+    if out.suffix.lower() in _OTHERS:
+        written = ", ".join((".safetensors", *TORCH))
+        raise InputError(f"{out}: {out.suffix} is not written; expected {written}, or a folder")
+    distributed = wanted == "distributed" or (not wanted and like == "distributed")
+    return "distributed" if distributed else "sharded safetensors"
+
+
+def refuse_taken(out: Path, *, overwrite: bool) -> None:
+    """Refuse a name that is taken, or would be taken by something else than a weight file of ours.
+
+    Raises:
+        InputError: says what is there.
+    """
+    if not out.exists() and not out.is_symlink():
+        return
+    if not overwrite:
+        raise InputError(f"{out}: exists already; choose another name, or pass --overwrite")
+    weights = out.is_file() if is_file(out) else any((out / n).is_file() for n in _MARKS)
+    if out.is_symlink() or not weights:
+        raise InputError(f"{out}: is no weight file or folder of ours, so it is not overwritten")
+
+
+_MARKS = (INDEX, SINGLE, METADATA)
+
+
+def _by_width(parts: Sequence[NewTensor]) -> dict[str, StoredTensor]:
     # wide types first, as safetensors' own writer has it: then every tensor is aligned
     ordered = sorted(parts, key=lambda part: -ITEM_SIZES[part.dtype])
-    at, places = 0, dict[str, StoredTensor]()
-    for part in ordered:
-        places[part.name] = whole(part.name, part.dtype, part.shape, path, at)
-        at += places[part.name].size
-    length = len(_header_text(places, 0, metadata))
-    begin = 8 + length + (-length) % _ALIGNED
-    # now that the header's length is known; offsets in it are from its end, and stay
-    moved = {
-        name: whole(name, tensor.dtype, tensor.shape, path, begin + tensor.boxes[0].offset)
-        for name, tensor in places.items()
-    }
-    return NewFile(path, moved, begin, begin + at)
+    return {part.name: _unplaced(part) for part in ordered}
 
 
-def _header_text(
-    tensors: Mapping[str, StoredTensor], begin: int, metadata: Mapping[str, str]
-) -> bytes:
-    value: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    for name, tensor in tensors.items():
-        first = tensor.boxes[0].offset - begin
-        value[name] = {
-            "dtype": tensor.dtype,
-            "shape": list(tensor.shape),
-            "data_offsets": [first, first + tensor.size],
-        }
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+def _unplaced(tensor: NewTensor) -> StoredTensor:
+    return whole(tensor.name, tensor.dtype, tensor.shape, Path(), 0)

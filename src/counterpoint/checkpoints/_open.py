@@ -5,16 +5,16 @@ from pathlib import Path
 
 from counterpoint.checkpoints._distributed import METADATA, read_distributed
 from counterpoint.checkpoints._json import strict_object
+from counterpoint.checkpoints._layout import TORCH
 from counterpoint.checkpoints._names import Unwrapped, natural, stripped
 from counterpoint.checkpoints._paths import inside
 from counterpoint.checkpoints._safetensors import read_header
 from counterpoint.checkpoints._tensor import Checkpoint, StoredTensor
-from counterpoint.checkpoints._torch_file import read_torch_file
+from counterpoint.checkpoints._torch_file import TEXTS, read_torch_file, texts_of
 from counterpoint.errors import InputError
 from counterpoint.plain import StrPath
 
-_TORCH = (".pt", ".pth", ".bin", ".ckpt")
-_SUFFIXES = (".safetensors", *_TORCH)
+_SUFFIXES = (".safetensors", *TORCH)
 _INDEX = ".index.json"
 _LONGEST_INDEX = 100_000_000
 _COMPANIONS = (".json", ".txt", ".model", ".jinja")
@@ -73,8 +73,9 @@ def _file(file: Path) -> Checkpoint:
         ordered = {name: tensors[name] for name in sorted(tensors, key=natural)}
         found = stripped(Unwrapped(ordered), file)
         layout = "safetensors"
-    elif file.name.endswith(_TORCH):
-        found, metadata, layout = stripped(read_torch_file(file), file), {}, "pytorch"
+    elif file.name.endswith(TORCH):
+        found, metadata = read_torch_file(file)
+        found, layout = stripped(found, file), "pytorch"
     else:
         raise InputError(f"{file}: expected one of {' '.join(_SUFFIXES)}, or a folder")
     return Checkpoint(file, layout, found.tensors, metadata, (file,), notes=found.notes)
@@ -85,10 +86,15 @@ def _folder(folder: Path) -> Checkpoint:
         found = stripped(read_distributed(folder), folder)
         files = {box.file for tensor in found.tensors.values() for box in tensor.boxes}
         return Checkpoint(
-            folder, "distributed", found.tensors, files=tuple(sorted(files)), notes=found.notes
+            folder,
+            "distributed",
+            found.tensors,
+            _texts_beside(folder),
+            tuple(sorted(files)),
+            notes=found.notes,
         )
     # a folder often has both kinds; safetensors are the ones that hold tensors alone
-    for suffixes in ((".safetensors",), _TORCH):
+    for suffixes in ((".safetensors",), TORCH):
         endings = tuple(f"{suffix}{_INDEX}" for suffix in suffixes)
         indices = [file for file in sorted(folder.iterdir()) if file.name.endswith(endings)]
         files = [file for file in sorted(folder.iterdir()) if file.name.endswith(suffixes)]
@@ -154,6 +160,15 @@ def _joined(
     )
 
 
+def _texts_beside(folder: Path) -> dict[str, str]:
+    if not (folder / TEXTS).exists():
+        return {}
+    file = inside(folder, TEXTS, str(folder))
+    if file.stat().st_size > _LONGEST_INDEX:
+        raise InputError(f"{file}: larger than {_LONGEST_INDEX:,} bytes")
+    return texts_of(file.read_bytes(), file)
+
+
 def _texts(metadata: object) -> dict[str, str]:
     """What an index says in words; sizes are known better."""
     pairs = metadata.items() if isinstance(metadata, dict) else ()
@@ -164,5 +179,5 @@ def _shard(file: Path) -> Checkpoint:
     if file.name.endswith(".safetensors"):
         tensors, metadata = read_header(file)
         return Checkpoint(file, "safetensors", tensors, metadata, (file,))
-    found = read_torch_file(file)
-    return Checkpoint(file, "pytorch", found.tensors, {}, (file,), notes=found.notes)
+    found, metadata = read_torch_file(file)
+    return Checkpoint(file, "pytorch", found.tensors, metadata, (file,), notes=found.notes)

@@ -10,6 +10,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
+from counterpoint.checkpoints._json import strict_object
 from counterpoint.checkpoints._names import Unwrapped, unwrap
 from counterpoint.checkpoints._opcodes import PickledCall, Reference, Symbol, described
 from counterpoint.checkpoints._tensor import ITEM_SIZES, Box, StoredTensor, refuse_overlap
@@ -35,11 +36,14 @@ _PLAIN_TYPES = {
     Symbol("torch.nn.parameter.Parameter"),
     Symbol("torch.nn.parameter.Buffer"),
 }
+TEXTS = "counterpoint.json"
+"""The member, or the file beside data files, that says how a checkpoint of ours was made."""
+
 _LONGEST_INDEX = 64 * 2**20  # a pickle takes some 150 bytes a tensor
 
 
-def read_torch_file(file: Path) -> Unwrapped:
-    """The tensors of a file.
+def read_torch_file(file: Path) -> tuple[Unwrapped, dict[str, str]]:
+    """The tensors of a file, and the texts that it has where it is one of ours.
 
     Raises:
         InputError: it is no zip archive of torch's, holds a whole module instead of a state dict,
@@ -52,7 +56,7 @@ def read_torch_file(file: Path) -> Unwrapped:
                 " you trust it and save it again as safetensors"
             )
     archive = TorchArchive(file)
-    return unwrap(archive.content, file, archive.tensor)
+    return unwrap(archive.content, file, archive.tensor), archive.texts()
 
 
 class TorchArchive:
@@ -73,6 +77,11 @@ class TorchArchive:
             raise InputError(f"{file}: its bytes are in big-endian order; save it again")
         content = self._members[f"{self._root}data.pkl"].read(_LONGEST_INDEX)
         self.content = described(content, file)
+
+    def texts(self) -> dict[str, str]:
+        """What a file of ours says of itself; of others nothing."""
+        member = self._members.get(f"{self._root}{TEXTS}")
+        return {} if member is None else texts_of(member.read(_LONGEST_INDEX), self._file)
 
     def tensor(self, name: str, value: Any) -> StoredTensor | None:
         """The tensor that a value of the pickle is, if it is one.
@@ -126,6 +135,18 @@ class TorchArchive:
                 f"{where}: its storage has {member.size:,} bytes, it should be {count * item:,}"
             )
         return member, dtype, member.size // ITEM_SIZES[dtype]
+
+
+def texts_of(content: bytes, file: Path) -> dict[str, str]:
+    """What a checkpoint says of itself, as a header of safetensors does.
+
+    Raises:
+        InputError: it is no JSON object of texts.
+    """
+    found = strict_object(content, file, TEXTS)
+    if not all(isinstance(text, str) for text in found.values()):
+        raise InputError(f"{file}: {TEXTS}: expected texts by name")
+    return found
 
 
 def _is_index(name: str) -> bool:

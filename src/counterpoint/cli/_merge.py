@@ -1,6 +1,7 @@
 """`counterpoint merge`: several weight files or model folders to one; and looking at them."""
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from counterpoint.merge import Layers
     from counterpoint.merge.files import MergeRecipe, PreparedMerge
 
-_MERGE = "out weights lambda first rules method base evidence buffers dtype options last schedule"
+_MERGE = (
+    "out weights lambda first rules method base evidence buffers dtype options last schedule layout"
+)
 _SCORES = "model data report likelihood"
 _OPTIONS = {"rules": "set", "options": "option", "buffers": "buffer"}
 _ACTIONS = {
@@ -35,7 +38,7 @@ def add(parser: ArgumentParser) -> None:
     argue = parser.add_argument
     looking = "files or folders; or 'inspect X', 'diff A B', 'verify OUT', 'path A B', 'search A B'"
     argue("inputs", nargs="+", metavar="INPUT", help=looking)
-    argue("-o", "--out", type=Path, help="a .safetensors file, or a folder, to write")
+    argue("-o", "--out", type=Path, help="a .safetensors or .pt file, or a folder")
     argue("--lambda", type=float, metavar="SHARE", help="share of the second of two inputs")
     argue("--first", type=float, metavar="SHARE", help="share of the first of two, instead")
     argue("--weights", metavar="A,B,…", help="one number an input, or a schedule such as 0..1")
@@ -53,6 +56,8 @@ def add(parser: ArgumentParser) -> None:
     argue("--last", type=int, metavar="N", help="the last N checkpoints of a run, or of a list")
     argue("--schedule", metavar="NAME", help="their weights: uniform, linear, minus-sqrt")
     argue("--threads", type=int, default=0, metavar="N", help="workers (one a core, four at most)")
+    argue("--processes", type=int, default=1, metavar="N", help="share the work among N processes")
+    argue("--layout", metavar="NAME", help="of a folder: safetensors or distributed (as the first)")
     argue("--pieces", type=int, metavar="N", help="verify: how many are merged again (16)")
     argue("--model", metavar="MODULE:FUNCTION", help="path, search: what makes the model")
     argue("--data", metavar="FILE", help="path, search: tensors x and y to score on, to tune on")
@@ -112,17 +117,23 @@ def _merge(arguments: Namespace) -> None:
         return
     from counterpoint.merge.files import write_merge
 
-    for remark in prepared.notes:
+    # under torchrun all ranks come here: the first one speaks for them
+    first = os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
+    for remark in prepared.notes if first else ():
         note(remark)
     # on standard error, so that --json is one value
     with Counter("merge") as counter:
         done = write_merge(
             prepared,
             out,
+            layout=arguments.layout or "",
             overwrite=arguments.overwrite,
             threads=arguments.threads,
-            tell=counter.tell,
+            processes=arguments.processes,
+            tell=counter.tell if first else None,
         )
+    if not first:
+        return
     if arguments.json:
         show_json(to_plain(done))
         return

@@ -11,6 +11,7 @@ _OF_FILES = {
     "lambda": "lambda", "first": "first", "weights": "weights", "rules": "set",
     "method": "method", "options": "option", "evidence": "evidence", "buffers": "buffer",
     "dtype": "dtype", "last": "last", "schedule": "schedule", "pieces": "pieces",
+    "layout": "layout",
 }  # fmt: skip
 
 

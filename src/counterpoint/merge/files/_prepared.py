@@ -125,7 +125,13 @@ def prepare(recipe: MergeRecipe) -> PreparedMerge:
         buffers=dict(recipe.buffers),
     )
     tensors = tuple(
-        NewTensor(t.name, _type(recipe, t.dtype), t.shape, first.shards.get(t.name, ""))
+        NewTensor(
+            t.name,
+            _type(recipe, t.dtype),
+            t.shape,
+            first.shards.get(t.name, ""),
+            table.ties.get(t.name, ""),
+        )
         for t in sorted(first.tensors.values(), key=lambda t: (t.boxes[0].file, t.boxes[0].offset))
     )
     notes = [note for source in sources for note in source.notes]

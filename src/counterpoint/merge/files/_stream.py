@@ -1,37 +1,25 @@
 """Merge files into a file: streamed, in bounded memory, and gone on with where it was killed."""
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
-from importlib.metadata import version
-from itertools import islice
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import torch
-
-from counterpoint.checkpoints import (
-    ITEM_SIZES,
-    Checkpoint,
-    CheckpointWriter,
-    Reader,
-    companions,
-    is_file,
-    refuse_taken,
-)
+from counterpoint.checkpoints import CheckpointWriter, layout_of, refuse_taken
 from counterpoint.errors import InputError
 from counterpoint.merge._plan import Weights
-from counterpoint.merge.files._compute import Worker, ready_method
 from counterpoint.merge.files._digest import SIZE, joined, of_source
-from counterpoint.merge.files._prepared import KEY, Part, PreparedMerge, prepare, refuse_same
+from counterpoint.merge.files._member import job_of
+from counterpoint.merge.files._prepared import Part, PreparedMerge, prepare, refuse_same
+from counterpoint.merge.files._processes import in_processes
+from counterpoint.merge.files._ranks import MergeRanks
 from counterpoint.merge.files._recipe import recipe_of
-from counterpoint.plain import StrPath, to_plain
+from counterpoint.merge.files._target import MergeTarget, byte_ranges, metadata_of
+from counterpoint.merge.files._work import merge_parts, ranges_of
+from counterpoint.plain import StrPath
 from counterpoint.storage import DISK, FileSystem
 
 Tell = Callable[[int, int], object]
@@ -64,61 +52,62 @@ def write_merge(
     prepared: PreparedMerge,
     out: StrPath,
     *,
+    layout: str = "",
     overwrite: bool = False,
     threads: int = 0,
+    processes: int = 1,
     tell: Tell | None = None,
     disk: FileSystem = DISK,
 ) -> FileMerge:
-    """Merge what was prepared into a `.safetensors` file, or a folder of shards.
+    """Merge what was prepared into a weight file or folder.
 
     Elementwise methods read pieces of a few megabytes, others one tensor of every source at a
-    time. The result's bytes depend on neither `threads` nor restarts. Killed at any moment, the
-    same call goes on; what was refused leaves nothing.
+    time. The result's bytes depend on neither `threads`, `processes`, ranks nor restarts. Killed
+    at any moment, the same call goes on; what was refused leaves nothing. MergeRanks of
+    `torch.distributed`, which torchrun starts, all make the same call and share the work.
 
     Args:
         prepared: inputs and plan.
-        out: the result's name; a folder has the shards of the first input.
+        out: a ``.safetensors`` file; a file of `torch.save` (``.pt``, ``.pth``, ``.bin``,
+            ``.ckpt``); or a folder.
+        layout: of a folder: ``"safetensors"``, with the shards of the first input, or
+            ``"distributed"``, as `torch.distributed.checkpoint` reads it; by default that of the
+            first input.
         overwrite: replace a weight file or folder that is there.
-        threads: workers; 0: as many as there are cores, four at most.
+        threads: workers of a process; 0: as many as there are cores, four at most, in all.
+        processes: how many share the work on this machine.
         tell: called with bytes done and bytes in all.
         disk: the file system; tests pass one that fails.
 
     Raises:
         InputError: the name is taken or an input's, the disk is too small, a file changed while it
             was read, or a result is not finite where the inputs are.
+        ChildProcessError: a process was killed; what is written is kept.
     """
-    began, out = time.monotonic(), Path(out)
-    if threads < 0:
-        raise InputError(f"merge: threads must be 0 (one a core) or more, found {threads}")
-    # before anything is made: a name that is an input's would be gone with the first rename
-    refuse_same(prepared.recipe, out)
-    refuse_taken(out, overwrite=overwrite)
-    parts = prepared.parts()
-    items = {tensor.name: ITEM_SIZES[tensor.dtype] for tensor in prepared.tensors}
-    ranges = [(p.name, p.first * items[p.name], p.last * items[p.name]) for p in parts]
-    tensors = [replace(t, shard="") for t in prepared.tensors] if is_file(out) else prepared.tensors
-    writer = CheckpointWriter(
-        out,
-        tensors,
-        ranges,
-        hashlib.sha256(prepared.identity(_stamps(prepared.sources)).encode()).hexdigest(),
-        payload=SIZE * len(prepared.sources),
-        # as long as what will be there at the end: the header is written first
-        metadata=_metadata(prepared, ["0" * 2 * SIZE] * len(prepared.sources), "0" * 2 * SIZE),
-        # configurations and tokenizers: without them a folder of weights is loaded by nobody
-        copies=() if is_file(out) else companions(prepared.sources[0]),
-        overwrite=overwrite,
-        disk=disk,
-    )
-    with writer:
-        resumed = len(writer.recorded)
-        _run(prepared, parts, ranges, writer, threads or min(4, os.cpu_count() or 1), tell)
-        digests = _source_digests(prepared, parts, writer.recorded)
-        writer.finish(_metadata(prepared, digests, writer.content()))
+    began = time.monotonic()
+    if threads < 0 or processes < 1:
+        raise InputError(
+            "merge: threads must be 0 (one a core) or more and processes 1 or more, found"
+            f" {threads} and {processes}"
+        )
+    with MergeRanks() as ranks:
+        with ranks.together():
+            if ranks.count > 1 and processes > 1:
+                raise InputError("merge: ranks share the work already; leave out --processes")
+            # before anything is made: a name that is an input's would be gone with the first rename
+            refuse_same(prepared.recipe, Path(out))
+            layout_of(Path(out), layout, prepared.sources[0].layout)
+            if not ranks.rank:
+                refuse_taken(Path(out), overwrite=overwrite)
+        target = MergeTarget(str(out), layout, overwrite)
+        threads = threads or max(1, min(4, os.cpu_count() or 1) // (processes * ranks.count))
+        run = _Run(prepared, prepared.parts(), target, threads, processes, tell, disk)
+        resumed, digests = run.shared(ranks)
     # not of the files: headers and what resuming saved are no work
-    size = sum(last - first for _, first, last in ranges)
+    size = sum(run.sizes)
     seconds = time.monotonic() - began
-    return FileMerge(str(out), len(tensors), size, seconds, resumed, tuple(digests), prepared.notes)
+    count = len(prepared.tensors)
+    return FileMerge(str(out), count, size, seconds, resumed, digests, prepared.notes)
 
 
 def merge_files(
@@ -127,17 +116,21 @@ def merge_files(
     weights: Weights = None,
     *,
     overwrite: bool = False,
+    layout: str = "",
     threads: int = 0,
+    processes: int = 1,
     **recipe: Any,
 ) -> FileMerge:
     """Merge files into a file or folder in one call: `recipe_of`, `prepare` and `write_merge`.
 
     Args:
         inputs: two or more weight files or folders.
-        out: a ``.safetensors`` file, or a folder.
+        out: a file, or a folder: see `write_merge`.
         weights: as `counterpoint.merge.merge` takes them; tensors are not kept in files.
         overwrite: replace a weight file or folder that is there.
+        layout: of a folder: see `write_merge`.
         threads: workers; 0: as many as there are cores, four at most.
+        processes: how many share the work.
         recipe: ``first``, ``method``, ``base``, ``evidence``, ``buffers``, ``dtype``, ``options``:
             see `MergeRecipe`.
 
@@ -145,70 +138,85 @@ def merge_files(
         InputError: see `prepare` and `write_merge`.
     """
     prepared = prepare(recipe_of(inputs, weights, **recipe))
-    return write_merge(prepared, out, overwrite=overwrite, threads=threads)
+    return write_merge(
+        prepared, out, layout=layout, overwrite=overwrite, threads=threads, processes=processes
+    )
 
 
-def _run(
-    prepared: PreparedMerge,
-    parts: Sequence[Part],
-    ranges: Sequence[tuple[str, int, int]],
-    writer: CheckpointWriter,
-    threads: int,
-    tell: Tell | None,
-) -> None:
-    total = sum(last - first for _, first, last in ranges)
-    done = sum(ranges[part][2] - ranges[part][1] for part in writer.recorded)
-    todo = iter([part for part in range(len(parts)) if part not in writer.recorded])
-    lock = Lock()
+@dataclass
+class _Run:
+    """A merge under way: its parts, where they go, who shares the work and who is told."""
 
-    # threads, since reading, hashing and torch's kernels all let go of the interpreter
-    def work(worker: Worker) -> None:
-        nonlocal done
-        with worker.reader:
-            while True:
-                # in the order of the first input's bytes, so that disks read ahead
-                with lock:
-                    part = next(todo, None)
-                if part is None:
-                    return
-                write = partial(writer.write, parts[part].name)
-                checksum, payload = worker.merge(parts[part], write)
-                # only now: what the journal names is in the file
-                with lock:
-                    writer.record(part, checksum, payload)
-                    done += ranges[part][2] - ranges[part][1]
-                    if tell is not None:
-                        tell(done, total)
+    prepared: PreparedMerge
+    parts: Sequence[Part]
+    target: MergeTarget
+    threads: int
+    processes: int
+    tell: Tell | None
+    disk: FileSystem
 
-    inside = torch.get_num_threads()
-    # the workers are the parallelism: kernels of a few megabytes gain nothing from more
-    torch.set_num_threads(1)
-    try:
-        with Reader() as reader, ThreadPoolExecutor(threads) as pool:
-            method, told = ready_method(prepared, reader)
-            workers = [Worker(prepared, method, told) for _ in range(threads)]
-            running = [pool.submit(work, worker) for worker in workers]
-            try:
-                for each in running:
-                    each.result()
-            except BaseException:
-                # the others stop after the part that they are at
-                for _ in islice(todo, len(parts)):
-                    pass
-                raise
-    finally:
-        torch.set_num_threads(inside)
+    def __post_init__(self) -> None:
+        ranges = byte_ranges(self.prepared, self.parts)
+        self.sizes = [last - first for _, first, last in ranges]
+        self.done = 0
 
+    def shared(self, ranks: MergeRanks) -> tuple[int, tuple[str, ...]]:
+        """Do it; the first rank prepares and finishes.
 
-def _stamps(sources: Sequence[Checkpoint]) -> list[str]:
-    """What tells the files of one time from those of another without reading them."""
-    found = list[str]()
-    for source in sources:
-        for file in source.files:
-            # an input that was written anew begins the merge anew; its contents are hashed later
-            state = file.stat()
-            found.append(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}")
-    return found
+        Returns:
+            How many parts were there, and the digest of each source.
+        """
+        todo, digests = list[int](), list[str]()
+        with ExitStack() as stack:
+            writer = self.target.writer(
+                self.prepared, self.parts, member=ranks.rank, disk=self.disk
+            )
+            with ranks.together():
+                if not ranks.rank:
+                    stack.enter_context(writer)
+                    todo = [p for p in range(len(self.parts)) if p not in writer.recorded]
+                    self.done = sum(self.sizes) - sum(self.sizes[part] for part in todo)
+            todo = ranks.told(todo)
+            with ranks.together():
+                own = ranges_of(todo, self.sizes, ranks.count)[ranks.rank]
+                if ranks.rank:
+                    with writer:
+                        self._merge(writer, own)
+                else:
+                    self._merge(writer, own)
+            with ranks.together():
+                if not ranks.rank:
+                    digests = self._finished(writer)
+            return len(self.parts) - len(todo), tuple(ranks.told(digests))
+
+    def _merge(self, writer: CheckpointWriter, todo: Sequence[int]) -> None:
+        if self.processes == 1:
+            merge_parts(self.prepared, self.parts, writer, todo, self.threads, self._say)
+            return
+        shares = ranges_of(todo, self.sizes, self.processes)
+        jobs = [
+            job_of(self.prepared.recipe, self.target, place, share, self.threads)
+            for place, share in enumerate(shares, 1)
+            if share
+        ]
+        in_processes(jobs, lambda: self._gathered(writer))
+
+    def _gathered(self, writer: CheckpointWriter) -> None:
+        before = len(writer.recorded)
+        writer.gather()
+        if len(writer.recorded) > before and self.tell is not None:
+            self.tell(sum(self.sizes[part] for part in writer.recorded), sum(self.sizes))
+
+    def _say(self, part: int) -> None:
+        self.done += self.sizes[part]
+        if self.tell is not None:
+            self.tell(self.done, sum(self.sizes))
+
+    def _finished(self, writer: CheckpointWriter) -> list[str]:
+        self._gathered(writer)
+        digests = _source_digests(self.prepared, self.parts, writer.recorded)
+        writer.finish(metadata_of(self.prepared, digests, writer.content()))
+        return digests
 
 
 def _source_digests(
@@ -228,15 +236,3 @@ def _source_digests(
         stored = {name: prepared.stored(place, name) for name in tensors}
         found.append(of_source(tensors, stored))
     return found
-
-
-def _metadata(prepared: PreparedMerge, digests: Sequence[str], content: str) -> dict[str, str]:
-    """What the result says of itself."""
-    # everything of a fixed length once the recipe is known, since the header is laid out first
-    value = {
-        "version": version("counterpoint"),
-        "recipe": to_plain(prepared.recipe),
-        "sources": list(digests),
-        "content": content,
-    }
-    return {"format": "pt", KEY: json.dumps(value, ensure_ascii=True)}
