@@ -218,7 +218,7 @@ BAD = {
     "empty file": (raw(b""), [], "the file is empty"),
     "header only": (raw(b"price,size\n"), [], "has a header but no rows"),
     "two columns of one name": (raw(b"price,a,a\n1,2,3\n"), [], "column 'a' stands 2 times"),
-    "another encoding": (raw("price,a\n1,ü\n".encode("latin-1")), [], "--encoding latin-1"),
+    "another encoding": (raw("price,a\n1,ü\n".encode("latin-1")), [], "--encoding cp1252, which"),
     "a zero byte": (raw(b"price,a\n1,\x00\n"), [], "holds a NUL byte"),
     "a huge cell": (raw(b"price,a\n1," + b"x" * 10**7 + b"\n"), [], "a cell of 10,000,000"),
     "too many levels": (

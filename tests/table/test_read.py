@@ -73,7 +73,8 @@ def test_parquet_keeps_its_types(tmp_path):
 
 def test_latin_1_is_refused_with_a_way_out_and_read_when_given(tmp_path):
     file = put(tmp_path, "t.csv", "town,n\nMünchen,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match="line 2: byte 0xfc is not utf-8.*--encoding latin-1"):
+    advice = "line 2: byte 0xfc is not utf-8.*--encoding cp1252, which reads 'München'"
+    with pytest.raises(InputError, match=advice):
         read_table(file)
     assert read_table(file, encoding="latin-1")["town"][0] == "München"
 
@@ -135,10 +136,22 @@ def test_a_folder_and_an_unknown_encoding(tmp_path):
         read_table(put(tmp_path, "t.csv", PLAIN), encoding="utf-99")
 
 
-def test_nested_parquet_columns_are_refused(tmp_path):
-    pd.DataFrame({"a": [[1, 2], [3]]}).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="column 'a' has type list"):
-        read_table(tmp_path / "t.parquet")
+def test_the_advice_on_an_encoding_reads_the_file(tmp_path):
+    file = put(tmp_path, "t.csv", "town,price\nKöln,5 €\n".encode("cp1252"))
+    with pytest.raises(InputError, match="--encoding cp1252"):
+        read_table(file)
+    assert read_table(file, encoding="cp1252")["price"][0] == "5 €"
+    # five bytes have no sign in Windows' encoding
+    with pytest.raises(InputError, match="--encoding latin-1"):
+        read_table(put(tmp_path, "u.csv", b"a,b\n\x81,1\n"))
+
+
+def test_parquet_bytes_that_are_texts_are_read_as_texts(tmp_path):
+    frame = pd.DataFrame({"a": [b"ab", "ü".encode(), None], "b": [b"\xff", b"a", b"b"]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    read = read_table(tmp_path / "t.parquet")
+    assert read["a"].tolist()[:2] == ["ab", "ü"]
+    assert read["b"][0] == b"\xff"
 
 
 def test_a_header_without_a_name_gets_one(tmp_path):

@@ -64,6 +64,7 @@ def run(arguments: Namespace) -> None:
     # a link to a model is that model: it is not replaced by a folder
     source = Path(os.path.realpath(arguments.model))
     out = source if arguments.out is None else Path(os.path.realpath(arguments.out))
+    shown = arguments.out or arguments.model  # as it was typed
     if source in out.parents:
         raise InputError(f"--out {arguments.out}: is inside the model folder; choose another place")
     from counterpoint.table import Context, TableModel, jobs, update_table
@@ -82,8 +83,8 @@ def run(arguments: Namespace) -> None:
     if jobs.finished(out):
         ended = TableModel.load(out)
         if ended.history[-1].sha256 == context.fingerprint:
-            note(f"{out}: this update has ended already")
-            _tell(ended, out, json=arguments.json)
+            note(f"{shown}: this update has ended already")
+            _tell(ended, shown, json=arguments.json)
             return
     here = out == source
     jobs.refuse_taken(out, overwrite=here or arguments.overwrite)
@@ -100,7 +101,7 @@ def run(arguments: Namespace) -> None:
     identity = jobs.identity_of(before, context.fingerprint, str(asdict(how)))
     with stoppable():
         after = jobs.run_once(out, identity, make, overwrite=arguments.overwrite, here=here)
-    _tell(after, out, json=arguments.json)
+    _tell(after, shown, json=arguments.json)
 
 
 def _digest(file: Path) -> str:

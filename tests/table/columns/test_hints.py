@@ -50,3 +50,19 @@ def test_a_target_that_is_the_time_between_two_days_is_named():
     frame = pd.DataFrame({"a": start, "b": start + pd.to_timedelta(length, "D"), "y": length})
     table = Table.plan(frame, Data(target=("y",), kinds={"y": "number"}))
     assert "target 'y': is 'b' minus 'a' in every row" in said(table)
+
+
+def test_a_column_of_one_value_is_named():
+    frame = pd.DataFrame(
+        {"a": ["b"] * 60, "k": 3.0, "g": [1.0, None] * 30, "x": OTHER, "y": OTHER[::-1] ** 2}
+    )
+    found = said(Table.plan(frame, Data(target=("y",))))
+    assert "column 'a': is 'b' in every row, so nothing can be learnt of it" in found
+    assert "column 'k': is '3' in every row, so" in found
+    assert "column 'g'" not in found
+
+
+def test_rows_that_weigh_nothing_are_counted():
+    frame = pd.DataFrame({"w": [0.0, 1.0, 2.0] * 20, "x": OTHER, "y": OTHER[::-1] ** 2})
+    found = said(Table.plan(frame, Data(target=("y",), weight="w")))
+    assert "weight 'w': is 0 in 20 of 60 rows, which are neither learnt from nor held out" in found

@@ -164,7 +164,7 @@ def test_the_user_has_the_last_word():
 
 def test_every_kind_before_says_why_it_is_not():
     rejected = infer_kind(raw(["red", "blue", "red"])).rejected
-    assert list(rejected) == ["empty", "boolean", "number", "date", "id"]
+    assert list(rejected) == ["empty", "nested", "boolean", "number", "date", "id"]
     assert rejected["number"] == "0% of its cells read as numbers"
     assert rejected["id"] == "its values repeat"
 

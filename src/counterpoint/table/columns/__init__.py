@@ -27,7 +27,7 @@ from counterpoint.table.columns._counts import ColumnCounts, TableCounts
 from counterpoint.table.columns._date import Date
 from counterpoint.table.columns._encoded import EmbeddingSpec, Encoded
 from counterpoint.table.columns._kinds import KINDS, Inference, Kinds, find_kind, infer_kind
-from counterpoint.table.columns._left_out import Empty, Identifier
+from counterpoint.table.columns._left_out import Empty, Identifier, Nested
 from counterpoint.table.columns._levels import LevelColumn
 from counterpoint.table.columns._number import Number
 from counterpoint.table.columns._numeric import Feature, NumericColumn
@@ -54,6 +54,7 @@ __all__ = [
     "Lesson",
     "LevelColumn",
     "Moved",
+    "Nested",
     "Number",
     "NumericColumn",
     "Origin",

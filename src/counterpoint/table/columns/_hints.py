@@ -42,8 +42,22 @@ def hints(
             yield from _of_reading(column, raw[column.name])
     for column in schema.inputs:
         yield from _of_column(column, raw[column.name], values[column.name])
+    yield from _of_weights(schema, values)
     for target in schema.targets:
         yield from _of_target(target, schema, values)
+
+
+def _of_weights(schema: Schema, values: Mapping[str, ParsedColumn]) -> Iterator[str]:
+    """Rows that count nothing."""
+    if schema.weight is None:
+        return
+    name = schema.weight.name
+    rows = int((values[name].data == 0).sum())
+    if rows:
+        yield (
+            f"weight {name!r}: is 0 in {rows:,} of {len(values[name]):,} rows, which are neither"
+            " learnt from nor held out"
+        )
 
 
 def absent_targets(
@@ -100,6 +114,13 @@ def _of_reading(column: Column, raw: RawColumn) -> Iterator[str]:
 
 
 def _of_column(column: UsableColumn, raw: RawColumn, values: ParsedColumn) -> Iterator[str]:
+    # beside gaps one value says something: that it is there
+    if not values.missing.any() and len(known := pd.unique(values.data)) == 1:
+        yield (
+            f"column {column.name!r}: is {column.show(known[0])[:40]!r} in every row, so nothing"
+            " can be learnt of it"
+        )
+        return
     if isinstance(column, LevelColumn):
         if is_marks(values.known):
             yield (

@@ -8,13 +8,13 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.table.columns._category import Boolean, Category
 from counterpoint.table.columns._column import Column
 from counterpoint.table.columns._date import Date
-from counterpoint.table.columns._left_out import Empty, Identifier
+from counterpoint.table.columns._left_out import Empty, Identifier, Nested
 from counterpoint.table.columns._number import Number
 from counterpoint.table.columns._raw import RawColumn
 
 Kinds: TypeAlias = Sequence[type[Column]]
 
-KINDS: Kinds = (Empty, Boolean, Number, Date, Identifier, Category)
+KINDS: Kinds = (Empty, Nested, Boolean, Number, Date, Identifier, Category)
 """The first kind that does not reject a column has it; a row before another comes before it."""
 
 

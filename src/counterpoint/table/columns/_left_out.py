@@ -23,6 +23,19 @@ class Empty(Column):
 
 
 @dataclass(frozen=True)
+class Nested(Column):
+    """Lists, records or bytes in every cell, as Parquet files and frames have them."""
+
+    kind: ClassVar[str] = "nested"
+    left_out = "its cells hold several values each, or bytes; a column a part can be used"
+
+    @classmethod
+    def reject(cls, raw: RawColumn) -> str:
+        """See `Column`."""
+        return "" if raw.nature == "lists, records or bytes" else f"it holds {raw.nature}"
+
+
+@dataclass(frozen=True)
 class Identifier(Column):
     """Names of rows: they count, or hardly any repeats, so that nothing carries over to others."""
 

@@ -8,14 +8,21 @@ import numpy as np
 
 from counterpoint.errors import InputError
 from counterpoint.table.columns._durations import DURATION, seconds_of
+from counterpoint.table.columns._moments import is_clock
 from counterpoint.table.columns._notation import Notation
 from counterpoint.table.columns._numeric import NumericColumn
+from counterpoint.table.columns._ranges import RANGES, middle_of
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn
 from counterpoint.table.targets._number import NumberHead
 
 _MOSTLY = 0.95
 _FEW = 20
 _SHORT = 12
+_READERS = {
+    DURATION: (seconds_of, "a length of time such as 1h 30m"),
+    RANGES: (middle_of, "a range such as 18-24"),
+}
+"""How cells are read that are no plain numbers, and what they should be, by the column's form."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Number(NumericColumn):
             return "it counts the rows"
         if raw.compact:
             return "its cells are dates"
-        if raw.nature == "numbers" or raw.durations:
+        if raw.nature == "numbers" or raw.durations or raw.ranges:
             return ""
         if raw.nature != "texts":
             return f"it holds {raw.nature}"
@@ -58,8 +65,10 @@ class Number(NumericColumn):
         Raises:
             InputError: the cells allow two readings.
         """
-        if raw.durations:
+        if raw.durations or is_clock(raw.date_form(_MOSTLY) or ""):
             return DURATION
+        if raw.ranges:
+            return RANGES
         quantities = raw.quantities
         if quantities.doubt:
             raise InputError(f"{raw.where}: column {raw.name!r}: {quantities.doubt}")
@@ -68,14 +77,21 @@ class Number(NumericColumn):
     @classmethod
     def reading(cls, raw: RawColumn) -> str:
         """See `Column`."""
-        if raw.durations:
-            return f"{raw.texts.iloc[0]!r} is read as {_seconds(raw)[~raw.missing][0]:g} seconds"
-        return raw.quantities.said
+        form = cls.find_form(raw)
+        if form not in _READERS:
+            return raw.quantities.said
+        text, value = raw.stated.iloc[0], _worded(raw, form)[~raw.blank][0]
+        what = f"{value:g} seconds" if form == DURATION else f"{value:g}, the middle of the range"
+        absent = raw.labels[raw.blank & ~raw.missing]
+        more = (
+            f"; {absent[0]!r} ({len(absent):,} cells) is taken as no value" if len(absent) else ""
+        )
+        return f"{text!r} is read as {what}{more}"
 
     def parse(self, raw: RawColumn) -> ParsedColumn:
         """See `UsableColumn`; infinity is no quantity."""
-        if self.form == DURATION and raw.nature != "numbers":
-            return self._lasting(raw)
+        if self.form in _READERS and raw.nature != "numbers":
+            return self._worded(raw)
         earlier = Notation.of(self.form)
         read = raw.quantities_like(earlier) if raw.later else raw.quantities
         if read.doubt:
@@ -86,10 +102,10 @@ class Number(NumericColumn):
         raw.refuse(np.isinf(read.numbers), "a finite number", target=target)
         return ParsedColumn(read.numbers, read.absent, read.said if raw.later else "")
 
-    def _lasting(self, raw: RawColumn) -> ParsedColumn:
-        seconds = _seconds(raw)
-        raw.refuse(np.isnan(seconds) & ~raw.blank, "a length of time such as 1h 30m")
-        return ParsedColumn(seconds, raw.blank)
+    def _worded(self, raw: RawColumn) -> ParsedColumn:
+        numbers, (_, rule) = _worded(raw, self.form), _READERS[self.form]
+        raw.refuse(np.isnan(numbers) & ~raw.blank, rule, target=self.role == "target")
+        return ParsedColumn(numbers, raw.blank)
 
     def parts(self, data: np.ndarray) -> Mapping[str, np.ndarray]:
         """See `NumericColumn`."""
@@ -110,8 +126,9 @@ class Number(NumericColumn):
         return text if len(text) <= _SHORT else f"{value:.4g}"
 
 
-def _seconds(raw: RawColumn) -> np.ndarray:
+def _worded(raw: RawColumn, form: str) -> np.ndarray:
+    """Cells of such a form as numbers; NaN where one is none."""
     if raw.nature == "durations":
         return raw.cells.dt.total_seconds().to_numpy(dtype=np.float64, na_value=np.nan)
-    seconds = raw.padded.map(seconds_of, na_action="ignore")
-    return seconds.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = raw.padded.where(~raw.blank).map(_READERS[form][0], na_action="ignore")
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -9,10 +9,12 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.recipe import Data
 from counterpoint.table.columns._category import Category
 from counterpoint.table.columns._column import Column, Role
+from counterpoint.table.columns._date import Date
 from counterpoint.table.columns._kinds import KINDS, Kinds, find_kind, infer_kind
 from counterpoint.table.columns._left_out import Identifier
 from counterpoint.table.columns._levels import LevelColumn
 from counterpoint.table.columns._lines import looks_like_values
+from counterpoint.table.columns._moments import is_clock
 from counterpoint.table.columns._number import Number
 from counterpoint.table.columns._raw import RawColumn
 from counterpoint.table.columns._schema import Schema
@@ -132,11 +134,13 @@ def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> 
 def _plan_target(
     raw: RawColumn, told: type[Column] | None, kinds: Kinds, *, ignored: bool
 ) -> Column:
-    target, note = f"{raw.where}: target {raw.name!r}", "told" if told else "inferred"
+    target = f"{raw.where}: target {raw.name!r}"
     if ignored:
         raise InputError(f"{raw.where}: column {raw.name!r}: is a target, so it cannot be ignored")
     if raw.nature == "nothing":
         raise InputError(f"{target}: every value is missing")
+    if raw.nature == "lists, records or bytes":
+        raise InputError(f"{target}: holds {raw.nature}; write it as one column a part")
     kind = told or infer_kind(raw, kinds).kind
     if told is None and issubclass(kind, LevelColumn):
         _refuse_costume(raw, f"target {raw.name!r}", f"--category {raw.name}")
@@ -148,18 +152,31 @@ def _plan_target(
             f"{target}: hardly any of its values repeats, so it can be predicted neither as a"
             f" number nor as a category, such as {str(known.iloc[0])[:40]!r}"
         )
-    # prices to the cent repeat as seldom as names, and a target is told to be a quantity
-    if kind is Identifier:
-        kind, note = Number, "target"
+    note = "told"
+    if told is None or kind is Identifier:
+        kind, note = _as_target(raw, kind)
     if kind.head_type is None:
         raise InputError(
             f"{target}: is a {kind.kind}; numbers and categories can be predicted, so write values"
             f" such as {str(known.iloc[0])[:40]!r} as one"
         )
-    # 0 and 1 are more often no and yes than quantities; the note says how to say otherwise
-    if kind is Number and note == "inferred" and _two_whole(raw.quantities.numbers[~raw.blank]):
-        kind, note = Category, "two whole numbers; --number takes them as a quantity"
     return kind(raw.name, "target", note, kind.find_form(raw))
+
+
+def _as_target(raw: RawColumn, kind: type[Column]) -> tuple[type[Column], str]:
+    """What a column is predicted as that would be of a kind as an input, and why."""
+    # prices to the cent repeat as seldom as names, and a target is told to be a quantity
+    if kind is Identifier:
+        return Number, "target"
+    # a time of day is seldom what is asked for, and how long something lasts often is
+    if kind is Date and is_clock(kind.find_form(raw)):
+        return Number, "clocks are taken as lengths of time"
+    if kind is Number and raw.ranges:
+        return Category, f"ranges; --number {raw.name} takes the middle of each"
+    # 0 and 1 are more often no and yes than quantities; the note says how to say otherwise
+    if kind is Number and _two_whole(raw.quantities.numbers[~raw.blank]):
+        return Category, "two whole numbers; --number takes them as a quantity"
+    return kind, "inferred"
 
 
 def _refuse_swallowed(

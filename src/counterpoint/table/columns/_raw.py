@@ -14,6 +14,7 @@ from counterpoint.table.columns._durations import are_durations
 from counterpoint.table.columns._moments import find_compact, find_ways, is_nothing, read_stamps
 from counterpoint.table.columns._notation import Notation, Quantities
 from counterpoint.table.columns._quantities import PLACEHOLDERS, in_threes, read_quantities
+from counterpoint.table.columns._ranges import are_ranges
 from counterpoint.table.columns._read import refuse_names
 from counterpoint.table.columns._signs import Signs
 
@@ -26,6 +27,8 @@ _HALF = 0.5
 _SHOWN = 3
 _FIGURES = r"[(\[{'\"]?\s?[+\-−~]?[.,]?\d"
 _MOST_SHAPES = 20
+_SAMPLE = 30
+_PARTS = (list, tuple, set, dict, bytes, bytearray, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,17 @@ class RawColumn:
         return self.cells[~self.blank].astype(str)
 
     @cached_property
-    def nature(self) -> Literal["nothing", "booleans", "dates", "durations", "numbers", "texts"]:
+    def nature(
+        self,
+    ) -> Literal[
+        "nothing",
+        "lists, records or bytes",
+        "booleans",
+        "dates",
+        "durations",
+        "numbers",
+        "texts",
+    ]:
         """What the file said that the cells are: a CSV says of all that they are texts."""
         if self.missing.all():
             return "nothing"
@@ -123,7 +136,10 @@ class RawColumn:
             return "dates"
         if types.is_timedelta64_dtype(dtype):
             return "durations"
-        return "numbers" if types.is_numeric_dtype(dtype) else "texts"
+        if types.is_numeric_dtype(dtype):
+            return "numbers"
+        first = self.cells.iloc[int(np.argmin(self.missing))]
+        return "lists, records or bytes" if isinstance(first, _PARTS) else "texts"
 
     @cached_property
     def numbers(self) -> np.ndarray:
@@ -191,10 +207,17 @@ class RawColumn:
         if self.nature != "texts" or self.code or not len(self.stated):
             return ""
         like = self.stated.str.fullmatch(_DATE_LIKE).mean() >= _DATES
-        if like and not self.durations and not self.date_form(_DATES):
+        if like and not self.durations and not self.date_form(_DATES) and self._singly_dates:
             some = " and ".join(map(repr, self.stated.unique()[:2]))
             return f"dates in ways that contradict one another, such as {some}"
         return self._words_among_dates or self.quantities.costume
+
+    @cached_property
+    def _singly_dates(self) -> bool:
+        """Whether nearly every cell is a date by some way: 1.12.0 and 192.168.0.1 are by none."""
+        distinct = self.stated.unique()[:_SAMPLE]
+        alone = [find_ways(pd.Series([text]), 1.0, self.dates) for text in distinct]
+        return float(np.mean([way is not None for way in alone])) >= _DATES
 
     @cached_property
     def _words_among_dates(self) -> str:
@@ -229,6 +252,11 @@ class RawColumn:
         """Whether the cells are lengths of time."""
         texts = self.nature == "texts" and len(self.stated) > 0
         return self.nature == "durations" or (texts and are_durations(self.stated))
+
+    @cached_property
+    def ranges(self) -> bool:
+        """Whether the cells are ranges that part a scale."""
+        return self.nature == "texts" and len(self.stated) > 0 and are_ranges(self.stated)
 
     @cached_property
     def labels(self) -> np.ndarray:

@@ -146,18 +146,27 @@ def _parquet(content: bytes, where: str) -> pd.DataFrame:
         [unicodedata.normalize("NFC", name) for name in table.column_names]
     )
     refuse_names(table.column_names, where)
-    for field in table.schema:
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-            raise InputError(
-                f"{where}: column {field.name!r} has type {field.type}; numbers, texts, booleans"
-                " and dates can be used: write the file without it, or with a column a part"
-            )
-    frame = _frame(table, where)
+    frame = _frame(_spelt(table), where)
     for field in table.schema:
         frequency = _frequency(field)
         if frequency:
             frame[field.name] = _periods(frame[field.name], frequency)
     return frame
+
+
+def _spelt(table: pa.Table) -> pa.Table:
+    """The table with bytes as the texts that they are, where they are texts.
+
+    Old writers of Parquet mark none, and the bytes of others stay what they are.
+    """
+    for place, field in enumerate(table.schema):
+        if not (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)):
+            continue
+        try:
+            table = table.set_column(place, field.name, table.column(place).cast(pa.string()))
+        except pa.ArrowException:
+            continue
+    return table
 
 
 def _frequency(field: Any) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _MARKS = {
 }
 _GZIP = b"\x1f\x8b"
 _LONGEST = 1_000_000
+_WORD = re.compile(r"[^\s,;|\"]{1,20}")
+_WORD_END = re.compile(r"[^\s,;|\"]{1,20}$")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def _decoded(raw: bytes, where: str, encoding: str) -> str:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(
             f"{where}: line {line:,}: byte 0x{raw[error.start]:02x} is not {encoding}; say how the"
-            " text is encoded, for example --encoding latin-1"
+            f" text is encoded, for example --encoding {_likely(raw, error.start)}"
         ) from None
     except UnicodeError as error:
         raise InputError(f"{where}: is not {encoding}: {error}") from None
@@ -103,6 +106,19 @@ def _decoded(raw: bytes, where: str, encoding: str) -> str:
             " another format, or --encoding utf-16?"
         )
     return text
+
+
+def _likely(raw: bytes, place: int) -> str:
+    """An encoding that may be meant, and what it makes of the place."""
+    # Windows' has all letters of latin-1, and signs where that has controls, but for five bytes
+    try:
+        name, text = "cp1252", raw.decode("cp1252")
+    except UnicodeDecodeError:
+        name, text = "latin-1", raw.decode("latin-1")
+    # one byte is one letter, so that places are the same
+    before, after = _WORD_END.search(text[:place]), _WORD.match(text[place:])
+    word = (before[0] if before else "") + (after[0] if after else "")
+    return f"{name}, which reads {word[:40]!r}"
 
 
 def _names(layout: TableText, where: str, told: TextFormat) -> list[str]:
