@@ -67,6 +67,7 @@ KINDS: dict[str, Callable[[int], Any]] = {
     "held-out": lambda seed: cp.NeuralLinearRegressor(random_state=seed),
     "luna": lambda seed: cp.LunaRegressor(random_state=seed),
     "table": lambda seed: cp.TableRegressor(random_state=seed),
+    "table, conformal": lambda seed: cp.TableRegressor(random_state=seed, conformal=0.2),
     "table, one member": lambda seed: cp.TableRegressor(random_state=seed, members=1),
     "table, laplace": lambda seed: cp.TableRegressor(random_state=seed, uncertainty="laplace"),
     "table, ensemble": lambda seed: cp.TableRegressor(random_state=seed, uncertainty="ensemble"),
@@ -102,6 +103,9 @@ def measure(name: str, kind: str, seed: int, mapie: bool) -> dict[str, float]:
     density = -0.5 * (error / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
     found["log likelihood"] = float(density.mean())
     found["width"] = float(2 * 1.6449 * std.mean())
+    low, high = model.predict_interval(new, 0.9)
+    found["coverage of predict_interval"] = float(np.mean((low <= actual) & (actual <= high)))
+    found["its width"] = float((high - low).mean())
     if mapie:
         found |= _mapie(KINDS[kind](seed), x, y, new, actual)
     return found

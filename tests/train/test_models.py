@@ -1,5 +1,7 @@
 """Models side by side are trained as each would be alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -40,9 +42,10 @@ def alone(place):
     return lambda model, batch: losses(model(batch["x"]), batch["y"][:, place])
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_each_ends_as_it_would_alone(optimiser):
-    settings = Training(epochs=12, batch_size=8, rate=0.05, weight_decay=0.1, optimiser=optimiser)
+# 0.3 is below some of their gradients' norms and above others
+@pytest.mark.parametrize(("optimiser", "clip"), [("adamw", 0.0), ("sgd", 0.0), ("sgd", 0.3)])
+def test_each_ends_as_it_would_alone(optimiser, clip):
+    settings = replace(SETTINGS, optimiser=optimiser, clip=clip)
     nets, others = made(), made()
     packed = pack(nets)
     course = fit(packed, together, rows(1), settings, validation=rows(2), models=3, progress=False)
@@ -86,9 +89,7 @@ def test_a_run_that_failed_goes_on_to_the_same_bits(tmp_path):
         assert torch.equal(one, two)
 
 
-@pytest.mark.parametrize(
-    ("name", "told"), [("balance", "impartial"), ("clip", 1.0), ("compile", True)]
-)
+@pytest.mark.parametrize(("name", "told"), [("balance", "impartial"), ("compile", True)])
 def test_what_looks_at_all_weights_at_once_is_refused(name, told):
     settings = Training(epochs=1, batch_size=8, **{name: told})
     with pytest.raises(InputError, match=rf"training\.{name}: works for one model at a time"):

@@ -17,6 +17,7 @@ from counterpoint.cli._files import (
     told_format,
 )
 from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
+from counterpoint.cli._teacher import with_teachers
 from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe, build, dump, load
 
@@ -29,13 +30,17 @@ _LISTS = {
     "distribution": "of the numbers to predict: auto | normal | log-normal | power-normal | poisson"
     " | negative-binomial; or TARGET=NAME, may be repeated (auto)",
 }
+_TEACHER = (
+    "what another model predicts, to imitate beside fitting: a column (of a class: columns 'NAME"
+    " p(CLASS)'), or a model folder; TARGET=NAME where there are several targets"
+)
 _KINDS = ("category", "number", "date")
 _SINGLE = {
     "weight": "column that says how much a row counts",
     "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
 }
 
-_KEPT = ("keep_sample", "conformal", "conformal_by")
+_KEPT = ("keep_sample", "conformal", "conformal_by", "teacher")
 
 
 def add(parser: ArgumentParser) -> None:
@@ -68,6 +73,7 @@ def add(parser: ArgumentParser) -> None:
         "--conformal-by", metavar="COLUMN",
         help="likewise, in every group of a category among the inputs",
     )  # fmt: skip
+    parser.add_argument("--teacher", action="append", metavar="NAME", help=_TEACHER)
     parser.add_argument(
         "--keep-sample", type=int, metavar="N",
         help="held-out rows kept in the folder, encoded, to see what updates forget (0)",
@@ -139,7 +145,7 @@ def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str
     from counterpoint.table import Context, TableModel, fit_table, jobs
 
     path = Path(recipe.data.table)
-    frame = read_rows(path, recipe.data)
+    frame, taught = with_teachers(read_rows(path, recipe.data), recipe.data, name_of(path))
     announced = list[str]()
 
     # before the long work, and once: the findings have them again
@@ -161,7 +167,7 @@ def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str
     out = Path(os.path.normpath(out))
     if not out.name or out.name == "..":
         raise InputError(f"--out {out}: expected the name of a new folder")
-    identity = jobs.identity_of(dump(recipe), context.fingerprint)
+    identity = jobs.identity_of(dump(recipe), context.fingerprint, *taught)
     if jobs.finished(out) == identity:
         note(f"{out}: this fit has ended already")
         _tell(TableModel.load(out), out, json=json)
@@ -180,7 +186,8 @@ def _announce(schema: "Schema", rows: Any) -> None:
     cells = [["column", "kind", "role", "why"]]
     cells += [[c.name[:40], c.kind, c.role, c.note] for c in schema.columns]
     show(aligned(cells))
-    show(f"\n{len(rows.train):,} rows to learn from, {len(rows.test):,} held out\n")
+    aside = f", {len(rows.aside):,} kept aside for the intervals" if len(rows.aside) else ""
+    show(f"\n{len(rows.train):,} rows to learn from, {len(rows.test):,} held out{aside}\n")
 
 
 def _tell(model: "TableModel", out: Path, announced: Sequence[str] = (), *, json: bool) -> None:

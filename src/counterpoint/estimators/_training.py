@@ -1,7 +1,7 @@
 """What a trunk is trained for, on which rows, and where the noise of its last layer comes from."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from counterpoint.errors import one_of
 from counterpoint.estimators._checks import number
 from counterpoint.goals import Goals
-from counterpoint.posterior import LastLayer, held_out_noise
+from counterpoint.posterior import LastLayer, Predictive, UnseenRows, held_out_noise
+from counterpoint.posterior.calibration import Conformal
 
 # all but the first have slopes that change smoothly
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -22,6 +23,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
 }
 
+_EDGE = 1e-9
 _PARTS = 5
 _ENOUGH = 200
 """Rows left out that settle the noise within a tenth: its relative error is √(2 / rows)."""
@@ -86,6 +88,35 @@ class TrunkRows:
     def at(self, chosen: Tensor) -> "TrunkRows":
         """Some of the rows, by place or by a mask."""
         return TrunkRows(self.x[chosen], self.y[chosen], self.weight[chosen])
+
+
+def levels_of(
+    parts: Sequence[UnseenRows], prior: float | None, noise: Float64[Tensor, " targets"]
+) -> list[Conformal]:
+    """Of each target the levels at which intervals hold rows left out; empty without such rows."""
+    if not parts:
+        return []
+    pit = [
+        LastLayer.fit(part.inside, prior=prior, noise=noise)
+        .predict(part.features)
+        .cdf(part.targets.double())
+        for part in parts
+    ]
+    every, weight = torch.cat(pit), torch.cat([part.weight for part in parts])
+    return [Conformal.of(every[:, k], weight) for k in range(every.shape[1])]
+
+
+def conformed(
+    found: Predictive, levels: Sequence[Conformal], nominal: float
+) -> tuple[Float64[Tensor, "rows targets"], Float64[Tensor, "rows targets"]]:
+    """Intervals at the level of each target that is asked for a nominal one, or at that itself."""
+    if not levels:
+        return found.interval(nominal)
+    # the whole line has no width to write, and a point no interval
+    asked = [min(max(one.level(nominal), _EDGE), 1 - _EDGE) for one in levels]
+    ends = [torch.stack(found.interval(level))[:, :, k] for k, level in enumerate(asked)]
+    low, high = torch.stack(ends, 2)
+    return low, high
 
 
 def later_noise(

@@ -29,7 +29,9 @@ from counterpoint.estimators._training import (
     TrunkPlan,
     TrunkRows,
     activation_of,
+    conformed,
     later_noise,
+    levels_of,
     noise_of,
     outputs_of,
     parts_left_out,
@@ -125,11 +127,13 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
             # first, so that schemes and subsets that draw give the same trunk whatever the noise
             self.network_, self._head, self.history_ = self._trained(plan, rows, seed)
             self.features_ = outputs_of(self.network_, rows.x)
-            if noise == "held-out":
-                noise = left_out_noise(self._left_out(plan, rows, seed), self.prior)
+            unseen = self._left_out(plan, rows, seed) if noise == "held-out" else []
+            if unseen:
+                noise = left_out_noise(unseen, self.prior)
             statistics = Statistics.of(self.features_, rows.y, rows.weight)
             given = None if isinstance(noise, str) else noise
             self.posterior_ = LastLayer.fit(statistics, prior=self.prior, noise=given)
+            self._levels = levels_of(unseen, self.prior, self.posterior_.noise)
         return self
 
     def partial_fit(
@@ -245,6 +249,30 @@ class TrunkRegressor(RegressorMixin, BaseEstimator, ABC):
         predictive = self.predictive(X)
         mean, std = self._shaped(predictive.mean), self._shaped(predictive.std)
         return (mean, std) if return_std else mean
+
+    def predict_interval(self, X: ArrayLike, level: float = 0.9) -> tuple[Floats, Floats]:
+        """The lower and the upper ends of intervals that hold the target with a probability.
+
+        With ``noise="held-out"`` they are conformal: at the level whose intervals held that share
+        of the rows that trunks were trained without. Those saw four fifths of the rows, so new rows
+        like those of fit are inside about as often as is said, or more often; `partial_fit` leaves
+        the levels as they are. Otherwise they are those of the distribution.
+
+        Source: Vovk, "Cross-conformal predictors" (2015).
+
+        Args:
+            X: (rows, columns), finite numbers.
+            level: the probability.
+
+        Returns:
+            Two arrays, (rows,) or (rows, targets) as `y` was in fit.
+
+        Raises:
+            InputError: the level is not between 0 and 1.
+        """
+        number("level", level, "a number between 0 and 1", lambda share: 0 < share < 1)
+        low, high = conformed(self.predictive(X), self._levels, level)
+        return self._shaped(low), self._shaped(high)
 
     def sample_prior(
         self, X: ArrayLike, draws: int = 1, random_state: RandomState = None

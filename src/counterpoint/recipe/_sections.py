@@ -58,6 +58,11 @@ class Data:
             intervals of numbers hold what they say; 0: none.
         conformal_by: a category among the inputs in each of whose groups intervals are to hold; by
             itself it sets `conformal` to 0.2.
+        teacher: what another model predicts of the rows, for the network to imitate beside fitting
+            them: the name of a column (of a class: of columns "NAME p(CLASS)", as `counterpoint
+            predict` writes them), or on the command line a model's folder. "NAME" is of the one
+            target, "TARGET=NAME" of one of several. Predictions of rows that the teacher was not
+            fitted to teach most.
         keep_sample: rows that stay in the model's folder, encoded, so that updates can say what
             they forget; held-out ones where there are such. 0: none.
     """
@@ -81,6 +86,7 @@ class Data:
     distribution: tuple[str, ...] = ()
     conformal: float = 0.0
     conformal_by: str = ""
+    teacher: tuple[str, ...] = ()
     keep_sample: int = 0
 
     def __post_init__(self) -> None:
@@ -91,7 +97,7 @@ class Data:
             object.__setattr__(self, "conformal", 0.2)
         dates = one_of("data.dates", self.dates, ("", "day-first", "month-first"))
         object.__setattr__(self, "dates", dates)
-        for name in ("target", "ignore", "names"):
+        for name in ("target", "ignore", "names", "teacher"):
             object.__setattr__(self, name, tuple(map(_composed, getattr(self, name))))
         for name in ("weight", "split"):
             object.__setattr__(self, name, _composed(getattr(self, name)))
@@ -105,6 +111,28 @@ class Data:
                 f"data.thousands: {self.thousands!r} stands before decimals; choose another sign"
             )
         object.__setattr__(self, "distribution", tuple(map(_distribution, self.distribution)))
+
+    @property
+    def teachers(self) -> dict[str, str]:
+        """The teacher of each target that has one.
+
+        Raises:
+            InputError: one is told for several targets, or several for one.
+        """
+        found = dict[str, str]()
+        for entry in self.teacher:
+            named = [target for target in self.target if entry.startswith(f"{target}=")]
+            if not named and len(self.target) != 1:
+                raise InputError(
+                    f"data.teacher: {entry!r} says of none of {len(self.target)} targets; write"
+                    f" TARGET={entry}"
+                )
+            target = max(named, key=len, default=self.target[0])
+            name = entry.removeprefix(f"{target}=") if named else entry
+            if target in found:
+                raise InputError(f"data.teacher: target {target!r} has two; choose one")
+            found[target] = name
+        return found
 
 
 def _composed(name: str) -> str:
@@ -130,7 +158,9 @@ class Network:
             numbers would have more than 4,096 together; 0: none.
         repeated: a number of at most so many distinct values, each of many rows, also has a vector
             for each of them, as a category has; 0: none has.
-        members: networks trained side by side, each leaving out another part of the rows.
+        members: networks trained side by side, each leaving out another part of the rows: in one
+            pass, or one after the other where a balancer or "luna" looks at all weights of a
+            network at once, or the step is compiled.
     """
 
     trunk: str = "plain"

@@ -63,7 +63,8 @@ class Training:
             0.95 and 0.85 unless it is 0.
         weight_decay: decoupled for "adamw" and "sgd" (every step subtracts rate x decay x weight;
             Loshchilov & Hutter 2019); for "adam" the gradient of an L2 penalty, as in torch.
-        clip: largest 2-norm of a step's gradient over all parameters; 0: no limit.
+        clip: largest 2-norm of a step's gradient over all parameters, of several models in one pass
+            over each one's; 0: no limit.
         accumulate: parts in which a step's rows are computed, to save memory; the step is the same.
         precision: "float32"; "bfloat16" (autocast); "float16" (autocast and a scaled loss; CUDA
             only); "auto": bfloat16 where a CUDA device has it, else float32.

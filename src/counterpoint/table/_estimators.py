@@ -1,192 +1,23 @@
 """Tables with scikit-learn's interface: data frames (or arrays) in, predictions out."""
 
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import validation
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from counterpoint.errors import InputError
-from counterpoint.estimators._checks import (
-    checked_inputs,
-    checked_targets,
-    seed_of,
-    unit_weight,
-)
-from counterpoint.recipe import Data, Network, Posterior, Recipe, Training, build
-from counterpoint.table._frames import to_pandas
-from counterpoint.table.fit._fit import fit_table
+from counterpoint.estimators._checks import checked_targets, number, unit_weight
+from counterpoint.table._estimator import TableEstimator
 from counterpoint.table.targets._category import CategoryPrediction
 from counterpoint.table.targets._number import NumberPrediction
-from counterpoint.table.update import update_table
-
-# scikit-learn has no type annotations; what is inferred from its default values is wrong
-_validate_data: Any = validation.validate_data
 
 
-class _Table(BaseEstimator):
-    """What both estimators share: parameters, and the way from X and y to one frame.
-
-    Args:
-        category: columns to take as categories whatever they hold.
-        distribution: of the numbers to predict: "auto", "normal", "log-normal", "power-normal",
-            "poisson" or "negative-binomial"; see `counterpoint.recipe.Data`. Of no effect on a
-            class.
-        validation: share of the rows that decides when to stop.
-        width: units of a layer.
-        depth: layers of the trunk.
-        dropout: share of units silenced in training.
-        bins: most quantile bins of a number's piecewise-linear encoding.
-        repeated: most distinct values of a number that has a vector for each; 0: none.
-        members: networks trained side by side, each leaving out another part of the rows.
-        epochs: passes over the rows; 0: by their number.
-        batch_size: rows a step; 0: by their number.
-        rate: highest learning rate.
-        weight_decay: decoupled.
-        patience: epochs without a better validation score before stopping; 0: never; None: 12.
-        balance: how several targets share a step, a name of `counterpoint.balance.rules`; of no
-            effect with one target.
-        uncertainty: "last-layer", "luna", "laplace" or "ensemble"; see `counterpoint.recipe`.
-        heads: auxiliary heads a target while training, of "luna" alone.
-        diversity: what their likeness counts against the fit, of "luna" alone.
-        random_state: seed, `numpy.random.RandomState`, or None for a fresh one.
-    """
-
-    def __init__(
-        self,
-        *,
-        category: tuple[str, ...] = (),
-        distribution: str = "auto",
-        validation: float = Data.validation,
-        width: int = Network.width,
-        depth: int = Network.depth,
-        dropout: float = Network.dropout,
-        bins: int = Network.bins,
-        repeated: int = Network.repeated,
-        members: int = Network.members,
-        epochs: int = Training.epochs,
-        batch_size: int = Training.batch_size,
-        rate: float = Training.rate,
-        weight_decay: float = Training.weight_decay,
-        patience: int | None = Training.patience,
-        balance: str = Training.balance,
-        uncertainty: str = Posterior.uncertainty,
-        heads: int = Posterior.heads,
-        diversity: float = Posterior.diversity,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.category = category
-        self.distribution = distribution
-        self.validation = validation
-        self.width = width
-        self.depth = depth
-        self.dropout = dropout
-        self.bins = bins
-        self.repeated = repeated
-        self.members = members
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.rate = rate
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.balance = balance
-        self.uncertainty = uncertainty
-        self.heads = heads
-        self.diversity = diversity
-        self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
-        return tags
-
-    def _fit(
-        self, frame: pd.DataFrame, targets: dict[str, np.ndarray], weight: Any, kind: str
-    ) -> None:
-        weights = unit_weight(weight, len(frame))
-        # later rows count in the unit of these
-        self._unit = 1.0 if weight is None else float(np.mean(np.asarray(weight, np.float64)))
-        self._names = tuple(_unused(frame, name) for name in targets)
-        self._counted = "" if weight is None else _unused(frame, "weight")
-        full = self._with_targets(frame, targets, weights)
-        self.model_ = fit_table(full, self._recipe(full, self._counted, kind), evaluate=False)
-
-    def _update(self, frame: pd.DataFrame, targets: dict[str, np.ndarray], weight: Any) -> None:
-        """Learn more rows."""
-        if weight is not None and not self._counted:
-            raise InputError(
-                "sample_weight: the first rows had none, so later ones count one each; found some"
-            )
-        weights = unit_weight(weight, len(frame))
-        if weight is not None:
-            weights = np.asarray(weight, np.float64) / self._unit
-        full = self._with_targets(frame, targets, weights)
-        self.model_ = update_table(self.model_, full)
-
-    def _with_targets(
-        self, frame: pd.DataFrame, targets: dict[str, np.ndarray], weights: np.ndarray
-    ) -> pd.DataFrame:
-        """Inputs, targets and, where rows have them, weights side by side."""
-        more = dict(zip(self._names, targets.values(), strict=True))
-        if self._counted:
-            more[self._counted] = weights
-        return frame.assign(**more)
-
-    def _recipe(self, frame: pd.DataFrame, weight: str, kind: str) -> Recipe:
-        # a numeric column of a frame is a number, also where it happens to count rows
-        numeric = [
-            str(name)
-            for name in frame.columns
-            if pd.api.types.is_numeric_dtype(frame[name].dtype)
-            and not pd.api.types.is_bool_dtype(frame[name].dtype)
-            and name not in (*self._names, *self.category, weight)
-        ]
-        kinds = dict.fromkeys(numeric, "number") | dict.fromkeys(self.category, "category")
-        data = {
-            "target": self._names,
-            "weight": weight,
-            "split": "none",
-            "validation": self.validation,
-            "distribution": (self.distribution,),
-            "kinds": kinds | dict.fromkeys(self._names, kind),
-        }
-        training = {**self._told(Training), "seed": seed_of(self.random_state)}
-        posterior = self._told(Posterior)
-        told = {"network": self._told(Network), "training": training, "posterior": posterior}
-        return build({"data": data, **told})
-
-    def _told(self, section: type) -> dict[str, Any]:
-        """The parameters that are keys of a section; a grid's numbers are numpy's."""
-        names = {f.name for f in fields(section)} & self.get_params().keys()
-        told = {name: getattr(self, name) for name in names}
-        return {n: v.item() if isinstance(v, np.generic) else v for n, v in told.items()}
-
-    def _frame(self, X: Any, *, reset: bool) -> pd.DataFrame:
-        """The rows as a frame with the columns of the fit, which are known by their place."""
-        # scikit-learn's own check refuses other names, and warns where either side has none
-        rows = to_pandas(X)
-        if isinstance(rows, pd.DataFrame):
-            _validate_data(self, rows, reset=reset, skip_check_array=True)
-            if reset and len(rows) < 2:
-                raise InputError(f"at least 2 rows are needed, found {len(rows)} sample(s)")
-            frame = rows.reset_index(drop=True)
-            names = [str(name) for name in frame.columns]
-        else:
-            frame = _of_array(self, rows, reset=reset)
-            names = [f"x{place}" for place in frame.columns]
-        if reset:
-            self._columns = names
-        return frame.set_axis(self._columns, axis=1)
-
-
-class TableRegressor(RegressorMixin, _Table):
+class TableRegressor(RegressorMixin, TableEstimator):
     """Predict one or more numbers from a data frame or array, with standard deviations.
 
     Columns of a frame may be numbers, texts, booleans, categories and dates; missing values are
@@ -198,13 +29,21 @@ class TableRegressor(RegressorMixin, _Table):
         n_features_in_: number of columns seen in fit.
     """
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "TableRegressor":
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        teacher: ArrayLike | None = None,
+    ) -> "TableRegressor":
         """Fit the networks and what is known of their weights.
 
         Args:
             X: data frame or array (rows, columns).
             y: numbers (rows,) or (rows, targets), finite.
             sample_weight: (rows,), at least 0.
+            teacher: what another model predicts, like `y`, for the networks to imitate while they
+                fit `y`; best of rows that it was not fitted to. NaN where it says nothing.
 
         Raises:
             InputError: fewer than ten rows, a cell that cannot be read, a target that does not
@@ -213,7 +52,12 @@ class TableRegressor(RegressorMixin, _Table):
         frame = self._frame(X, reset=True)
         array = checked_targets(y, len(frame))
         self._single = array.ndim == 1
-        self._fit(frame, _named(y, array), sample_weight, "number")
+        targets = _named(y, array)
+        lessons = []
+        if teacher is not None:
+            values = _lessons(teacher, array.shape).reshape(len(frame), -1)
+            lessons = [{"": column} for column in values.T]
+        self._fit(frame, targets, sample_weight, "number", lessons)
         return self
 
     def partial_fit(
@@ -250,15 +94,40 @@ class TableRegressor(RegressorMixin, _Table):
         Returns:
             (rows,) or (rows, targets) as `y` was in fit; a pair of them with `return_std`.
         """
-        check_is_fitted(self)
-        found = self.model_.predict(self._frame(X, reset=False))
-        parts = (found[name] for name in self._names)
-        numbers = [part for part in parts if isinstance(part, NumberPrediction)]
+        numbers = self._numbers(X)
         mean = np.stack([number.mean for number in numbers], axis=1)
         std = np.stack([number.std for number in numbers], axis=1)
         if self._single:
             mean, std = mean[:, 0], std[:, 0]
         return (mean, std) if return_std else mean
+
+    def predict_interval(self, X: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """The lower and the upper ends of intervals that hold the target with a probability.
+
+        With `conformal` they hold it as often as they say, to one over the number of rows kept
+        aside, for new rows like those of the fit and whatever the model; in each group with
+        `conformal_by`.
+
+        Args:
+            X: data frame or array with the columns of the fit.
+            level: the probability.
+
+        Returns:
+            Two arrays, (rows,) or (rows, targets) as `y` was in fit.
+
+        Raises:
+            InputError: the level is not between 0 and 1.
+        """
+        number("level", level, "a number between 0 and 1", lambda share: 0 < share < 1)
+        bounds = [part.interval(level) for part in self._numbers(X)]
+        low, high = (np.stack(side, axis=1) for side in zip(*bounds, strict=True))
+        return (low[:, 0], high[:, 0]) if self._single else (low, high)
+
+    def _numbers(self, X: Any) -> list[NumberPrediction]:
+        check_is_fitted(self)
+        found = self.model_.predict(self._frame(X, reset=False))
+        parts = (found[name] for name in self._names)
+        return [part for part in parts if isinstance(part, NumberPrediction)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -266,7 +135,7 @@ class TableRegressor(RegressorMixin, _Table):
         return tags
 
 
-class TableClassifier(ClassifierMixin, _Table):
+class TableClassifier(ClassifierMixin, TableEstimator):
     """Predict a class and its probability from a data frame or array.
 
     Attributes:
@@ -276,7 +145,11 @@ class TableClassifier(ClassifierMixin, _Table):
     """
 
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        teacher: ArrayLike | None = None,
     ) -> "TableClassifier":
         """Fit the networks and what is known of their weights.
 
@@ -284,6 +157,9 @@ class TableClassifier(ClassifierMixin, _Table):
             X: data frame or array (rows, columns).
             y: classes (rows,).
             sample_weight: (rows,), at least 0.
+            teacher: probabilities (rows, classes) by another model, the classes sorted, for the
+                networks to imitate while they fit `y`; best of rows that it was not fitted to. NaN
+                where it says nothing.
 
         Raises:
             InputError: fewer than ten rows, a cell that cannot be read, fewer than two classes.
@@ -291,7 +167,11 @@ class TableClassifier(ClassifierMixin, _Table):
         frame = self._frame(X, reset=True)
         labels = _checked_labels(y, len(frame))
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        return self._first(frame, labels, codes, sample_weight)
+        lessons = []
+        if teacher is not None:
+            values = _lessons(teacher, (len(frame), len(self.classes_)))
+            lessons = [{f" p({place})": column for place, column in enumerate(values.T)}]
+        return self._first(frame, labels, codes, sample_weight, lessons)
 
     def partial_fit(
         self,
@@ -330,12 +210,17 @@ class TableClassifier(ClassifierMixin, _Table):
         return self
 
     def _first(
-        self, frame: pd.DataFrame, labels: np.ndarray, codes: np.ndarray, weight: Any
+        self,
+        frame: pd.DataFrame,
+        labels: np.ndarray,
+        codes: np.ndarray,
+        weight: Any,
+        lessons: Sequence[Mapping[str, np.ndarray]] = (),
     ) -> "TableClassifier":
         counted = codes[unit_weight(weight, len(frame)) > 0]
         if len(np.unique(counted)) < 2:
             raise InputError(f"y: at least two classes are needed, found one class: {labels[0]!r}")
-        self._fit(frame, {"y": codes}, weight, "category")
+        self._fit(frame, {"y": codes}, weight, "category", lessons)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -358,28 +243,20 @@ class TableClassifier(ClassifierMixin, _Table):
         return self.classes_[probabilities.argmax(axis=1)]
 
 
-def _of_array(estimator: _Table, X: Any, *, reset: bool) -> pd.DataFrame:
-    """An array as a frame; texts and objects keep what they are, column by column."""
-    rows = 2 if reset else 1
-    if getattr(getattr(X, "dtype", None), "kind", "") not in "OUS":
-        return pd.DataFrame(checked_inputs(estimator, X, reset=reset, missing=True, rows=rows))
-    array = _validate_data(
-        estimator,
-        X,
-        reset=reset,
-        dtype=None,
-        ensure_all_finite="allow-nan",
-        ensure_min_samples=rows,
-    )
-    return pd.DataFrame(array).infer_objects()
-
-
 def _named(y: Any, array: np.ndarray) -> dict[str, np.ndarray]:
     """Targets by the names that they came with, or by their places."""
     columns = array[:, None] if array.ndim == 1 else array
     given = [str(name) for name in getattr(y, "columns", [])]
     names = given or [f"y{place}" for place in range(columns.shape[1])]
     return {name: columns[:, place] for place, name in enumerate(names)}
+
+
+def _lessons(teacher: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:
+    """What a teacher predicts, float64 of a shape; NaN where it says nothing."""
+    found = np.asarray(teacher, dtype=np.float64)
+    if found.shape != shape:
+        raise InputError(f"teacher: expected an array of shape {shape}, found {found.shape}")
+    return found
 
 
 def _checked_labels(y: Any, rows: int) -> np.ndarray:
@@ -390,9 +267,3 @@ def _checked_labels(y: Any, rows: int) -> np.ndarray:
             f"X and y: inconsistent numbers of samples: X has {rows} rows, y has {len(labels)}"
         )
     return labels
-
-
-def _unused(frame: pd.DataFrame, name: str) -> str:
-    while name in frame.columns:
-        name += "_"
-    return name

@@ -169,7 +169,6 @@ def _refuse_shared(training: Training, balancer: Balancer | None) -> None:
     """Refuse what would let the models of a pack see one another."""
     shared = {
         "balance": balancer is not None or training.balance != PLAIN,
-        "clip": training.clip > 0,
         "compile": training.compile,
     }
     for name, told in shared.items():

@@ -1,5 +1,6 @@
 """One optimiser step, written out: goals, gradient, update."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, runtime_checkable
 
@@ -171,8 +172,7 @@ class EagerStep:
 
     def _update(self) -> None:
         optimiser = self._optimiser
-        if self._clip > 0:
-            nn.utils.clip_grad_norm_(optimiser.parameters, self._clip)
+        self._clipped()
         optimiser.decay()
         optimiser.torch.step()
 
@@ -181,11 +181,30 @@ class EagerStep:
         if self._clip > 0:
             # the limit is meant for the true gradient
             scaler.unscale_(optimiser.torch)
-            nn.utils.clip_grad_norm_(optimiser.parameters, self._clip)
+            self._clipped()
         optimiser.decay()
         # leaves the weights alone where a gradient overflowed
         scaler.step(optimiser.torch)
         scaler.update()
+
+    def _clipped(self) -> None:
+        """Shorten the gradient of all weights, or of each model of a pack by itself."""
+        if self._clip > 0 and self._models == 1:
+            nn.utils.clip_grad_norm_(self._optimiser.parameters, self._clip)
+        elif self._clip > 0:
+            clip_each_(self._optimiser.parameters, self._clip)
+
+
+def clip_each_(parameters: Sequence[nn.Parameter], limit: float) -> None:
+    """Shorten the gradient of each model of a pack to a norm, each slice by its own; in place."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return
+    squares = [grad.flatten(1).square().sum(1) for grad in gradients]
+    # as torch.nn.utils.clip_grad_norm_ has it, to its small constant
+    share = (limit / (torch.stack(squares).sum(0).sqrt() + 1e-6)).clamp(max=1.0)
+    for grad in gradients:
+        grad.mul_(share.view(-1, *(1 for _ in grad.shape[1:])))
 
 
 def names_of(losses: object, *, graph: bool = True) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from counterpoint.table.columns._encoded import EmbeddingSpec, Encoded
 from counterpoint.table.columns._raw import ParsedColumn, RawColumn
 from counterpoint.table.targets._head import Head
 
-Role: TypeAlias = Literal["input", "target", "weight", "split", "ignored"]
+Role: TypeAlias = Literal["input", "target", "weight", "split", "teacher", "ignored"]
 
 
 @dataclass(frozen=True)

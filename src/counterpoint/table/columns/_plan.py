@@ -53,7 +53,7 @@ def plan_columns(
         words: of each column, texts that were taken as missing -> how often.
     """
     named = _requested_kinds(data)
-    roles = _roles(data, split)
+    roles = _roles(data, split) | _taught(raw, data, where)
     for name in (*named, *roles):
         if name not in raw:
             hint = nearest(name, raw)
@@ -106,10 +106,21 @@ def _roles(data: Data, split: SplitRule) -> dict[str, Role]:
     return roles
 
 
+def _taught(raw: Mapping[str, RawColumn], data: Data, where: str) -> dict[str, Role]:
+    """The columns in which a teacher's predictions stand."""
+    found = dict[str, Role]()
+    for target, name in data.teachers.items():
+        own = [column for column in raw if column == name or column.startswith(f"{name} p(")]
+        if not own or target in own:
+            raise InputError(f"{where}: no column of a teacher {name!r}{nearest(name, raw)}")
+        found |= dict.fromkeys(own, "teacher")
+    return found
+
+
 def _plan(raw: RawColumn, request: _Request, split: SplitRule, kinds: Kinds) -> Column:
     name, role = raw.name, request.roles.get(raw.name)
     kind = request.kinds.get(name)
-    if role == "weight":
+    if role in ("weight", "teacher"):
         return Number(name, role, "told")
     if role == "target":
         return _plan_target(raw, kind, kinds, ignored=name in request.ignored)

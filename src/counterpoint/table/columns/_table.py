@@ -23,6 +23,7 @@ from counterpoint.table.columns._split import SHARED, SplitRule, parse_split
 
 _FARTHEST = 1e6
 _READ: tuple[Role, ...] = ("input", "target", "weight")
+_FITTED: tuple[Role, ...] = (*_READ, "teacher")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Table:
         raw = raw_columns(frame, where, data.dates, signs)
         split = parse_split(data.split, raw, where)
         schema = plan_columns(raw, data, split, kinds, where, origin.missing)
-        table = cls._parse(schema, raw, _READ, split, where)
+        table = cls._parse(schema, raw, _FITTED, split, where)
         absent = absent_targets(schema, table.values, origin.missing)
         remarks = (
             *origin.said,

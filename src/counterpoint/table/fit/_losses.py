@@ -11,6 +11,9 @@ from counterpoint.goals import Goals, Heads
 from counterpoint.table.fit._prepare import Prepared, Target
 from counterpoint.table.model._observed import likelihoods
 
+IMITATE = "imitate"
+"""Name of the goal of imitating a teacher; of one of several targets the target's stands behind."""
+
 TargetLosses: TypeAlias = Callable[[Sequence[Tensor], Batch], dict[str, Tensor]]
 """Of the outputs for each target, in order, and a batch of `make_source`: target -> its loss."""
 
@@ -32,6 +35,9 @@ def make_source(prepared: Prepared, rows: Tensor, like: Tensor | None = None) ->
             if like is not None and weight.any():
                 weight = weight * (target.weight[like].mean() / weight.mean())
             tensors[f"weight.{place}"] = weight.float()
+        if target.lesson is not None:
+            tensors[f"lesson.{place}"] = target.lesson.values[rows]
+            tensors[f"heard.{place}"] = shares_of(target.lesson.weight[rows])
     return Tensors(tensors)
 
 
@@ -89,7 +95,14 @@ def make_losses(
             weight = batch.get(f"weight.{place}")
             weights[place] = None if weight is None else _repeated(weight, copies)
         found = heads.losses(each, observed, weights, mean_weights)
-        return {target.name: found[place] for place, target in zip(found, targets, strict=True)}
+        named = {target.name: found[place] for place, target in zip(found, targets, strict=True)}
+        for place, target in zip(heads.likelihoods, targets, strict=True):
+            if target.lesson is not None:
+                taught = _repeated(batch[f"lesson.{place}"], copies)
+                heard = _repeated(batch[f"heard.{place}"], copies)
+                cost = target.head.imitation(each[place], taught)
+                named[imitation_name(target, targets)] = (cost * heard).mean()
+        return named
 
     return losses
 
@@ -100,6 +113,23 @@ def unused_name(name: str, targets: Sequence[Target]) -> str:
     while name in taken:
         name += "'"
     return name
+
+
+def imitation_name(target: Target, targets: Sequence[Target]) -> str:
+    """What the goal of imitating a target's teacher is called."""
+    name = IMITATE if len(targets) == 1 else f"{IMITATE} {target.name}"
+    return unused_name(name, targets)
+
+
+def goal_names(targets: Sequence[Target]) -> list[str]:
+    """The goals of `make_losses`: the targets, then what is imitated."""
+    taught = [target for target in targets if target.lesson is not None]
+    return [t.name for t in targets] + [imitation_name(target, targets) for target in taught]
+
+
+def shares_of(weight: Tensor) -> Tensor:
+    """Weights of mean one, float32; zeros where they are all zero."""
+    return (weight / weight.mean().clamp_min(torch.finfo(weight.dtype).tiny)).float()
 
 
 def _repeated(rows: Tensor, copies: int) -> Tensor:

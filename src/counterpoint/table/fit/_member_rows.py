@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from counterpoint.data import Batch
 from counterpoint.goals import Goals
 from counterpoint.seeding import derive, generator
-from counterpoint.table.fit._losses import is_even
+from counterpoint.table.fit._losses import goal_names, is_even, shares_of
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.table.model._observed import likelihoods
 
@@ -31,8 +31,12 @@ class MemberRows:
     def __init__(self, prepared: Prepared, rows: Sequence[Tensor]) -> None:
         self._prepared, self._rows = prepared, list(rows)
         self._weights = [
-            None if is_even(target.weight) else [_scaled(target.weight[own]) for own in rows]
+            None if is_even(target.weight) else [shares_of(target.weight[own]) for own in rows]
             for target in prepared.targets
+        ]
+        self._heard = [
+            [] if t.lesson is None else [shares_of(t.lesson.weight[own]) for own in rows]
+            for t in prepared.targets
         ]
 
     def steps(self, size: int) -> int:
@@ -71,6 +75,10 @@ class MemberRows:
             if weights is not None:
                 mine = [w[at] for w, at in zip(weights, places, strict=True)]
                 named[f"share.{place}"] = share * torch.cat(mine)
+            if target.lesson is not None:
+                mine = [w[at] for w, at in zip(self._heard[place], places, strict=True)]
+                named[f"lesson.{place}"] = target.lesson.values.index_select(0, own)
+                named[f"heard.{place}"] = share * torch.cat(mine)
         return Batch((), named, None, None, len(own))
 
 
@@ -83,6 +91,7 @@ def make_member_goals(prepared: Prepared, members: int) -> Goals:
     """
     heads = {target.name: target.head for target in prepared.targets}
     every = list(zip(prepared.targets, likelihoods(heads, {}).values(), strict=True))
+    names = goal_names(prepared.targets)
 
     def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         apart = (members, batch.rows // members, -1)
@@ -92,23 +101,23 @@ def make_member_goals(prepared: Prepared, members: int) -> Goals:
             output = outputs[target.name].flatten(0, 1)
             found = likelihood.nll_each(output, batch[f"target.{place}"])
             each.append((found * batch[f"share.{place}"]).view(members, -1).sum(1).unbind())
+        for place, (target, _) in enumerate(every):
+            if target.lesson is not None:
+                output = outputs[target.name].flatten(0, 1)
+                cost = target.head.imitation(output, batch[f"lesson.{place}"])
+                each.append((cost * batch[f"heard.{place}"]).view(members, -1).sum(1).unbind())
         return {
-            goal_name(member, target.name): losses[member]
+            goal_name(member, name): losses[member]
             for member in range(members)
-            for (target, _), losses in zip(every, each, strict=True)
+            for name, losses in zip(names, each, strict=True)
         }
 
     return goals
 
 
-def goal_name(member: int, target: str) -> str:
+def goal_name(member: int, goal: str) -> str:
     """What a member's goal is called in a run of all."""
-    return f"network {member + 1}: {target}"
-
-
-def _scaled(weight: Tensor) -> Tensor:
-    """Weights of mean one, float32; zeros where they are all zero."""
-    return (weight / weight.mean().clamp_min(torch.finfo(weight.dtype).tiny)).float()
+    return f"network {member + 1}: {goal}"
 
 
 def _spread(order: Tensor, steps: int) -> Tensor:

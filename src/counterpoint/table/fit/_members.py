@@ -14,7 +14,7 @@ from counterpoint.recipe import PLAIN, Recipe, Training
 from counterpoint.seeding import derive, seeded
 from counterpoint.storage import from_json
 from counterpoint.table.fit._context import Context, Interrupted
-from counterpoint.table.fit._losses import make_goals, make_source
+from counterpoint.table.fit._losses import goal_names, make_goals, make_source
 from counterpoint.table.fit._luna import drop_heads, make_luna_goals
 from counterpoint.table.fit._member_rows import MemberRows, goal_name, make_member_goals
 from counterpoint.table.fit._prepare import Prepared
@@ -38,7 +38,7 @@ def train_members(
         Interrupted: it was asked to stop; a checkpoint was written if there is a folder.
     """
     members = range(recipe.network.members)
-    if packable(recipe, len(prepared.targets)):
+    if packable(recipe, len(goal_names(prepared.targets))):
         trained = train_together(prepared, recipe, context)
     else:
         trained = [train_alone(prepared, recipe, context, place) for place in members]
@@ -47,10 +47,10 @@ def train_members(
     return trained
 
 
-def packable(recipe: Recipe, targets: int) -> bool:
+def packable(recipe: Recipe, goals: int) -> bool:
     """Whether members can be trained in one pass: where nothing that they do sees all weights."""
-    training = _training(recipe, targets)
-    shares = training.balance != PLAIN or training.clip > 0 or training.compile
+    training = _training(recipe, goals)
+    shares = training.balance != PLAIN or training.compile
     return recipe.network.members > 1 and _heads(recipe) == 1 and not shares
 
 
@@ -64,12 +64,13 @@ def train_together(
     """
     members = range(recipe.network.members)
     networks = [_initial(prepared, recipe, place) for place in members]
+    goals = goal_names(prepared.targets)
     packed = pack(networks)
     course = fit(
         packed,
         make_member_goals(prepared, len(members)),
         MemberRows(prepared, [torch.from_numpy(prepared.rows.fitted(m)) for m in members]),
-        replace(_training(recipe, len(prepared.targets)), seed=derive(recipe.training.seed, 2)),
+        replace(_training(recipe, len(goals)), seed=derive(recipe.training.seed, 2)),
         validation=MemberRows(prepared, [torch.from_numpy(part) for part in prepared.rows.held]),
         models=len(members),
         folder=context.within(_TOGETHER),
@@ -79,10 +80,7 @@ def train_together(
     )
     _stop_if_asked(course)
     unpack(packed, networks)
-    targets = [target.name for target in prepared.targets]
-    return [
-        (network, _own_course(course, place, targets)) for place, network in enumerate(networks)
-    ]
+    return [(network, _own_course(course, place, goals)) for place, network in enumerate(networks)]
 
 
 def train_alone(
@@ -90,7 +88,7 @@ def train_alone(
 ) -> tuple[TableNet, Fit]:
     """One member by itself."""
     network, heads = _initial(prepared, recipe, place), _heads(recipe)
-    told = _training(recipe, len(prepared.targets))
+    told = _training(recipe, len(goal_names(prepared.targets)))
     fitted = torch.from_numpy(prepared.rows.fitted(place))
     course = fit(
         network,
@@ -133,9 +131,9 @@ def _initial(prepared: Prepared, recipe: Recipe, place: int) -> TableNet:
         return build_network(prepared.schema, recipe, _heads(recipe))
 
 
-def _training(recipe: Recipe, targets: int) -> Training:
+def _training(recipe: Recipe, goals: int) -> Training:
     told = recipe.training
-    return replace(told, balance=told.balance if targets > 1 else PLAIN)
+    return replace(told, balance=told.balance if goals > 1 else PLAIN)
 
 
 def _heads(recipe: Recipe) -> int:
@@ -162,11 +160,11 @@ def _stop_if_asked(course: Fit) -> None:
         raise Interrupted(course.signal)
 
 
-def _own_course(course: Fit, place: int, targets: Sequence[str]) -> Fit:
+def _own_course(course: Fit, place: int, goals: Sequence[str]) -> Fit:
     """The course of one member of a run of all."""
 
-    def own(goals: dict[str, float]) -> dict[str, float]:
-        mine = {target: goals[goal_name(place, target)] for target in targets}
+    def own(every: dict[str, float]) -> dict[str, float]:
+        mine = {goal: every[goal_name(place, goal)] for goal in goals}
         return {"score": sum(mine.values()) / len(mine), **mine}
 
     history = list[Row]()

@@ -18,6 +18,7 @@ from counterpoint.table.columns import (
     UsableColumn,
 )
 from counterpoint.table.evaluate._describe import describe_columns
+from counterpoint.table.fit._lesson import TeacherRows
 from counterpoint.table.fit._split import RowSplit, set_aside, split_remarks, split_rows
 from counterpoint.table.fit._transform import with_transforms
 from counterpoint.table.targets._head import Head
@@ -37,6 +38,7 @@ class Target:
         values: float32 (N, 1), standardised, or int64 (N,), numbers of classes.
         weight: float64 (N,), the row's weight, and 0 where the row has no value.
         actual: (N,), what predictions are compared with: a number in its own units, float64.
+        lesson: what a teacher predicts; none: there is no teacher.
     """
 
     name: str
@@ -44,13 +46,15 @@ class Target:
     values: Tensor
     weight: Tensor
     actual: Tensor
+    lesson: TeacherRows | None = None
 
     @classmethod
-    def of(cls, column: UsableColumn, table: Table, weight: Tensor) -> "Target":
-        """A target of a column that has learnt."""
+    def of(cls, column: UsableColumn, table: Table, weight: Tensor, teacher: str = "") -> "Target":
+        """A target of a column that has learnt, and what a teacher of a name says of it."""
         head, encoded = column.head, column.encode(table.values[column.name])
         values, known = head.read(encoded)
-        return cls(column.name, head, values, weight * known, head.actual(encoded))
+        lesson = TeacherRows.of(teacher, head, table, weight) if teacher else None
+        return cls(column.name, head, values, weight * known, head.actual(encoded), lesson)
 
     @property
     def outputs(self) -> int:
@@ -103,7 +107,11 @@ def prepare(table: Table, recipe: Recipe, announce: Announce | None = None) -> P
     # before any training: a column that cannot be described must not cost a model
     described = tuple(describe_columns(table))
     counted = torch.from_numpy(weight)
-    targets = tuple(Target.of(column, table, counted) for column in table.schema.targets)
+    teachers = recipe.data.teachers
+    targets = tuple(
+        Target.of(column, table, counted, teachers.get(column.name, ""))
+        for column in table.schema.targets
+    )
     for target in targets:
         if not target.weight[rows.train].any():
             raise InputError(

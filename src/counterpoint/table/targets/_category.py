@@ -115,6 +115,14 @@ class CategoryHead(Head):
         known = index >= 0
         return torch.from_numpy(np.where(known, index, 0)), torch.from_numpy(known)
 
+    def taught(self, values: np.ndarray) -> Tensor:
+        """See `Head`."""
+        return torch.from_numpy(values.astype(np.float32))
+
+    def imitation(self, output: Tensor, taught: Tensor) -> Tensor:
+        """See `Head`: the cross entropy of the teacher's probabilities."""
+        return -(taught * output.log_softmax(1)).sum(1)
+
     def actual(self, encoded: Encoded) -> Tensor:
         """The indices."""
         return self.read(encoded)[0]

@@ -143,6 +143,10 @@ class CountHead(Head):
         ratio = np.nan_to_num(self.actual(encoded).numpy() / self.mean)
         return torch.from_numpy(ratio.astype(np.float32)[:, None]), torch.from_numpy(known)
 
+    def taught(self, values: np.ndarray) -> Tensor:
+        """See `Head`; a teacher's rate need not be whole, and below zero it is none."""
+        return torch.from_numpy((values.clip(0) / self.mean).astype(np.float32)[:, None])
+
     def actual(self, encoded: Encoded) -> Tensor:
         """The counts, float64 (N,)."""
         # standardising and back rounds; counts are whole

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,6 +63,22 @@ class Head(ABC):
     @abstractmethod
     def likelihood(self, noise: float | None = None) -> Likelihood:
         """The likelihood of a value given the outputs; the noise variance is standardised."""
+
+    @abstractmethod
+    def taught(self, values: np.ndarray) -> Tensor:
+        """What a teacher predicts, float32 (N, K), as outputs are compared with it.
+
+        Args:
+            values: numbers in the column's units (N,), or probabilities of the classes (N, C).
+        """
+
+    def imitation(self, output: Tensor, taught: Tensor) -> Tensor:
+        """What it costs each row that its output is not the teacher's, in nats, (N,).
+
+        Source: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network" (arXiv
+        1503.02531), at temperature one.
+        """
+        return self.likelihood().nll_each(output, taught)
 
     @abstractmethod
     def sure(self, output: Tensor, noise: float | None) -> MemberPrediction:

@@ -216,6 +216,10 @@ class NumberHead(Head):
         values = np.nan_to_num(number).clip(-_FARTHEST, _FARTHEST).astype(np.float32)
         return torch.from_numpy(values[:, None]), torch.from_numpy(~np.isnan(number))
 
+    def taught(self, values: np.ndarray) -> Tensor:
+        """See `Head`."""
+        return self.read(Encoded(numbers=((values - self.mean) / self.scale,)))[0]
+
     def actual(self, encoded: Encoded) -> Tensor:
         """The column's own values, float64 (N,)."""
         return torch.from_numpy(encoded.numbers[0] * self.scale + self.mean)
