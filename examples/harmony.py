@@ -3,8 +3,9 @@
 Aligned Perlin layers share one minimum. Do common minima become rare like p^n? Does a sum multiply
 minima? Does the rest of the landscape get smoother? Who reaches the shared minimum: a mean, weights
 by the length of the gradients, one goal at a time? With scales that differ, minima that are not
-quite aligned, more dimensions, other steps and optimisers? Do alarms become rarer? Can it be told
-before training? And do n equivalent losses train a real network better than one?
+quite aligned, more dimensions, other steps and optimisers? Where nothing is shared, who comes to
+the Pareto front? Do alarms become rarer? Can it be told before training? And do n equivalent losses
+train a real network better than one?
 
     python examples/harmony.py [FOLDER] [--full]
 
@@ -27,6 +28,7 @@ from counterpoint.landscape.questions import (
     common_minima,
     equivalent_losses,
     foretold,
+    front_reached,
     reached,
     smoothness,
     unequal_densities,
@@ -34,6 +36,8 @@ from counterpoint.landscape.questions import (
 from counterpoint.report.figures import sheet
 
 FEW = {name: COMPARED[name] for name in ("mean", "weights ~ 1/|g|", "alternation")}
+
+FRONTS = {"zdt1": {}, "zdt2": {}, "zdt3": {}, "fonseca-fleming": {"step": 0.1}, "dtlz2": {}}
 
 
 def unequal(layers: int) -> list[float]:
@@ -49,6 +53,7 @@ def quick() -> Mapping[str, Callable[[], Measurement]]:
         "reached": lambda: reached((1, 4, 16), compositions=FEW, starts=50, seeds=range(1)),
         "alarms": lambda: alarm_rates((2, 8), starts=2, steps=350, seeds=range(1)),
         "foretold": lambda: foretold((0.0, 0.4, 1.6), starts=30, steps=200, seeds=range(4)),
+        "front": lambda: front_reached("zdt2", starts=8, steps=60, seeds=range(1)),
         "losses": lambda: equivalent_losses((1, 4), epochs=10, seeds=range(2)),
     }
 
@@ -93,6 +98,8 @@ def full() -> Mapping[str, Callable[[], Measurement]]:
         asked[f"reached-apart-{apart:g}"] = lambda apart=apart: reached(
             (2, 4, 8, 16), apart=apart, compositions=FEW, radius=0.15 + apart
         )
+    for name, more in FRONTS.items():
+        asked[f"front-{name}"] = lambda name=name, more=more: front_reached(name, **more)
     rules = {"sum": "sum", "impartial": "impartial", "by-magnitude": Magnitude(power=1.0)}
     for name, rule in (rules | {"alternate": "alternate", "mgda": "mgda"}).items():
         asked[f"alarms-{name}"] = lambda rule=rule: alarm_rates((2, 4, 8, 16), rule=rule)

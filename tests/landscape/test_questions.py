@@ -8,17 +8,20 @@ from counterpoint.landscape import Evaluation, Landscape
 from counterpoint.landscape.noise import Perlin
 from counterpoint.landscape.questions import (
     EQUIVALENT,
+    ON_FRONTS,
     Curve,
     Walk,
     alarm_rates,
     common_minima,
     equivalent_losses,
     foretold,
+    front_reached,
     harmony,
     reached,
     smoothness,
     unequal_densities,
 )
+from counterpoint.landscape.questions._fronts import volume
 from counterpoint.landscape.questions._grid import local_minima, near
 from counterpoint.report.figures import sheet
 
@@ -117,6 +120,26 @@ def test_harmony_of_one_goal_with_itself_and_with_its_opposite() -> None:
     assert found["gap of minima"] > 1
 
 
+def test_on_a_bent_front_a_mean_runs_to_its_ends_and_equal_pulls_rest_where_they_arrive() -> None:
+    """Fonseca and Fleming's front is not convex: no mean of its goals is lowest inside it."""
+    some = {name: ON_FRONTS[name] for name in ("mean", "impartial")}
+    answer = front_reached(
+        "fonseca-fleming", compositions=some, dimension=2, starts=12, seeds=range(1), step=0.1
+    )
+    ends = {curve.name: curve.mean[-1] for curve in answer.curves}
+    assert max(ends.values()) < 0.1
+    assert answer.numbers["impartial"] > 1.2 * answer.numbers["mean"]
+    assert f"{answer.numbers['impartial']:.0%}" in answer.sentence
+
+
+def test_the_volume_below_a_front_is_known() -> None:
+    """Of the line a + b = 1 in a box of 1.1: what it dominates is 1.21 - 1 / 2, as a share."""
+    line = torch.linspace(0, 1, 2001, dtype=torch.float64)
+    found = volume(torch.stack([line, 1 - line], 1))
+    assert found == pytest.approx(1 - 0.5 / 1.21, abs=0.01)
+    assert volume(torch.full((1, 2), 0.55, dtype=torch.float64)) == pytest.approx(0.25, abs=0.01)
+
+
 def test_what_is_apart_loses_more() -> None:
     answer = foretold((0.0, 1.6), seeds=range(3), starts=30, steps=150)
     assert answer.curves[0].mean[1] > answer.curves[0].mean[0]
@@ -145,6 +168,8 @@ def test_a_network_learns_by_several_losses_at_once() -> None:
         (lambda: common_minima(()), "at least one number of layers"),
         (lambda: common_minima((0,)), "at least one number of layers"),
         (lambda: reached(seeds=()), "one seed"),
+        (lambda: front_reached("sphere"), "sphere has one goal"),
+        (lambda: front_reached(seeds=()), "at least one seed"),
         (lambda: smoothness(measure="variatio", seeds=(0,)), "did you mean 'variation'"),
         (
             lambda: common_minima((1,), make=lambda n, seed: Perlin(n, 3, cells=3), seeds=(0,)),

@@ -38,6 +38,7 @@ def descend(
     momentum: float = 0.0,
     settle: int = 0,
     record: bool = False,
+    inside: bool = False,
 ) -> Descent:
     """Take steps against a composition, all starts side by side.
 
@@ -53,6 +54,8 @@ def descend(
         settle: this many further steps along the mean, at a twelfth of `step` and by plain SGD:
             so that a walk which is held up by its own noise ends in the valley that it is in.
         record: whether to keep the path.
+        inside: whether points that leave the box are put back to its edge; some functions are
+            defined in theirs alone.
 
     Raises:
         InputError: an unknown composition or optimiser; a step that is not positive; a negative
@@ -75,6 +78,8 @@ def descend(
         # rules remember a point at a time, and the steps of one point are a run of its own
         points.grad = composed.direction(landscape(points.detach()))
         torch_optimiser.step()
+        if inside:
+            points.data.clamp_(landscape.low, landscape.high)
         if record:
             path.append(points.detach().clone())
     ends = points.detach()

@@ -5,6 +5,7 @@
 - `smoothness`: what adding layers does to the rest of the landscape.
 - `reached`: who finds the shared minimum, by composition, step, optimiser, dimension, scale, and
   with minima that are not quite aligned.
+- `front_reached`: who comes to the Pareto front of goals that do not share a minimum.
 - `alarm_rates`: how often the monitor raises each alarm, by rule.
 - `foretold`, `harmony`: whether it shows before training.
 - `equivalent_losses`: the thesis on a network.
@@ -16,6 +17,7 @@
 
 from counterpoint.landscape.questions._alarms import alarm_rates
 from counterpoint.landscape.questions._basins import COMPARED, reached
+from counterpoint.landscape.questions._fronts import ON_FRONTS, front_reached
 from counterpoint.landscape.questions._harmony import MEASURES, foretold, harmony
 from counterpoint.landscape.questions._losses import EQUIVALENT, equivalent_losses
 from counterpoint.landscape.questions._measurement import Curve, Measurement
@@ -27,6 +29,7 @@ __all__ = [
     "COMPARED",
     "EQUIVALENT",
     "MEASURES",
+    "ON_FRONTS",
     "Curve",
     "Measurement",
     "Walk",
@@ -34,6 +37,7 @@ __all__ = [
     "common_minima",
     "equivalent_losses",
     "foretold",
+    "front_reached",
     "harmony",
     "reached",
     "smoothness",

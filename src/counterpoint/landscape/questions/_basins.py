@@ -1,6 +1,7 @@
 """Who reaches the minimum that all layers share?"""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 
@@ -63,27 +64,32 @@ def reached(
         InputError: no layers or seeds, or what `descend` refuses.
     """
     checked_counts(ns, seeds)
-    runs: dict[str, list[list[float]]] = {name: [[] for _ in seeds] for name in compositions}
-    for n in ns:
-        for number, seed in enumerate(seeds):
-            aligned = Aligned(make(n, seed), apart=apart, seed=seed)
-            landscape: Landscape = aligned if scales is None else Scaled(aligned, scales(n))
-            drawn = torch.Generator().manual_seed(seed)
-            begin = landscape.uniform(starts, drawn)
-            for name, composed in compositions.items():
-                went = descend(
-                    landscape,
-                    begin,
-                    composed(seed),
-                    steps=steps,
-                    step=step,
-                    optimiser=optimiser,
-                    momentum=momentum,
-                    settle=settle,
-                )
-                near = landscape.distance(went.ends, aligned.minimum) < radius
-                runs[name][number].append(float(near.double().mean()))
-    curves = [Curve.of(name, ns, run) for name, run in runs.items()]
+    walk = partial(
+        descend, steps=steps, step=step, optimiser=optimiser, momentum=momentum, settle=settle
+    )
+
+    def shares(n: int, seed: int) -> list[float]:
+        aligned = Aligned(make(n, seed), apart=apart, seed=seed)
+        landscape: Landscape = aligned if scales is None else Scaled(aligned, scales(n))
+        begin = landscape.uniform(starts, torch.Generator().manual_seed(seed))
+        went = [walk(landscape, begin, composed(seed)) for composed in compositions.values()]
+        return [
+            float((landscape.distance(one.ends, aligned.minimum) < radius).double().mean())
+            for one in went
+        ]
+
+    tables = [[shares(n, seed) for n in ns] for seed in seeds]
+    return _answer(
+        ns,
+        [
+            Curve.of(name, ns, [[row[k] for row in table] for table in tables])
+            for k, name in enumerate(compositions)
+        ],
+    )
+
+
+def _answer(ns: Sequence[int], curves: Sequence[Curve]) -> Measurement:
+    """The best at the most layers, beside the mean."""
     best = max(curves, key=lambda curve: curve.mean[-1])
     mean = next((curve for curve in curves if curve.name == "mean"), curves[0])
     return Measurement(
