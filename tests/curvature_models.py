@@ -124,6 +124,22 @@ def tokens():
     return torch.randint(0, 4, (ROWS, 6))
 
 
+class Adapters(nn.Module):
+    """Two small factors by hand beside a matrix that is known, in all the ways to transpose."""
+
+    def __init__(self, inputs=3, rank=2, outputs=4):
+        super().__init__()
+        self.register_buffer("base", torch.randn(outputs, inputs))
+        self.down, self.up = (
+            nn.Parameter(torch.randn(size)) for size in ((rank, inputs), (outputs, rank))
+        )
+        self.again = nn.Parameter(torch.randn(outputs, outputs))
+
+    def forward(self, x):
+        z = x @ self.base.T + torch.matmul(x @ self.down.T, self.up.t())
+        return (z @ self.again.transpose(0, 1)).tanh() @ self.again.mT
+
+
 READ = {
     "linear": (lambda: nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4)), vectors),
     "no bias": (
@@ -184,6 +200,12 @@ READ = {
     ),
     "maxout": (lambda: nn.Sequential(Maxout(3, 4), nn.Linear(4, 4)), vectors),
     "prelu": (lambda: nn.Sequential(nn.Linear(3, 3), nn.PReLU(3), nn.Linear(3, 4)), vectors),
+    "adapters by hand": (Adapters, vectors),
+    "adapters of sequences": (lambda: nn.Sequential(Adapters(), nn.Flatten()), sequences),
+    "adapters of one number": (
+        lambda: nn.Sequential(nn.Linear(3, 1), Adapters(1, 1, 1), nn.Linear(1, 4)),
+        vectors,
+    ),
 }
 """Read by kernels, or an operation at a time."""
 
@@ -199,8 +221,8 @@ class Last(nn.Module):
         return self.layer(x)[0][:, -1]
 
 
-class Adapters(nn.Module):
-    """Two small factors by hand beside a matrix that is known: no weight is read."""
+class Merged(nn.Module):
+    """Two small factors multiplied before they meet the input: no weight is read."""
 
     def __init__(self):
         super().__init__()
@@ -208,7 +230,7 @@ class Adapters(nn.Module):
         self.down, self.up = nn.Parameter(torch.randn(2, 3)), nn.Parameter(torch.randn(4, 2))
 
     def forward(self, x):
-        return x @ self.base.T + x @ self.down.T @ self.up.T
+        return x @ (self.base + self.up @ self.down).T
 
 
 class Curve(nn.Module):
@@ -235,7 +257,7 @@ class Gated(nn.Module):
 
 
 WHOLE = {
-    "adapters alone": (Adapters, vectors),
+    "adapters alone": (Merged, vectors),
     "a curve": (Curve, vectors),
     "sums": (lambda: nn.Sequential(NAU(3, 4), nn.Tanh(), nn.Linear(4, 4)), vectors),
     "products of sums": (lambda: nn.Sequential(NAU(3, 3), NMU(3, 4)), vectors),

@@ -54,6 +54,17 @@ class Centred(nn.Module):
         return self.inner(x - x.mean(0))
 
 
+class Wordy(nn.Module):
+    """A loss and a word are no output."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.inner(x).sum(), "done"
+
+
 class InPlace(nn.Module):
     """Changes what a layer was given: such a model cannot be trained, either."""
 
@@ -105,7 +116,7 @@ REFUSED = {
     "augmented": (net(), {"data": DataLoader(Augmented())}, "row 0 .* differs between two reads"),
     "negative weight": (net(), {"data": [{"x": rows(), "weight": -torch.ones(4)}]}, "at least 0"),
     "misfit": (net(), {"data": [(rows(), torch.full((4,), 5))]}, "likelihood does not fit.*class"),
-    "several outputs": (nn.LSTM(3, 2), {}, "expected one output tensor, found a tuple"),
+    "no output": (Wordy(), {}, "expected one output tensor, found a tuple"),
     "one row for all": (
         nn.Sequential(nn.Linear(3, 2), nn.Flatten(0)),
         {},

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from counterpoint.errors import InputError
 from counterpoint.posterior import CategoricalPredictive, Distribution
@@ -104,3 +105,34 @@ def test_labels_that_are_no_classes_are_refused():
         predictive.log_prob(torch.tensor([0, 2]))
     with pytest.raises(InputError, match="expected 2, one a row, found 3"):
         predictive.log_prob(torch.tensor([0, 1, 1]))
+
+
+def every_rest_summed(mean, covariance):
+    """The probit form with the rest of each class written out: classes cubed a row."""
+    same = torch.eye(mean.shape[1], dtype=torch.bool)
+    rest = mean[:, None, :].masked_fill(same, -torch.inf)
+    share = rest.softmax(2)
+    direction = same.double() - share
+    variance = ((direction @ covariance) * direction).sum(2).clamp_min(0)
+    own = covariance.diagonal(dim1=1, dim2=2)
+    trace = (share @ own[:, :, None]).squeeze(2) - ((share @ covariance) * share).sum(2)
+    trace = trace.clamp_min(0)
+    eighth = torch.pi / 8
+    centre = mean - rest.logsumexp(2) - trace / (1 + eighth * trace).sqrt() / 2
+    return nn.functional.logsigmoid(centre / (1 + eighth * variance).sqrt()).softmax(1)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 12, 50])
+@pytest.mark.parametrize("spread", [0.1, 10.0, 1000.0])
+def test_the_rest_of_all_classes_at_once_is_that_of_each(classes, spread):
+    draw = generator(0, classes)
+    mean = spread * torch.randn(20, classes, generator=draw, dtype=torch.float64)
+    root = torch.randn(20, classes, classes, generator=draw, dtype=torch.float64)
+    found, wanted = probit(mean, root @ root.mT), every_rest_summed(mean, root @ root.mT)
+    torch.testing.assert_close(found.probabilities, wanted, rtol=1e-12, atol=1e-300)
+
+
+def test_one_class_is_certain():
+    found = probit(torch.tensor([[3.0]]).double(), torch.tensor([[[2.0]]]).double())
+    assert found.probabilities.tolist() == [[1.0]]
+    assert found.knowledge.tolist() == found.noise.tolist() == [[0.0]]

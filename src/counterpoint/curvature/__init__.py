@@ -29,7 +29,12 @@ from counterpoint.curvature._distributed import all_reduce, over_ranks, sum_over
 from counterpoint.curvature._fisher import Observer, fisher, ggn, linearised_fisher
 from counterpoint.curvature._hessian import hessian
 from counterpoint.curvature._labels import LABELS, Labels
-from counterpoint.curvature._linearise import Linearised, LinearisedOutput, linearise
+from counterpoint.curvature._linearise import (
+    Linearised,
+    LinearisedOutput,
+    NormalOutput,
+    linearise,
+)
 from counterpoint.curvature._product import product
 from counterpoint.curvature._structure import STRUCTURES, Structure
 
@@ -39,6 +44,7 @@ __all__ = [
     "Labels",
     "Linearised",
     "LinearisedOutput",
+    "NormalOutput",
     "Observer",
     "Structure",
     "all_reduce",

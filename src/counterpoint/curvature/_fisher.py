@@ -15,13 +15,17 @@ from counterpoint.curvature.reading._forward import Forward
 from counterpoint.curvature.reading._plan import PULLED, Plan
 from counterpoint.curvature.reading._probe import probe, weights_of
 from counterpoint.data import Batch, DataLike, Unpack
-from counterpoint.errors import InputError, one_of
+from counterpoint.errors import InputError, one_of, warn
 from counterpoint.gaussian import Block, Precision
 from counterpoint.goals import Heads, Likelihood
 from counterpoint.parameters import Pattern, unwrapped
 
 Observer: TypeAlias = Callable[[Batch, Heads, dict[str, Tensor]], None]
 """Called with part of a batch, the heads, and the output of each; one without a name is ``""``."""
+
+
+_MANY = 512
+"""Directions a row from which exact labels are worth a word."""
 
 
 def fisher(
@@ -82,7 +86,8 @@ def fisher(
             not finite (names the batch), frozen or integer parameters, unknown names.
 
     Warns:
-        UserWarning: weights that have to be taken with the whole model, and what that costs.
+        UserWarning: weights that have to be taken with the whole model, and what that costs; exact
+            labels of more than 512 outputs a row.
 
     For a linear model with Gaussian noise it is :math:`X^\top X / \sigma^2`, here of variance 1:
 
@@ -151,6 +156,7 @@ def linearised_fisher(
         _refuse_unfit(plan, examples.first, labels)
         # drawn or observed labels give one gradient a row; the others a direction an output
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
+        _warn_of_cost(directions)
         sums = list[CurvatureSum]()
         for number, batch in examples:
             for part in batch.parts(max(1, PULLED // directions)):
@@ -208,6 +214,14 @@ def ggn(
         unpack=unpack,
         check=check,
     )
+
+
+def _warn_of_cost(directions: int) -> None:
+    if directions > _MANY:
+        warn(
+            f"labels='exact' pulls {directions:,} directions back for each row, one an output;"
+            " labels='sampled' with generator= takes one, and is right on average"
+        )
 
 
 def _forward(plan: Plan, batch: Batch, number: int) -> Forward:

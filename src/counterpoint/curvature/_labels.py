@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from counterpoint.data import Batch
@@ -39,7 +39,7 @@ def directions(
         result = identity(flat(outputs))
     else:
         result = _gradient(heads, outputs, batch, labels, generator)
-    result = _counted(result, outputs, heads.target_weights(batch))
+    result = _counted(result, heads, outputs, heads.target_weights(batch))
     if batch.weight is not None:
         # (√w s)(√w s)' = w s s'
         result = result * batch.weight.to(result).sqrt()[None, :, None]
@@ -71,30 +71,28 @@ def _gradient(
     for name, weight in weights.items():
         # ∇(w ℓ) = w ∇ℓ: a row that counts w times has w ∇ℓ ∇ℓ', and its root comes later
         once = torch.where(weight > 0, 1 / weight, 0.0).to(gradients[name])
-        gradients[name] = gradients[name] * _column(once, gradients[name])
+        gradients[name] *= heads.likelihoods[name].aligned(once, gradients[name])
     return flat(gradients)[None]
 
 
 def _counted(
     columns: Float[Tensor, "columns rows outputs"],
+    heads: Heads,
     outputs: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
 ) -> Float[Tensor, "columns rows outputs"]:
-    """Rows scaled, under each head, by the root of what their target counts."""
+    """Rows (or positions) scaled, under each head, by the root of what their target counts."""
     if not weights:
         return columns
     factors = {
-        name: _column(weights[name].to(columns).sqrt(), value).expand_as(value)
+        name: heads.likelihoods[name]
+        .aligned(weights[name].to(columns).sqrt(), value)
+        .expand_as(value)
         if name in weights
         else torch.ones_like(value, dtype=columns.dtype)
         for name, value in outputs.items()
     }
     return columns * flat(factors)
-
-
-def _column(values: Float[Tensor, " rows"], like: Tensor) -> Tensor:
-    """One number a row, to multiply something of more dimensions."""
-    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def flat(outputs: Mapping[str, Tensor]) -> Float[Tensor, "rows outputs"]:
@@ -103,11 +101,18 @@ def flat(outputs: Mapping[str, Tensor]) -> Float[Tensor, "rows outputs"]:
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
-def identity(output: Float[Tensor, "rows outputs"]) -> Float[Tensor, "outputs rows outputs"]:
-    """One direction an output."""
+def identity(
+    output: Float[Tensor, "rows outputs"], chosen: Int64[Tensor, " chosen"] | None = None
+) -> Float[Tensor, "chosen rows outputs"]:
+    """One direction an output, or for each of some."""
     count = output.shape[1]
-    eye = torch.eye(count, dtype=output.dtype, device=output.device)
-    return eye[:, None, :].expand(count, output.shape[0], count)
+    if chosen is None:
+        eye = torch.eye(count, dtype=output.dtype, device=output.device)
+    else:
+        # not rows of an identity, which of a long sequence would be larger than all else
+        eye = output.new_zeros(len(chosen), count)
+        eye[torch.arange(len(chosen)), chosen] = 1.0
+    return eye[:, None, :].expand(len(eye), output.shape[0], count)
 
 
 def _wide(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

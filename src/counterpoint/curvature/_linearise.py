@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from counterpoint.curvature._labels import flat, identity
@@ -39,6 +39,30 @@ class LinearisedOutput:
 
 
 @dataclass(frozen=True)
+class NormalOutput:
+    """The output of a head for some rows as a normal, with the covariances that are asked for.
+
+    Attributes:
+        mean: the output.
+        blocks: flat places of the outputs of a row that belong together, a block each.
+        covariance: within each block.
+    """
+
+    mean: Float[Tensor, "rows ..."]
+    blocks: Int64[Tensor, "blocks size"]
+    covariance: Float[Tensor, "rows blocks size size"]
+
+    def shaped(self, values: Shaped[Tensor, "... rows blocks size"]) -> Shaped[Tensor, "..."]:
+        """Numbers for each output, in the output's own shape.
+
+        Args:
+            values: for each block.
+        """
+        flat = values.flatten(-2)[..., self.blocks.flatten().argsort()]
+        return flat.reshape(*flat.shape[:-2], *self.mean.shape)
+
+
+@dataclass(frozen=True)
 class Linearised:
     """A model whose weights have been read, ready for any number of batches.
 
@@ -67,11 +91,50 @@ class Linearised:
             # bounds rows times directions, and with them the memory of all deltas
             for part in self.read(batch).parts(max(1, PULLED // self.plan.outputs)):
                 forward = Forward.of(self.plan, part)
-                pulled = forward.pull(identity(forward.output))
-                parts += [precision.pull(one) for _, one in pulled.parts_of_all()]
+                parts.append(_covariance(forward, precision, torch.arange(self.plan.outputs)))
                 outputs.append(forward.detached())
             joined = {name: torch.cat([one[name] for one in outputs]) for name in outputs[0]}
             return LinearisedOutput(joined, torch.cat(parts))
+
+    # tensors made in inference mode could be in no graph, and the pull back needs one
+    @torch.inference_mode(False)
+    def parts(self, batch: Any) -> list[Batch]:
+        """A batch in parts of as many rows as `normal` takes well at a time, in order.
+
+        Args:
+            batch: inputs, spelt as `counterpoint.data.as_batch` says.
+        """
+        return self.read(batch).parts(max(1, PULLED // self.plan.outputs))
+
+    @torch.inference_mode(False)
+    def normal(self, part: Batch, precision: Precision) -> dict[str, NormalOutput]:
+        """Each head's outputs as normals; of several positions a row each has a covariance alone.
+
+        Args:
+            part: as `parts` gives it.
+            precision: over the weights asked for.
+        """
+        _refuse_other(precision, self.plan)
+        with torch.no_grad():
+            forward = Forward.of(self.plan, part)
+            outputs, place = forward.detached(), 0
+            blocks = dict[str, Tensor]()
+            for name, value in outputs.items():
+                blocks[name] = place + self.plan.heads.likelihoods[name].blocks(value)
+                place += value[0].numel()
+            if all(len(one) == 1 for one in blocks.values()):
+                joint = _covariance(forward, precision, torch.arange(place))
+                inside = {n: joint[:, None, one[0, :, None], one[0]] for n, one in blocks.items()}
+            else:
+                # between positions nothing is asked, and all of it would be their number squared
+                inside = {
+                    name: torch.stack([_covariance(forward, precision, one) for one in each], 1)
+                    for name, each in blocks.items()
+                }
+            return {
+                name: NormalOutput(value, blocks[name] - blocks[name].min(), inside[name])
+                for name, value in outputs.items()
+            }
 
     def read(self, batch: Any) -> Batch:
         """A batch as the model takes it, on its device.
@@ -96,6 +159,12 @@ class Linearised:
         with torch.no_grad():
             pulled = forward.pull(identity(forward.output))
             return forward.detached(), pulled.all(slice(0, forward.batch.rows))
+
+
+def _covariance(forward: Forward, precision: Precision, outputs: Tensor) -> Tensor:
+    """The joint covariance of some of the flat outputs, (rows, outputs, outputs)."""
+    pulled = forward.pull(identity(forward.output, outputs))
+    return torch.cat([precision.pull(one) for _, one in pulled.parts_of_all()])
 
 
 def _refuse_other(precision: Precision, plan: Plan) -> None:

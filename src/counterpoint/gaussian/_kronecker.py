@@ -206,8 +206,10 @@ class Kronecker(Precision):
         if not entries:
             return no_gram(jacobian)
         if len(outers) == len(entries):
-            inputs = torch.cat([inputs for inputs, _ in outers], 2)
-            deltas = torch.cat([deltas for _, deltas in outers], 3)
+            inputs, deltas = outers[0]
+            if len(outers) > 1:
+                inputs = torch.cat([inputs for inputs, _ in outers], 2)
+                deltas = torch.cat([deltas for _, deltas in outers], 3)
             inverse = (1 / self._table).to(deltas.dtype)
             return LayerJacobian("w", None, inputs, deltas).gram({"w": inverse})
         found: list[Tensor] = []
@@ -367,4 +369,7 @@ class Kronecker(Precision):
         left, right = (basis.vectors.to(inputs.dtype) for basis in self.factors.bases)
         # one product for all rows: broadcasting would make one for each row and column
         inputs = torch.einsum("bgti,gij->bgtj", inputs, right)
-        return inputs, torch.einsum("bkgto,gop->bkgtp", entry.deltas, left)
+        # of a last layer all rows have the same deltas, the identity: turned once for all of them
+        shared = entry.deltas.stride(0) == 0 and entry.deltas.shape[0] > 1
+        deltas = entry.deltas[:1] if shared else entry.deltas
+        return inputs, torch.einsum("bkgto,gop->bkgtp", deltas, left).expand(entry.deltas.shape)

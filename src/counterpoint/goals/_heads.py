@@ -89,7 +89,7 @@ class Heads:
         keep = None if batch.weight is None else batch.weight > 0
         weights = [one for _, one in self._weights_of(batch)]
         if weights and len(weights) == len(self.likelihoods):
-            said = torch.stack([one > 0 for one in weights]).any(0)
+            said = torch.stack([(one > 0).reshape(len(one), -1).any(1) for one in weights]).any(0)
             keep = said if keep is None else keep & said
         if keep is None or bool(keep.all()):
             return batch
@@ -115,6 +115,8 @@ class Heads:
         counts = dict(self._weights_of(batch))
         # of several heads each has its own share, and what they have in common counts as the row
         own = next(iter(counts.values())) if len(self.likelihoods) == 1 and counts else None
+        # positions that count for nothing leave the row one: what it was shown is still its input
+        own = None if own is not None and own.ndim > 1 else own
         if own is None or batch.weight is None:
             return batch.weight if own is None else own
         return batch.weight.double() * own.double()
@@ -151,30 +153,27 @@ class Heads:
     def outputs(self, found: Any) -> dict[str, Tensor]:
         """The output of each head out of what the model returned.
 
+        Of one head a tensor, the ``logits`` of a mapping or object, as language models return
+        them, or the first of a tuple's tensors that is no scalar (a loss beside it). Of several a
+        mapping, or an object with their names.
+
         Raises:
             InputError: the model returned something else, or lacks a head.
         """
         if not self.names:
-            found = getattr(found, "logits", found)
-            if isinstance(found, Mapping):
-                found = found.get("logits", found)
-            if not isinstance(found, Tensor):
-                raise InputError(
-                    f"model: expected one output tensor, found a {type(found).__name__}; "
-                    "for several heads pass a mapping from head to likelihood"
-                )
-            return {"": found}
-        if not isinstance(found, Mapping):
+            return {"": _single(found)}
+        named = found if isinstance(found, Mapping) else _attributes(found, self.names)
+        if named is None:
             raise InputError(
                 f"model: expected a mapping with the heads {', '.join(self.names)}, "
                 f"found a {type(found).__name__}"
             )
-        missing = [name for name in self.names if name not in found]
+        missing = [name for name in self.names if name not in named]
         if missing:
             raise InputError(
-                f"model: no output for the head {missing[0]!r}{nearest(missing[0], found)}"
+                f"model: no output for the head {missing[0]!r}{nearest(missing[0], named)}"
             )
-        return {name: found[name] for name in self.names}
+        return {name: named[name] for name in self.names}
 
     def goals(self, *, name: str = "fit", mean_weight: float = 1.0) -> Goals:
         """One goal a head: its mean negative log likelihood, in nats a row.
@@ -261,3 +260,26 @@ class Heads:
 
 def _spelt(name: str) -> str:
     return f"the head {name!r}" if name else "the labels"
+
+
+def _single(found: Any) -> Tensor:
+    """The one output among what a model returned."""
+    output = getattr(found, "logits", found)
+    if isinstance(output, Mapping):
+        output = output.get("logits", output)
+    if isinstance(output, tuple | list):
+        # losses and scalars stand before or beside what a row has
+        tensors = [one for one in output if isinstance(one, Tensor) and one.ndim > 0]
+        output = tensors[0] if tensors else output
+    if not isinstance(output, Tensor):
+        raise InputError(
+            f"model: expected one output tensor, found a {type(output).__name__}; "
+            "for several heads pass a mapping from head to likelihood"
+        )
+    return output
+
+
+def _attributes(found: Any, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """The heads of an object that has them by name; none where it has not one of them."""
+    named = {name: getattr(found, name) for name in names if hasattr(found, name)}
+    return named or None

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from counterpoint.goals._checks import readable
+from counterpoint.goals._checks import as_rows, readable
 from counterpoint.goals._rows import mean_of_rows
 
 
@@ -63,15 +63,39 @@ class Likelihood(nn.Module, ABC):
         """The likelihood of one target, without what weighs, leaves out or smooths targets."""
         return self
 
-    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
+    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, "batch ..."] | None:
         """How much each row counts by what was observed in it, as repetition; none means once.
 
-        `nll_each` has it as a factor. A row of 0 says nothing, and is not looked at.
+        `nll_each` has it as a factor. A row of 0 says nothing, and is not looked at. Where a row
+        has several positions each has its own, ``(batch, ...)``.
 
         Args:
             target: what was observed.
         """
         del target
+
+    def aligned(
+        self, weight: Float[Tensor, "batch ..."], output: Float[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch ..."]:
+        """What `weight_of` gave, in dimensions that multiply the output.
+
+        Args:
+            weight: one a row, or one a position.
+            output: of these rows.
+        """
+        return weight.view(-1, *[1] * (output.ndim - 1))
+
+    def blocks(self, output: Float[Tensor, "batch ..."]) -> Int64[Tensor, "blocks size"]:
+        """Which outputs of a row, by their flat places, a target is about together.
+
+        Args:
+            output: of any rows; only its shape matters.
+
+        >>> from counterpoint.goals import Categorical
+        >>> Categorical().blocks(torch.zeros(1, 2, 3)).tolist()  # two tokens of three classes
+        [[0, 1, 2], [3, 4, 5]]
+        """
+        return torch.arange(output.shape[1:].numel())[None]
 
     @property
     def has_logits(self) -> bool:
@@ -192,7 +216,8 @@ class Likelihood(nn.Module, ABC):
         micro-batches and ranks combine by their share of rows, with no synchronisation.
         ``mean_weight="batch"`` divides by the batch's own :math:`\sum w_i` instead, as
         ``torch.nn.functional.cross_entropy`` does with class weights; it does not depend on the
-        scale of the weights, but is biased (with one row a batch it ignores them).
+        scale of the weights, but is biased (with one row a batch it ignores them). Of several
+        positions a row it is the mean over those that count.
 
         Args:
             output: what the network put out, ``(batch, ...)``.
@@ -216,10 +241,13 @@ class Likelihood(nn.Module, ABC):
         counts = self.weight_of(target) if mean_weight == "batch" else None
         if counts is not None:
             # the losses have the weights of their targets already: divided by all that weighs them
+            counts = as_rows(counts)
             total = each.sum() if weight is None else (weight.to(each) * each).sum()
             mass = (counts if weight is None else weight.to(counts) * counts).sum().to(each)
             return total / torch.where(mass == 0, torch.ones_like(mass), mass)
-        return mean_of_rows(each, weight, mean_weight, validate=self.validate)
+        mean = mean_of_rows(each, weight, mean_weight, validate=self.validate)
+        # what the batch counts is its positions, whether or not some of them say nothing
+        return mean / len(self.blocks(output)) if mean_weight == "batch" else mean
 
     def _where_counted(
         self, output: Tensor, target: Tensor, weight: Tensor | None

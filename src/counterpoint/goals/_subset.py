@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 from torch.distributions import Categorical as CategoricalDistribution
-from torch.distributions import Distribution
 
 from counterpoint.errors import InputError
 from counterpoint.goals._categorical import Categorical
@@ -26,7 +25,8 @@ class SubsetCategorical(Categorical):
     Args:
         outputs: those that compete, by place; at least two, none twice.
         weight: of each class, of all outputs; see `Categorical`, likewise
-        ignore_index: the class number of rows that say nothing, and
+        ignore_index: the class number of rows that say nothing,
+        dim: the axis of the classes where a row has several positions, and
         label_smoothing: the share of the target that is spread over those that compete.
         validate: see `Likelihood`.
 
@@ -48,12 +48,14 @@ class SubsetCategorical(Categorical):
         weight: Tensor | Sequence[float] | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        dim: int | None = None,
         validate: bool = True,
     ) -> None:
         super().__init__(
             weight=weight,
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
+            dim=dim,
             validate=validate,
         )
         self.outputs = tuple(int(place) for place in outputs)
@@ -80,24 +82,23 @@ class SubsetCategorical(Categorical):
         # no part of any state: it is written in the code that made it
         self.register_buffer("chosen", torch.tensor(self.outputs), persistent=False)
 
-    def nll_each(
-        self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]
-    ) -> Float[Tensor, " batch"]:
-        """Negative log likelihood of each row, in nats.
+    def used(self, output: Float[Tensor, "batch ..."]) -> Bool[Tensor, "..."]:
+        """Those that compete.
 
         Args:
-            output: ``(batch, classes)``, logits of all outputs.
-            target: class numbers ``(batch,)`` among all outputs, or rows of probabilities.
-
-        Raises:
-            InputError: as `Categorical`; or a class that does not compete (names it).
+            output: of any rows; only its shape matters.
         """
+        at = self.positions(output)
+        competing = self._competing(at.classes).to(output.device)
+        return at.back(competing.expand(at.lead.numel(), -1))[0]
+
+    def _losses(
+        self, output: Float[Tensor, "rows classes"], target: Shaped[Tensor, "rows ..."]
+    ) -> Float[Tensor, " rows"]:
         some = self._some(output)
         if target.is_floating_point():
-            self._check_rows(output, target)
             # a soft target's share on outputs that do not compete is left out of the sum
-            return self._inner.nll_each(some, target[:, self.chosen.to(target.device)])
-        self._check_classes(output, target)
+            return self._inner._losses(some, target[:, self.chosen.to(target.device)])
         matches, ignored = self._matches(target), self._ignored(target)
         if self.validate and readable(target):
             known = matches.any(1) if ignored is None else matches.any(1) | ignored
@@ -108,85 +109,58 @@ class SubsetCategorical(Categorical):
                 )
         return self._inner._loss(some, matches.to(torch.uint8).argmax(1), ignored)
 
-    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
-        """As `Categorical`, with the weights of the classes that compete."""
-        ignored = self._ignored(target)
-        if self.weight is None:
-            return super().weight_of(target)
-        if target.is_floating_point() and target.ndim == 2:
-            return self._inner.weight_of(target[:, self.chosen.to(target.device)])
-        if target.is_floating_point() or target.ndim != 1:
-            return None
-        rows = self._matches(target).float()
-        rows = rows if ignored is None else rows.masked_fill(ignored[:, None], 0.0)
-        return self._inner.weight_of(rows)
+    def _weights(self, rows: Float[Tensor, "rows classes"]) -> Float[Tensor, " rows"]:
+        return self._inner._weights(rows[:, self.chosen.to(rows.device)])
 
     @property
     def plain(self) -> "SubsetCategorical":
         """Without weights, smoothing, and rows that are left out."""
-        return SubsetCategorical(self.outputs, validate=self.validate)
+        return SubsetCategorical(self.outputs, dim=self.dim, validate=self.validate)
 
-    def distribution(self, output: Float[Tensor, "batch classes"]) -> Distribution:
-        """A categorical distribution over all outputs, zero where they do not compete.
+    def _distribution(self, output: Float[Tensor, "... classes"]) -> CategoricalDistribution:
+        """Over all outputs, zero where they do not compete."""
+        competing = self._competing(output.shape[-1]).to(output.device)
+        return CategoricalDistribution(logits=output.masked_fill(~competing, -torch.inf))
 
-        Args:
-            output: ``(batch, classes)``, logits of all outputs.
-        """
-        return CategoricalDistribution(logits=self.logits(output))
-
-    def logits(self, output: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+    def logits(self, output: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The outputs, minus infinity where they do not compete.
 
         Args:
-            output: ``(batch, classes)``.
+            output: ``(batch, classes)``, or with positions.
         """
-        others = torch.ones(output.shape[1], dtype=torch.bool, device=output.device)
-        others[self.chosen.to(output.device)] = False
-        return output.masked_fill(others, -torch.inf)
+        return output.masked_fill(~self.used(output), -torch.inf)
 
-    def root(self, output: Shaped[Tensor, "..."]) -> Float[Tensor, "columns batch classes"]:
-        """A root of the Fisher information about the logits, zero where they do not compete.
-
-        One column less than outputs that compete, so that two of a hundred cost one.
-
-        Args:
-            output: ``(batch, classes)``, logits of all outputs.
-
-        Raises:
-            InputError: another shape or type.
-        """
-        some = super().root(self._some(output))
+    def _root(self, output: Float[Tensor, "rows classes"]) -> Float[Tensor, "columns rows classes"]:
+        """One column less than outputs that compete, so that two of a hundred cost one."""
+        some = super()._root(self._some(output))
         # zeros: no information about an output that the likelihood never looks at
         whole = some.new_zeros(*some.shape[:2], output.shape[1])
         return whole.index_copy(2, self.chosen.to(whole.device), some)
 
-    def draw(
-        self, output: Shaped[Tensor, "..."], generator: torch.Generator
-    ) -> Int64[Tensor, " batch"]:
-        """A class number a row, of those that compete.
-
-        Args:
-            output: ``(batch, classes)``, logits of all outputs.
-            generator: source of randomness.
-
-        Raises:
-            InputError: as `root`.
-        """
-        some = self._some(output)
-        return self.chosen.to(some.device)[super().draw(some, generator)]
+    def _draw(
+        self, weights: Float[Tensor, "rows classes"], generator: torch.Generator
+    ) -> Int64[Tensor, " rows"]:
+        some = self._some(weights)
+        return self.chosen.to(some.device)[super()._draw(some, generator)]
 
     def extra_repr(self) -> str:
         """What `repr` shows: the outputs."""
         return ", ".join([f"outputs={self.outputs}", *self._options()])
 
-    def _some(self, output: Shaped[Tensor, "..."]) -> Shaped[Tensor, "batch some"]:
-        self._check_output(output)
-        if output.shape[1] <= max(self.outputs):
+    def _some(self, output: Shaped[Tensor, "rows classes"]) -> Shaped[Tensor, "rows some"]:
+        self._competing(output.shape[1])
+        return output[:, self.chosen.to(output.device)]
+
+    def _competing(self, classes: int) -> Bool[Tensor, " classes"]:
+        """Which classes compete."""
+        if classes <= max(self.outputs):
             raise InputError(
                 f"subset likelihood: outputs {self._listed()} compete, found an output of"
-                f" {output.shape[1]} columns"
+                f" {classes} columns"
             )
-        return output[:, self.chosen.to(output.device)]
+        found = torch.zeros(classes, dtype=torch.bool)
+        found[list(self.outputs)] = True
+        return found
 
     def _matches(self, target: Tensor) -> Tensor:
         """Which of the outputs that compete each class number is."""

@@ -109,7 +109,7 @@ def brier(
     >>> brier(torch.tensor([[0.75, 0.25], [0.5, 0.5]]), torch.tensor([0, 1]))
     0.3125
     """
-    labels = labels_within(labels, *probabilities.shape)
+    labels = labels_within(labels, probabilities.shape[:1], probabilities.shape[1])
     shares = _shares(weight, len(labels))
     error = probabilities.double().clone()
     error[torch.arange(len(labels)), labels] -= 1
@@ -246,7 +246,7 @@ def top_label(
     >>> top_label(torch.tensor([[0.75, 0.25]]), torch.tensor([1]))
     (tensor([0.7500], dtype=torch.float64), tensor([False]))
     """
-    labels = labels_within(labels, *probabilities.shape)
+    labels = labels_within(labels, probabilities.shape[:1], probabilities.shape[1])
     confidence, chosen = probabilities.double().max(1)
     return confidence, chosen == labels
 

@@ -135,7 +135,7 @@ class LwF(MemoryBase):
         """``T² KL`` of the answers, the mean over rows; outputs that came later are free."""
         # classes that came later have no earlier answer; softened over the old ones alone
         if now.shape != before.shape:
-            now = now[:, : before.shape[1]]
+            now = now[tuple(slice(count) for count in before.shape)]
         warmth = self.temperature if likelihood.has_logits else 1.0
         old, new = (likelihood.distribution(output / warmth) for output in (before, now))
         # T²: gradients of softened logits shrink as 1/T² (Hinton, Vinyals & Dean 2015, section 2.1)

@@ -33,9 +33,15 @@ class Identity(Likelihood):
         """Around the inner one's."""
         return Identity(self.inner.plain)
 
-    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, " batch"] | None:
+    def weight_of(self, target: Shaped[Tensor, "..."]) -> Float[Tensor, "batch ..."] | None:
         """The inner one's."""
         return self.inner.weight_of(target)
+
+    def aligned(
+        self, weight: Float[Tensor, "batch ..."], output: Float[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch ..."]:
+        """The inner one's."""
+        return self.inner.aligned(weight, output)
 
     def nll_each(
         self, output: Shaped[Tensor, "..."], target: Shaped[Tensor, "..."]

@@ -52,6 +52,8 @@ class Tape(TorchFunctionMode):
         self.records: list[Record] = []
         self.unread: dict[str, str] = {}
         self._weights, self._rows, self._layouts = weights, rows, layouts
+        # kept, so that no other tensor takes the identity of one that is gone
+        self._transposed: dict[int, tuple[Tensor, str]] = {}
 
     def __torch_function__(
         self,
@@ -71,9 +73,23 @@ class Tape(TorchFunctionMode):
                 return found
         result = func(*args, **named)
         names = tuple(self._names([*args, *named.values()]))
-        if names and _differentiable(result):
+        if names and _differentiable(result) and not self._is_transpose(args, result):
             self._record(func, args, named, result, names)
         return result
+
+    def _is_transpose(self, args: Any, result: Any) -> bool:
+        """Whether the result is a weight with its two dimensions exchanged, which is no use yet."""
+        weight = args[0] if len(args) else None
+        if not isinstance(weight, Tensor) or not isinstance(result, Tensor):
+            return False
+        name, turned = self._weights.get(id(weight)), (result.shape, result.stride())
+        if name is None or weight.ndim != 2 or result.data_ptr() != weight.data_ptr():
+            return False
+        # whatever it was called: x @ W.T is the linear map of W
+        if turned != (weight.shape[::-1], weight.stride()[::-1]):
+            return False
+        self._transposed[id(result)] = result, name
+        return True
 
     def _names(self, values: Any) -> Iterator[str]:
         for value in values:
@@ -81,6 +97,8 @@ class Tape(TorchFunctionMode):
                 # by identity: tied weights are one tensor, and equal ones are two
                 if id(value) in self._weights:
                     yield self._weights[id(value)]
+                elif id(value) in self._transposed:
+                    yield self._transposed[id(value)][1]
             elif isinstance(value, list | tuple):
                 yield from self._names(value)
 
@@ -95,7 +113,10 @@ class Tape(TorchFunctionMode):
         call, key = None, frozenset(names)
         if isinstance(result, Tensor) and (self._layouts is None or key in self._layouts):
             layout = None if self._layouts is None else self._layouts[key]
-            call = read(Arguments(func, args, named, result, self._weights, self._rows, layout))
+            transposed = {key: name for key, (_, name) in self._transposed.items()}
+            call = read(
+                Arguments(func, args, named, result, self._weights, self._rows, layout, transposed)
+            )
         if call is None or not isinstance(result, Tensor):
             what = getattr(func, "__name__", str(func))
             self.unread.update(dict.fromkeys(names, what))

@@ -1,6 +1,7 @@
 """The Laplace approximation of any trained network: a Gaussian over the weights it ended at."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from counterpoint.curvature import (
     Labels,
     Linearised,
     LinearisedOutput,
+    NormalOutput,
     Structure,
     linearised_fisher,
     over_ranks,
@@ -27,7 +29,7 @@ from counterpoint.parameters import Pattern
 from counterpoint.posterior._protocol import Distribution
 from counterpoint.posterior._state import State
 from counterpoint.posterior._status import TuningEnding
-from counterpoint.posterior.laplace._links import closed, sampled
+from counterpoint.posterior.laplace._links import closed, joined, sampled
 from counterpoint.posterior.laplace._marginal import DataFit, best
 from counterpoint.posterior.laplace._prior import Each, Prior, given, log_density, spread
 from counterpoint.storage import JSONValue
@@ -110,10 +112,11 @@ class Laplace:
         heads = self.linearised.plan.heads
         link = one_of("link", link, LINKS)
         if link == "closed":
-            found = {
-                name: closed(heads.likelihoods[name], *normal, self.noise_scale)
-                for name, normal in self._normals(batch).items()
-            }
+            parts = [
+                {name: closed(heads.likelihoods[name], one, self.noise_scale) for name, one in each}
+                for each in self._normals(batch)
+            ]
+            found = {name: joined([part[name] for part in parts]) for name in parts[0]}
         else:
             if generator is None:
                 raise InputError(f"link={link!r} needs generator=, a torch.Generator")
@@ -230,34 +233,31 @@ class Laplace:
             curvature = curvature.scaled(1 / scale)
         return curvature.shift(dict(prior))
 
-    def _normals(self, batch: Any) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean of each head's outputs, in its shape, and their covariance, flat."""
-        local, place = self.outputs(batch), 0
-        found = dict[str, tuple[Tensor, Tensor]]()
-        for name, value in local.outputs.items():
-            inside = slice(place, place + value[0].numel())
-            found[name] = (value, local.covariance[:, inside, inside])
-            place = inside.stop
-        return found
+    def _normals(self, batch: Any) -> Iterator[ItemsView[str, NormalOutput]]:
+        """Outputs by head, some rows at a time: classes squared of many rows fill a memory."""
+        self._refuse_changed()
+        for part in self.linearised.parts(batch):
+            yield self.linearised.normal(part, self.precision).items()
 
     def _output_draws(
         self, batch: Any, samples: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        found = dict[str, Tensor]()
-        for name, (mean, covariance) in self._normals(batch).items():
-            values, vectors = torch.linalg.eigh(covariance.double())
-            # a root by eigenvectors: a covariance of fewer weights than outputs is singular
-            root = vectors * values.clamp_min(0).sqrt()[:, None, :]
-            unit = torch.randn(
-                samples,
-                *covariance.shape[:2],
-                generator=generator,
-                dtype=torch.float64,
-                device=generator.device,
-            )
-            apart = torch.einsum("rij,srj->sri", root, unit.to(root.device))
-            found[name] = mean + apart.view(samples, *mean.shape)
-        return found
+        found = defaultdict[str, list[Tensor]](list)
+        for part in self._normals(batch):
+            for name, normal in part:
+                values, vectors = torch.linalg.eigh(normal.covariance.double())
+                # a root by eigenvectors: a covariance of fewer weights than outputs is singular
+                root = vectors * values.clamp_min(0).sqrt()[..., None, :]
+                unit = torch.randn(
+                    samples,
+                    *root.shape[:-1],
+                    generator=generator,
+                    dtype=torch.float64,
+                    device=generator.device,
+                )
+                apart = (root @ unit.to(root.device)[..., None]).squeeze(-1)
+                found[name].append(normal.mean + normal.shaped(apart))
+        return {name: torch.cat(parts, 1) for name, parts in found.items()}
 
     def _weight_draws(
         self, batch: Any, samples: int, generator: torch.Generator

@@ -3,6 +3,10 @@
 Which one it is follows from the torch distribution that the likelihood itself makes of an output.
 """
 
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,8 +16,9 @@ from torch.distributions import Distribution as TorchDistribution
 from torch.distributions import Independent
 from torch.distributions import Poisson as PoissonDistribution
 
+from counterpoint.curvature import NormalOutput
 from counterpoint.errors import InputError
-from counterpoint.goals import Likelihood
+from counterpoint.goals import Categorical, Likelihood
 from counterpoint.posterior._protocol import Distribution
 from counterpoint.posterior.predictive._categorical import CategoricalPredictive, probit
 from counterpoint.posterior.predictive._counts import (
@@ -26,14 +31,10 @@ from counterpoint.posterior.predictive._mixture import MixturePredictive
 from counterpoint.posterior.predictive._predictive import Predictive
 
 
-def closed(
-    likelihood: Likelihood,
-    mean: Float[Tensor, "rows ..."],
-    covariance: Float[Tensor, "rows flat flat"],
-    noise_scale: float,
-) -> Distribution:
+def closed(likelihood: Likelihood, normal: NormalOutput, noise_scale: float) -> Distribution:
     """The distribution of the target when the output is normal, in closed form."""
-    variance = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).view(mean.shape)
+    mean = normal.mean
+    variance = normal.shaped(normal.covariance.diagonal(dim1=2, dim2=3).clamp_min(0))
     if likelihood.noise is not None:
         noise = _expanded(likelihood.noise, mean, noise_scale)
         return Predictive(mean.double(), noise, variance.double())
@@ -43,7 +44,7 @@ def closed(
     # of a natural parameter the link is the family's canonical one, and known by the family
     family = _single(likelihood.distribution(mean)) if likelihood.natural else None
     if isinstance(family, CategoricalDistribution):
-        return _competing(likelihood, mean.double().cpu(), covariance.double().cpu())
+        return _competing(likelihood, normal)
     if isinstance(family, BernoulliDistribution):
         return logistic(mean, variance)
     if isinstance(family, PoissonDistribution):
@@ -70,7 +71,10 @@ def sampled(
     if isinstance(family, PoissonDistribution):
         return _moments(family.rate.view_as(draws))
     if isinstance(family, CategoricalDistribution):
-        return CategoricalPredictive(*_spread(family.probs.view_as(draws)))
+        axis = _axis(likelihood, draws[0])
+        # a distribution of classes has them last, wherever the output does
+        probabilities = family.probs.movedim(-1, axis).reshape(draws.shape)
+        return CategoricalPredictive(*_spread(probabilities), dim=axis)
     if isinstance(family, BernoulliDistribution):
         return BernoulliPredictive(*_spread(family.probs.view_as(draws)))
     return MixturePredictive(likelihood, draws)
@@ -81,13 +85,37 @@ def _single(distribution: TorchDistribution) -> TorchDistribution:
     return distribution.base_dist if isinstance(distribution, Independent) else distribution
 
 
-def _competing(likelihood: Likelihood, mean: Tensor, covariance: Tensor) -> CategoricalPredictive:
+def joined(parts: Sequence[Distribution]) -> Distribution:
+    """The distributions of all rows, from those of some rows each: rows come first in all."""
+    first: Any = parts[0]
+    if len(parts) == 1:
+        return first
+    values = {one.name: [getattr(part, one.name) for part in parts] for one in fields(first)}
+    return type(first)(
+        **{
+            name: torch.cat(each) if isinstance(each[0], Tensor) else each[0]
+            for name, each in values.items()
+        }
+    )
+
+
+def _competing(likelihood: Likelihood, normal: NormalOutput) -> CategoricalPredictive:
     """The probit form of the classes that compete, and nothing for the others."""
-    used = likelihood.used(mean)
-    found = probit(mean[:, used], covariance[:, used][:, :, used])
-    whole = mean.new_zeros(2, *mean.shape)
-    whole[:, :, used] = torch.stack([found.probabilities, found.knowledge])
-    return CategoricalPredictive(*whole)
+    mean, covariance = normal.mean.double().cpu(), normal.covariance.double().cpu()
+    blocks = normal.blocks.cpu()
+    # of every position alike, so the first says which
+    used = likelihood.used(mean).flatten()[blocks[0]]
+    logits = mean.flatten(1)[:, blocks][:, :, used].flatten(0, 1)
+    found = probit(logits, covariance.flatten(0, 1)[:, used][:, :, used])
+    whole = mean.new_zeros(2, len(mean), *blocks.shape)
+    both = torch.stack([found.probabilities, found.knowledge])
+    whole[..., used] = both.view(2, len(mean), len(blocks), -1)
+    return CategoricalPredictive(*normal.shaped(whole), dim=_axis(likelihood, mean))
+
+
+def _axis(likelihood: Likelihood, output: Tensor) -> int:
+    """Where an output has its classes."""
+    return likelihood.positions(output).axis if isinstance(likelihood, Categorical) else 1
 
 
 def _spread(probabilities: Float[Tensor, "draws rows ..."]) -> tuple[Tensor, Tensor]:

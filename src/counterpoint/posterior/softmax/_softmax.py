@@ -357,7 +357,7 @@ def _rows(
     if classes < 2:
         raise InputError(f"classes: at least 2 are needed, found {classes}")
     count = features.shape[0]
-    labels = labels_within(labels, count, classes)
+    labels = labels_within(labels, (count,), classes)
     given = torch.ones(count) if weight is None else weight
     checked = in_float64(checked_weight(given, count)).cpu()
     if not bool((checked > 0).any()):

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Float
@@ -26,6 +26,7 @@ class Arguments:
         weights: identity of a tensor -> name of the weight that is asked for.
         rows: examples in the batch.
         layout: where an earlier pass found the examples; none while that is not known.
+        transposed: identity of a transposed weight -> its name.
     """
 
     function: Callable[..., Any]
@@ -35,6 +36,7 @@ class Arguments:
     weights: Mapping[int, str]
     rows: int
     layout: "Layout | None" = None
+    transposed: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def get(self, place: int, name: str, default: Any = None) -> Any:
         """An argument by position or by name."""
@@ -63,6 +65,10 @@ class Arguments:
             if axis in axes and value.ndim > axis and value.shape[axis] == self.rows:
                 return axis
         return None
+
+    def turned(self) -> bool:
+        """Whether a transposed weight is among the arguments."""
+        return any(id(value) in self.transposed for value in [*self.args, *self.named.values()])
 
     def names(self) -> tuple[str, ...]:
         """The weights among the arguments, in order."""

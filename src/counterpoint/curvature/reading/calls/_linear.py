@@ -11,7 +11,7 @@ from counterpoint.gaussian import LayerJacobian
 
 @dataclass(frozen=True)
 class Linear(Call):
-    """``torch.nn.functional.linear``."""
+    """``torch.nn.functional.linear``, and products with the transpose of a weight."""
 
     axis: int
     names: tuple[str, ...]
@@ -23,7 +23,22 @@ class Linear(Call):
     @classmethod
     def read(cls, arguments: Arguments) -> "Linear | None":
         """From ``linear(input, weight, bias)``; none where examples are not to be found."""
-        given = arguments.get(0, "input")
+        weight, bias = arguments.weight(1, "weight"), arguments.weight(2, "bias")
+        return cls._of(arguments, arguments.get(0, "input"), weight, bias)
+
+    @classmethod
+    def read_product(cls, arguments: Arguments) -> "Linear | None":
+        """From ``x @ W.T``, ``torch.mm(x, W.T)`` and the like, with the transpose of a weight."""
+        if len(arguments.args) != 2:
+            return None
+        given, weight = arguments.args
+        name = arguments.transposed.get(id(weight))
+        return None if name is None else cls._of(arguments, given, name, None)
+
+    @classmethod
+    def _of(
+        cls, arguments: Arguments, given: Tensor, weight: str | None, bias: str | None
+    ) -> "Linear | None":
         inputs = arguments.rows_first(given) if given.ndim > 1 else None
         axis = arguments.place((0, 1), given)
         # an input that is a weight itself (a product of two weights) is bilinear, not linear
@@ -32,12 +47,13 @@ class Linear(Call):
             or axis is None
             or axis >= given.ndim - 1
             or id(given) in arguments.weights
+            or id(given) in arguments.transposed
         ):
             return None
-        weight, bias = arguments.weight(1, "weight"), arguments.weight(2, "bias")
         # every dimension between examples and features is a position that shares the weight
         positions = inputs.shape[1:-1].numel()
-        return cls(axis, arguments.names(), positions, weight, bias, inputs.detach())
+        names = tuple(name for name in (weight, bias) if name is not None)
+        return cls(axis, names, positions, weight, bias, inputs.detach())
 
     @property
     def map(self) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ from counterpoint.curvature.reading.calls._other import Other
 
 _READERS: dict[Callable[..., Any], Callable[[Arguments], Call | None]] = {
     functional.linear: Linear.read,
+    torch.matmul: Linear.read_product,
+    torch.Tensor.matmul: Linear.read_product,
+    torch.mm: Linear.read_product,
+    torch.Tensor.mm: Linear.read_product,
     torch.conv1d: Convolution.read,
     torch.conv2d: Convolution.read,
     torch.conv3d: Convolution.read,
@@ -29,4 +33,6 @@ _READERS: dict[Callable[..., Any], Callable[[Arguments], Call | None]] = {
 def read(arguments: Arguments) -> Call | None:
     """The operation as a `Call`, or none where it can only be taken with the whole model."""
     reader = _READERS.get(arguments.function)
-    return (reader(arguments) if reader else None) or Other.read(arguments)
+    found = reader(arguments) if reader else None
+    # a transposed weight is no argument that could be put in another's place
+    return found or (None if arguments.turned() else Other.read(arguments))
