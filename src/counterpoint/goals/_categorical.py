@@ -20,7 +20,7 @@ from counterpoint.goals._checks import (
 )
 from counterpoint.goals._likelihood import Likelihood
 from counterpoint.goals._noise import uniforms
-from counterpoint.goals._positions import Positions
+from counterpoint.goals._class_layout import ClassLayout
 from counterpoint.goals._softmax import against_classes, against_rows, multinomial_root
 
 
@@ -44,7 +44,7 @@ class Categorical(Likelihood):
             ``(batch, classes, height, width)``.
         validate: see `Likelihood`.
 
-    Positions are independent given the output, so a row's loss is the sum of theirs, and so is its
+    ClassLayout are independent given the output, so a row's loss is the sum of theirs, and so is its
     Fisher information; targets are class numbers of the output's shape without the classes.
 
     Row losses are those of `torch.nn.CrossEntropyLoss` with the same arguments and
@@ -132,7 +132,7 @@ class Categorical(Likelihood):
         if target.is_floating_point():
             if self.weight is None or target.ndim < 2:
                 return None
-            at = Positions.of(target.shape, self.dim)
+            at = ClassLayout.of(target.shape, self.dim)
             # other rows are no target of this likelihood's, as its loss will say
             known = at.classes == len(self.weight)
             return self._weights(at.rows(target)).view(at.lead) if known else None
@@ -151,20 +151,24 @@ class Categorical(Likelihood):
         """One weight for all classes of a row, or of a position."""
         if weight.ndim == 1:
             return super().aligned(weight, output)
-        return weight.unsqueeze(self.positions(output).axis)
+        return weight.unsqueeze(self.layout(output).axis)
 
-    def positions(self, output: Shaped[Tensor, "..."]) -> Positions:
+    def layout(self, output: Shaped[Tensor, "..."]) -> ClassLayout:
         """Where an output has its classes, and which positions.
 
         Args:
             output: of any rows; only its shape matters.
         """
-        return Positions.of(output.shape, self.dim)
+        return ClassLayout.of(output.shape, self.dim)
 
     def blocks(self, output: Float[Tensor, "batch ..."]) -> Int64[Tensor, "blocks size"]:
         """The classes of each position."""
-        at = Positions.of(torch.Size((1, *output.shape[1:])), self.dim)
+        at = ClassLayout.of(torch.Size((1, *output.shape[1:])), self.dim)
         return at.rows(torch.arange(at.shape.numel()).view(at.shape))
+
+    def class_axis(self, output: Float[Tensor, "batch ..."]) -> int:
+        """As `dim` says, from 1."""
+        return self.layout(output).axis
 
     def used(self, output: Float[Tensor, "batch ..."]) -> Bool[Tensor, "..."]:
         """Of each position the same classes.
@@ -172,7 +176,7 @@ class Categorical(Likelihood):
         Args:
             output: of any rows; only its shape and type matter.
         """
-        at = self.positions(output)
+        at = self.layout(output)
         classes = super().used(output.new_zeros(1, at.classes))
         return at.back(classes.expand(at.lead.numel(), -1))[0]
 
@@ -230,7 +234,7 @@ class Categorical(Likelihood):
         Args:
             output: ``(batch, classes)``, or with positions; probabilities are divided by their sum.
         """
-        at = self.positions(output)
+        at = self.layout(output)
         return _over_positions(self._distribution(output.movedim(at.axis, -1)))
 
     def _distribution(self, output: Float[Tensor, "... classes"]) -> CategoricalDistribution:
@@ -307,7 +311,7 @@ class Categorical(Likelihood):
         said = [f"{name}={value}" for name, value in found.items() if value is not None]
         return [*said, f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else said
 
-    def _checked(self, output: Shaped[Tensor, "..."]) -> Positions:
+    def _checked(self, output: Shaped[Tensor, "..."]) -> ClassLayout:
         """Where a fitting output has its classes."""
         check_output("categorical", output)
         if output.ndim < 2:
@@ -315,7 +319,7 @@ class Categorical(Likelihood):
                 "categorical likelihood: output must have shape (batch, classes), "
                 f"found {tuple(output.shape)}"
             )
-        at = self.positions(output)
+        at = self.layout(output)
         if self.validate and self.inputs == "probabilities" and readable(output):
             if (output < 0).any():
                 raise InputError(
@@ -334,9 +338,9 @@ class Categorical(Likelihood):
             )
         if self.validate and readable(target):
             check_range("categorical likelihood: target probability", target, low=0.0)
-            _warn_unless_summing_to_one("target", target, self.positions(target))
+            _warn_unless_summing_to_one("target", target, self.layout(target))
 
-    def _check_classes(self, at: Positions, target: Shaped[Tensor, "..."]) -> None:
+    def _check_classes(self, at: ClassLayout, target: Shaped[Tensor, "..."]) -> None:
         if target.is_complex() or target.dtype == torch.bool:
             raise InputError(
                 "categorical likelihood: target must be integers or floating-point rows, "
@@ -382,7 +386,7 @@ def _over_positions(found: CategoricalDistribution) -> Distribution:
     return Independent(found, positions) if positions > 0 else found
 
 
-def _warn_unless_summing_to_one(what: str, rows: Shaped[Tensor, "..."], at: Positions) -> None:
+def _warn_unless_summing_to_one(what: str, rows: Shaped[Tensor, "..."], at: ClassLayout) -> None:
     sums = rows.sum(at.axis)
     tolerance = max(1e-4, 8 * torch.finfo(rows.dtype).eps)
     wrong = (sums - 1).abs() > tolerance

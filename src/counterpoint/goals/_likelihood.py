@@ -97,6 +97,15 @@ class Likelihood(nn.Module, ABC):
         """
         return torch.arange(output.shape[1:].numel())[None]
 
+    def class_axis(self, output: Float[Tensor, "batch ..."]) -> int:
+        """The axis of an output along which classes stand, where targets are classes.
+
+        Args:
+            output: of any rows; only its shape matters.
+        """
+        del output
+        return 1
+
     @property
     def has_logits(self) -> bool:
         """Whether outputs are of a choice, on the scale on which zeros say nothing."""

@@ -88,7 +88,7 @@ class SubsetCategorical(Categorical):
         Args:
             output: of any rows; only its shape matters.
         """
-        at = self.positions(output)
+        at = self.layout(output)
         competing = self._competing(at.classes).to(output.device)
         return at.back(competing.expand(at.lead.numel(), -1))[0]
 

@@ -18,7 +18,7 @@ from torch.distributions import Poisson as PoissonDistribution
 
 from counterpoint.curvature import NormalOutput
 from counterpoint.errors import InputError
-from counterpoint.goals import Categorical, Likelihood
+from counterpoint.goals import Likelihood
 from counterpoint.posterior._protocol import Distribution
 from counterpoint.posterior.predictive._categorical import CategoricalPredictive, probit
 from counterpoint.posterior.predictive._counts import (
@@ -71,7 +71,7 @@ def sampled(
     if isinstance(family, PoissonDistribution):
         return _moments(family.rate.view_as(draws))
     if isinstance(family, CategoricalDistribution):
-        axis = _axis(likelihood, draws[0])
+        axis = likelihood.class_axis(draws[0])
         # a distribution of classes has them last, wherever the output does
         probabilities = family.probs.movedim(-1, axis).reshape(draws.shape)
         return CategoricalPredictive(*_spread(probabilities), dim=axis)
@@ -110,12 +110,7 @@ def _competing(likelihood: Likelihood, normal: NormalOutput) -> CategoricalPredi
     whole = mean.new_zeros(2, len(mean), *blocks.shape)
     both = torch.stack([found.probabilities, found.knowledge])
     whole[..., used] = both.view(2, len(mean), len(blocks), -1)
-    return CategoricalPredictive(*normal.shaped(whole), dim=_axis(likelihood, mean))
-
-
-def _axis(likelihood: Likelihood, output: Tensor) -> int:
-    """Where an output has its classes."""
-    return likelihood.positions(output).axis if isinstance(likelihood, Categorical) else 1
+    return CategoricalPredictive(*normal.shaped(whole), dim=likelihood.class_axis(mean))
 
 
 def _spread(probabilities: Float[Tensor, "draws rows ..."]) -> tuple[Tensor, Tensor]:

@@ -133,8 +133,8 @@ def probit(
 def _against_the_rest(mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Log odds of each class at the mean, their variance, and the trace ``t`` of the rest.
 
-    With ``p`` the softmax of all, the derivative of the log odds is ``(e_c − p)/(1 − p_c)``, and the
-    shares among the rest are ``(p − p_c e_c)/(1 − p_c)``: one product ``S p`` serves all classes.
+    With ``p`` the softmax of all, the derivative of the log odds is ``(e_c − p)/(1 − p_c)``, and
+    the shares among the rest are ``(p − p_c e_c)/(1 − p_c)``: one product ``S p`` serves all.
     """
     share, own = mean.softmax(1), covariance.diagonal(dim1=1, dim2=2)
     pulled = (covariance @ share[:, :, None]).squeeze(2)

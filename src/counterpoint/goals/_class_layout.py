@@ -10,16 +10,16 @@ from counterpoint.errors import InputError
 
 
 @dataclass(frozen=True)
-class Positions:
+class ClassLayout:
     """Where an output has its classes, and which positions each row has.
 
     Attributes:
         shape: of the output, rows first.
         axis: of the classes, from 1.
 
-    >>> Positions.of(torch.Size((2, 5, 7)), None).lead  # sequences of five tokens
+    >>> ClassLayout.of(torch.Size((2, 5, 7)), None).lead  # sequences of five tokens
     torch.Size([2, 5])
-    >>> Positions.of(torch.Size((2, 7, 4, 4)), None).lead  # images of four pixels by four
+    >>> ClassLayout.of(torch.Size((2, 7, 4, 4)), None).lead  # images of four pixels by four
     torch.Size([2, 4, 4])
     """
 
@@ -27,7 +27,7 @@ class Positions:
     axis: int
 
     @classmethod
-    def of(cls, shape: torch.Size, dim: int | None) -> "Positions":
+    def of(cls, shape: torch.Size, dim: int | None) -> "ClassLayout":
         """The layout of an output: the usual one, or with the classes where they are said to be.
 
         Unasked, classes come last where there is one axis of positions, as language models put
