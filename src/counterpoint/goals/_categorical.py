@@ -18,9 +18,9 @@ from counterpoint.goals._checks import (
     check_range,
     readable,
 )
+from counterpoint.goals._class_layout import ClassLayout
 from counterpoint.goals._likelihood import Likelihood
 from counterpoint.goals._noise import uniforms
-from counterpoint.goals._class_layout import ClassLayout
 from counterpoint.goals._softmax import against_classes, against_rows, multinomial_root
 
 
@@ -44,7 +44,7 @@ class Categorical(Likelihood):
             ``(batch, classes, height, width)``.
         validate: see `Likelihood`.
 
-    ClassLayout are independent given the output, so a row's loss is the sum of theirs, and so is its
+    Positions are independent given the output, so a row's loss is the sum of theirs, and so is its
     Fisher information; targets are class numbers of the output's shape without the classes.
 
     Row losses are those of `torch.nn.CrossEntropyLoss` with the same arguments and
