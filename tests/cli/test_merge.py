@@ -217,6 +217,13 @@ def test_model_folders_of_two_sites(models, tmp_path, capsys):
     assert "as a mixture" in capsys.readouterr().err
     assert command("predict", tmp_path / "d", models / "a.csv", "--out", tmp_path / "p.csv") == 0
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 121
+    assert command("report", tmp_path / "d") == 0
+    assert "What each site brought" in (tmp_path / "d" / "report.html").read_text()
+    capsys.readouterr()
+    assert command("update", tmp_path / "d", models / "a.csv") == 2
+    said = capsys.readouterr().err
+    assert "update the sites' own models, and merge them again" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ def test_what_an_earlier_version_wrote_is_read_whole():
     assert [target.pop("verdict") for target in written["targets"]] == [None, None]
     for shift in (shift for update in written["updates"] for shift in update["shifts"]):
         assert (shift.pop("before_text"), shift.pop("after_text")) == ("", "")
+    assert written.pop("sites") == []
     assert written == EARLIER
     assert found.updates[0].targets[0].new["RMSE"] == (30.6402, 27.4841)
     assert found.balance is not None
@@ -36,8 +37,9 @@ def test_the_earlier_document_has_every_part():
         if dataclasses.is_dataclass(value)
     }
     every = {getattr(findings, name) for name in findings.__all__}
-    # the little run rang no alarm; coverage by groups and verdicts came later
+    # the little run rang no alarm; coverage by groups, verdicts and sites came later
     later = {findings.GroupCoverage, findings.IntervalVerdict, findings.CoveredPart}
+    later |= {findings.SiteFindings}
     absent = later | {findings.AlarmFindings}
     assert {kind for kind in every if isinstance(kind, type)} - kinds <= absent
 

@@ -12,7 +12,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, update_bn
 from counterpoint.errors import InputError
 from counterpoint.goals import Categorical, Normal
 from counterpoint.merge import (
+    Jump,
+    Knots,
     MergeWarning,
+    Ramp,
     RunningAverage,
     greedy_soup,
     input_grams,
@@ -57,16 +60,70 @@ def trained(net, data, steps=150):
     return net
 
 
-def test_many_tensors_at_once_are_the_same_bits_as_one_by_one():
+EVERY = {"**": "merge"}  # policies of one's own go the general way: the oracle
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(
+    "weights",
+    [
+        None,
+        0,
+        0.3,
+        tuple(0.04 * k for k in range(20)),
+        [0.1 * (k % 9) for k in range(20)],
+        Ramp(0.0, 1.0),
+        {"**": 0.3},
+        {"**": 0.3, "#4:7": 0.9, "l3": (0.5, 0.5)},
+        {"**": Jump(0.0, 1.0), "l1": Ramp(0.25, 0.5)},
+    ],
+)
+def test_many_tensors_at_once_are_the_same_bits_as_one_by_one(weights, first):
     one = {f"l{i}.weight": normal(i, 3, i % 4 + 1) for i in range(20)}
     two = {name: value + 1 for name, value in one.items()}
-    found = merge([one, two], 0.3)
-    close(found, merge([one, two], {"**": 0.3}), rtol=0, atol=0)
-    close(found, uniform([one, two], 0.3), rtol=0, atol=0)
-    assert list(found) == list(one)
+    given = {"first": weights} if first else {"weights": weights}
+    expected = merge([one, two], buffers=EVERY, **given)
+    for _ in range(2):  # rules are read once, and remembered
+        found = merge([one, two], **given)
+        close(found, expected, rtol=0, atol=0)
+        close(found, uniform([one, two], weights, first=first), rtol=0, atol=0)
+        assert list(found) == list(one)
     one["l3.weight"].requires_grad_()
-    merge([one, two], 0.3)["l3.weight"].sum().backward()
-    close(one["l3.weight"].grad, torch.full_like(one["l3.weight"], 0.7))
+    (slope,) = torch.autograd.grad(merge([one, two], **given)["l3.weight"].sum(), one["l3.weight"])
+    wanted = merge([one, two], buffers=EVERY, **given)["l3.weight"].sum()
+    close(slope, torch.autograd.grad(wanted, one["l3.weight"])[0])
+
+
+def test_rules_are_of_names_without_wrappers_and_of_every_shape_anew():
+    one = {"module.a.weight": torch.zeros(3), "module.b.weight": torch.zeros(2, 2)}
+    two = {name: value + 1 for name, value in one.items()}
+    found = merge([one, two], {"**": 0.5, "@head": 0.25})
+    assert found["module.b.weight"].tolist() == [[0.25, 0.25], [0.25, 0.25]]
+    # the same names, and other layers are the head
+    other = {"module.a.weight": torch.zeros(3, 3), "module.b.weight": torch.zeros(2)}
+    more = {name: value + 1 for name, value in other.items()}
+    assert merge([other, more], {"**": 0.5, "@head": 0.25})["module.a.weight"][0, 0] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"nothing": 0.5}, "matches no layer"),
+        ({"a": 0.5}, "b"),
+        ({"**": True}, "expects a number"),
+        ({"**": float("nan")}, "finite"),
+        (float("inf"), "finite"),
+        ({"**": (0.5, 0.6)}, "sum to 1"),
+        ({}, "at least one rule"),
+        ([0.5], "one for each of 2 layers"),
+    ],
+)
+def test_many_tensors_at_once_are_refused_as_one_by_one(weights, said):
+    one = {"a.weight": torch.zeros(3), "b.weight": torch.zeros(2)}
+    two = {name: value + 1 for name, value in one.items()}
+    for options in ({}, {"buffers": EVERY}):
+        with pytest.raises(InputError, match=said):
+            merge([one, two], weights, **options)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +136,18 @@ def test_many_tensors_at_once_are_the_same_bits_as_one_by_one():
     ],
 )
 def test_whatever_is_not_plain_goes_the_general_way(odd):
+    def alone(*models, weights=0.5):
+        return uniform(models, weights, first=False)
+
     one = {"a": torch.ones(2), **odd}
-    assert uniform([one, dict(one)], 0.5) is None
-    assert uniform([{"a": torch.ones(2)}, {"a": torch.ones(3)}], 0.5) is None
+    assert alone(one, dict(one)) is None
+    assert alone({"a": torch.ones(2)}, {"a": torch.ones(3)}) is None
     shared = torch.ones(2)
-    assert (
-        uniform([{"a": shared, "b": shared}, {"a": torch.ones(2), "b": torch.ones(2)}], 0) is None
-    )
+    assert alone({"a": shared, "b": shared}, {"a": torch.ones(2), "b": torch.ones(2)}) is None
+    plain = {"a": torch.ones(2)}
+    assert alone(plain, plain, weights={"a": torch.tensor(0.5)}) is None
+    assert alone(plain, plain, weights=True) is None
+    assert alone(plain, plain, weights=Knots({0.0: 0.25, 1.0: 0.5})) is None
 
 
 def test_refit_measures_what_a_pass_over_all_rows_measures():

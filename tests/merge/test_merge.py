@@ -197,3 +197,17 @@ def test_gram_matrices_that_are_not_finite_are_refused():
     models = [{"w": torch.zeros(2, 2)}, {"w": torch.ones(2, 2)}]
     with pytest.raises(InputError, match="Gram matrix of w is not finite"):
         merge(models, method="regmean", evidence=[{"w": torch.full((2, 2), float("nan"))}] * 2)
+
+
+def test_what_is_not_finite_is_said_with_whose_it_is():
+    models = [nn.Linear(2, 2) for _ in range(3)]
+    with torch.no_grad():
+        models[1].bias[0] = float("nan")
+    with pytest.warns(cp.merge.MergeWarning, match=r"'bias' .* not finite: so it is in model 2$"):
+        cp.merge(models)
+    finite = [nn.Linear(2, 2) for _ in range(2)]
+    with torch.no_grad():
+        for model in finite:
+            model.weight.fill_(3e38)
+    with pytest.warns(cp.merge.MergeWarning, match="'weight' .* no model's is so"):
+        cp.merge(finite, 2.0, method="task-arithmetic", base=nn.Linear(2, 2))

@@ -1,6 +1,5 @@
 """`counterpoint merge`: several weight files or model folders to one; and looking at them."""
 
-import json
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -97,11 +96,9 @@ def run(arguments: Namespace) -> None:
 
 def _is_table(path: str) -> bool:
     """Whether a folder says that it is a model of a table; read again, and verified, later."""
-    try:
-        found = json.loads(Path(path, "manifest.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and found.get("kind") in (MODEL_KIND, ENSEMBLE_KIND)
+    from counterpoint.storage import folder_kind
+
+    return folder_kind(path) in (MODEL_KIND, ENSEMBLE_KIND)
 
 
 def _merge(arguments: Namespace) -> None:
@@ -134,6 +131,8 @@ def _merge(arguments: Namespace) -> None:
         )
     if not first:
         return
+    for remark in done.notes[len(prepared.notes) :]:
+        note(remark)
     if arguments.json:
         show_json(to_plain(done))
         return

@@ -17,8 +17,10 @@ from counterpoint.cli._files import (
 )
 from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
+from counterpoint.findings import ENSEMBLE_KIND
 from counterpoint.plain import to_plain
 from counterpoint.recipe import Update
+from counterpoint.storage import folder_kind
 
 if TYPE_CHECKING:
     from counterpoint.findings import UpdateFindings
@@ -67,6 +69,11 @@ def run(arguments: Namespace) -> None:
     shown = arguments.out or arguments.model  # as it was typed
     if source in out.parents:
         raise InputError(f"--out {arguments.out}: is inside the model folder; choose another place")
+    if folder_kind(source) == ENSEMBLE_KIND:
+        raise InputError(
+            f"{arguments.model}: is a mixture of sites, which is not updated itself; update the"
+            " sites' own models, and merge them again"
+        )
     from counterpoint.table import Context, TableModel, jobs, update_table
     from counterpoint.table.update import refuse_update
 

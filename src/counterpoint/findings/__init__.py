@@ -15,8 +15,15 @@ fills them. What could not be computed is None, never NaN, so that the JSON is v
 """
 
 from counterpoint.findings._columns import Bins, ColumnFindings, EmbeddingMap, Importance
-from counterpoint.findings._findings import ENSEMBLE_KIND, MODEL_KIND, MODEL_SCHEMA, Findings
+from counterpoint.findings._findings import (
+    ENSEMBLE_KIND,
+    ENSEMBLE_SCHEMA,
+    MODEL_KIND,
+    MODEL_SCHEMA,
+    Findings,
+)
 from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
+from counterpoint.findings._sites import SiteFindings
 from counterpoint.findings._targets import (
     Coverage,
     CoveredPart,
@@ -32,6 +39,7 @@ from counterpoint.findings._updates import ShiftFindings, UpdatedTarget, UpdateF
 
 __all__ = [
     "ENSEMBLE_KIND",
+    "ENSEMBLE_SCHEMA",
     "MODEL_KIND",
     "MODEL_SCHEMA",
     "AlarmFindings",
@@ -52,6 +60,7 @@ __all__ = [
     "KnownLeast",
     "ReliabilityCurve",
     "ShiftFindings",
+    "SiteFindings",
     "TargetFindings",
     "UpdateFindings",
     "UpdatedTarget",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from counterpoint.findings._columns import ColumnFindings, EmbeddingMap, Importance
 from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
+from counterpoint.findings._sites import SiteFindings
 from counterpoint.findings._targets import TargetFindings
 from counterpoint.findings._training import BalanceFindings, EpochRow
 from counterpoint.findings._updates import UpdateFindings
@@ -12,11 +13,14 @@ from counterpoint.findings._updates import UpdateFindings
 MODEL_KIND = "table model"
 """The kind of folder in which findings are kept, beside the fitted model."""
 
+MODEL_SCHEMA = 3
+"""The layout of that folder; one of another version is refused."""
+
 ENSEMBLE_KIND = "merged table models"
 """The kind of folder that holds the models of several sites side by side."""
 
-MODEL_SCHEMA = 3
-"""The layout of that folder; one of another version is refused."""
+ENSEMBLE_SCHEMA = 1
+"""The layout of a folder of several sites."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Findings:
         uncertainty: the kind, as in `counterpoint.recipe.Posterior`.
         maps: where little is known, one a target.
         updates: the oldest first.
+        sites: of a mixture, whose own rows nobody has; none of a fit.
     """
 
     name: str
@@ -67,3 +72,4 @@ class Findings:
     uncertainty: str = "last-layer"
     maps: list[IgnoranceMap] = field(default_factory=list[IgnoranceMap])
     updates: list[UpdateFindings] = field(default_factory=list[UpdateFindings])
+    sites: list[SiteFindings] = field(default_factory=list[SiteFindings])

@@ -110,16 +110,6 @@ def dtype_name(dtype: object) -> str:
     return f"{_LETTERS[found[1]]}{found[2]}" if found else name
 
 
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts names as people count: ``layers.2`` before ``layers.10``.
-
-    >>> sorted(["layers.10.w", "layers.2.w"], key=natural)
-    ['layers.2.w', 'layers.10.w']
-    """
-    parts = name.split(".")
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts)
-
-
 def entries_of(listing: Iterable[Listed]) -> list[TensorEntry]:
     """Entries of a header's listing."""
     return [

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from counterpoint.merge._entries import Listed, TensorEntry, entries_of, natural
+from counterpoint.checkpoints import natural
+from counterpoint.merge._entries import Listed, TensorEntry, entries_of
 
 KINDS = ("embedding", "norm", "convolution", "attention", "linear", "head", "other")
 """What a layer may be: by its module's class, or by the names and shapes of its tensors."""

@@ -4,7 +4,6 @@ import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import TypeVar, cast
 
 import torch
@@ -57,7 +56,9 @@ def merge(
         base: the common start, for methods that merge what was learnt since.
         evidence: one a model, for methods that are told more than the weights: see each.
         buffers: selector -> what becomes of those tensors where the usual is not meant.
-        quiet: do not warn that normalisation has to be `refit`, or that factors are no products.
+        quiet: do not warn that normalisation has to be `refit`, that factors are no products, or
+            that numbers are not finite (looked for unless two plain state dicts are merged by
+            numbers, which takes less time than to look).
 
     Returns:
         A module (a copy of the first, in its mode), or a state dict with the names, types and ties
@@ -79,10 +80,9 @@ def merge(
     if weights is not None and first is not None:
         raise InputError("merge: weights are shares of the second model or of the first, not both")
     chosen = method_of(method)
-    share = weights if first is None else None
-    plain = type(chosen) is WeightedMean and not (buffers or evidence or base)
-    if plain and type(share) is float and isfinite(share) and len(models) == 2:
-        found = uniform(models, share)
+    given = weights if first is None else first
+    if type(chosen) is WeightedMean and len(models) == 2 and not (buffers or evidence or base):
+        found = uniform(models, given, first=first is not None)
         if found is not None:
             return cast(_Model, found)
     # all of it before anything is merged: a mismatch costs no work
@@ -92,7 +92,7 @@ def merge(
     told = _evidence(chosen, evidence, len(models))
     plan = MergePlan.of(
         states[0].table(),
-        weights if first is None else first,
+        given,
         inputs=len(models),
         scales=chosen.facts.scales,
         first=first is not None,
@@ -150,6 +150,7 @@ def merged(inputs: MergedStates, method: MergeMethod, *, quiet: bool = False) ->
             shares = inputs.plan.coefficients.get(name, ())
             result[name] = kept(name, what, tensors, shares)
     if not quiet:
+        _say_infinite(inputs, result)
         _say_refit([n for n, w in inputs.plan.policies.items() if w is Policy.AVERAGE], inputs)
         _say_factors(inputs.names())
     return result
@@ -218,6 +219,25 @@ def _evidence(
             f" {len(evidence)}"
         )
     return method.read(evidence or ())
+
+
+def _say_infinite(inputs: MergedStates, result: Mapping[str, Tensor]) -> None:
+    """What is not finite in a result is so in a model, or comes of the weights: which is said."""
+    for name, tensor in result.items():
+        if not tensor.is_floating_point() or tensor.device.type == "meta" or _finite(tensor):
+            continue
+        whose = [k for k, one in enumerate(inputs.tensors(name), 1) if not _finite(one)]
+        why = f"so it is in model {' and '.join(map(str, whose))}" if whose else "no model's is so"
+        warnings.warn(
+            f"{name!r} of the merged model is not finite: {why}", MergeWarning, stacklevel=4
+        )
+        return
+
+
+def _finite(tensor: Tensor) -> bool:
+    with torch.no_grad():
+        # a sum is finite only if all are; one that is not may be too large, and is looked into
+        return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def _say_refit(averaged: Sequence[str], inputs: MergedStates) -> None:

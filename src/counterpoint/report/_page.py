@@ -1,5 +1,6 @@
 """The page around the sections: header, navigation, footer."""
 
+from collections.abc import Mapping
 from string import Template
 
 from counterpoint.findings import Findings
@@ -76,6 +77,15 @@ def _header(findings: Findings) -> Markup:
 def _facts(findings: Findings) -> Markup:
     best = ABSENT if findings.best_epoch is None else f"{findings.best_epoch:,}"
     parts = {f"{key} rows": f"{count:,}" for key, count in list(findings.rows.items())[:8]}
+    if findings.sites:
+        return _pairs(
+            {
+                "rows": f"{total_rows(findings):,}",
+                "sites": f"{len(findings.sites):,}",
+                "parameters of each": f"{findings.parameters:,}",
+                "made": shorten(findings.created, 40) or ABSENT,
+            }
+        )
     facts = {
         "rows": f"{total_rows(findings):,}",
         # the total has its own line above
@@ -86,6 +96,10 @@ def _facts(findings: Findings) -> Markup:
         "fitted in": duration(findings.seconds),
         "made": shorten(findings.created, 40) or ABSENT,
     }
+    return _pairs(facts)
+
+
+def _pairs(facts: Mapping[str, str]) -> Markup:
     pairs = [tag("div", None, tag("dt", None, k), tag("dd", None, v)) for k, v in facts.items()]
     return tag("dl", {"class": "facts"}, *pairs)
 

@@ -30,6 +30,7 @@ from counterpoint.storage._filesystem import (
 from counterpoint.storage._folder import (
     Folder,
     digest_file,
+    folder_kind,
     read_folder,
     refuse_existing,
     write_folder,
@@ -47,6 +48,7 @@ __all__ = [
     "Lock",
     "below",
     "digest_file",
+    "folder_kind",
     "from_json",
     "open_own",
     "pack_state",

@@ -1,6 +1,7 @@
 """Write and read one verified folder: safetensors, JSON documents and texts beside a manifest."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,16 @@ def read_folder(path: StrPath, *, kind: str, schema: int) -> Folder:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     return Folder(path, manifest.get("data"), files)
+
+
+def folder_kind(path: StrPath) -> str:
+    """What a folder says that it is, which nobody has verified; empty where it says nothing."""
+    try:
+        found = json.loads(Path(path, MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    kind = found.get("kind") if isinstance(found, dict) else None
+    return kind if isinstance(kind, str) else ""
 
 
 def digest_file(path: StrPath) -> str:

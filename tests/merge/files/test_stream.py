@@ -364,3 +364,18 @@ def test_recipes_that_are_refused(tmp_path):
     refused(tmp_path, "takes 2 inputs", lambda: recipe_of([*inputs, inputs[0]], method="slerp"))
     refused(tmp_path, "two or more", lambda: recipe_of(inputs[:1]))
     refused(tmp_path, "numbers and schedules", lambda: recipe_of(inputs, {"0": torch.ones(3)}))
+
+
+@pytest.mark.parametrize("method", ["linear", "ties"])
+def test_inputs_that_are_not_finite_are_named(tmp_path, method):
+    states = [net(seed) for seed in range(3)]
+    states[1]["0.weight"][300, 7] = float("nan")
+    states[1]["2.bias"][3] = float("inf")
+    for place, state in enumerate(states):
+        save_file(state, tmp_path / f"{place}.safetensors")
+    inputs = [tmp_path / f"{place}.safetensors" for place in range(3)]
+    base = {"base": inputs.pop()} if method == "ties" else {}
+    done = merged(inputs, tmp_path / "out.safetensors", method=method, **base)
+    (note,) = [note for note in done.notes if "not finite" in note]
+    assert "1.safetensors" in note
+    assert note.endswith(("in 0.weight, 2.bias", "in 2.bias, 0.weight"))

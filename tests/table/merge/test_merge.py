@@ -9,6 +9,7 @@ import torch
 
 from counterpoint.errors import InputError
 from counterpoint.posterior import LastLayer
+from counterpoint.report import read_findings, render
 from counterpoint.table import TableModel, fit_table, update_table
 from counterpoint.table.fit._context import Context
 from counterpoint.table.merge import TableEnsemble, load_tables, merge_tables
@@ -143,6 +144,16 @@ def test_different_trunks_predict_as_a_mixture(apart, tmp_path):
         kind.probabilities[:, 3], (1 - share) * two["kind"].probabilities[:, 1]
     )
     merged.model.save(tmp_path / "m")
+    # the report says what each site brought: its rows, its own scores, what it alone knows
+    findings = read_findings(tmp_path / "m")
+    assert [site.name for site in findings.sites] == ["a", "b"]
+    assert sum(site.rows for site in findings.sites) == findings.rows["total"]
+    assert findings.sites[1].alone["kind"] == ["huge"]
+    scored = models[1].findings.targets[0]
+    assert findings.sites[1].targets[0].metrics == scored.metrics
+    page = render(findings)
+    assert "What each site brought" in page
+    assert "huge" in page
     read = load_tables(tmp_path / "m")
     assert isinstance(read, TableEnsemble)
     np.testing.assert_array_equal(read.predict(new)["price"].mean, both["price"].mean)

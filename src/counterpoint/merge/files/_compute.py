@@ -161,7 +161,8 @@ class Worker:
         """Merge a part and pass its bytes on, with their first byte in the tensor.
 
         Returns:
-            The `zlib.crc32` of the bytes, and the digests of what was read of each source.
+            The `zlib.crc32` of the bytes; the digests of what was read of each source, and behind
+            them a byte a source: whether it has numbers there that are not finite.
 
         Raises:
             InputError: the result is not finite where the inputs are, masks differ, or a file
@@ -171,19 +172,26 @@ class Worker:
         item = ITEM_SIZES[self._types[part.name]]
         step = part.last - part.first if part.whole else self._step(stored)
         hashes = [hashlib.sha256() for _ in stored]
-        checksum = 0
+        odd, checksum = bytearray(len(stored)), 0
         # a part is hashed as a whole, and merged in steps that fit into the memory of one worker
         for first in range(part.first, part.last, max(step, 1)):
             last = min(first + step, part.last)
             tensors = self._read(stored, first, last, None if part.whole else hashes)
             shape = stored[0].shape if part.whole else (last - first,)
             shaped = [tensor.reshape(shape) for tensor in tensors]
-            content = self._bytes(self._merged(part.name, shaped, first))
+            merged = self._merged(part.name, shaped)
+            sound = _finite(merged)
+            # methods that see all of a tensor may trim what is not finite, so that it is not seen
+            if part.whole or not sound:
+                odd = bytearray(a | (not _finite(b)) for a, b in zip(odd, shaped, strict=True))
+            if not sound:
+                _refuse_infinite(merged, shaped, part.name, first)
+            content = self._bytes(merged)
             write(first * item, content)
             checksum = zlib.crc32(content, checksum)
         if part.whole:
-            return checksum, self._digests(stored)
-        return checksum, b"".join(each.digest() for each in hashes)
+            return checksum, self._digests(stored) + bytes(odd)
+        return checksum, b"".join(each.digest() for each in hashes) + bytes(odd)
 
     def _step(self, stored: Sequence[StoredTensor]) -> int:
         """Elements at once: a power of two that depends on the sources alone, not on threads."""
@@ -227,7 +235,7 @@ class Worker:
             found.append(joined(chunks))
         return b"".join(found)
 
-    def _merged(self, name: str, tensors: Sequence[Tensor], first: int) -> Tensor:
+    def _merged(self, name: str, tensors: Sequence[Tensor]) -> Tensor:
         prepared = self._prepared
         known = prepared.known[name]
         what, shares = prepared.plan.policies[known], prepared.plan.coefficients.get(known, ())
@@ -240,9 +248,7 @@ class Worker:
         else:
             merged = kept(known, what, inputs, shares)
         # the one rounding: methods compute in float32 at least
-        merged = merged.to(TYPES[self._types[name]]).contiguous()
-        _refuse_infinite(merged, tensors, name, first)
-        return merged
+        return merged.to(TYPES[self._types[name]]).contiguous()
 
     def _bytes(self, tensor: Tensor) -> memoryview:
         return _view(tensor.reshape(-1).view(torch.uint8))
@@ -252,12 +258,16 @@ def _view(content: Tensor) -> memoryview:
     return content.numpy().data
 
 
-def _refuse_infinite(merged: Tensor, tensors: Sequence[Tensor], name: str, first: int) -> None:
-    if not merged.is_floating_point():
-        return
+def _finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point():
+        return True
     # one pass: a sum is finite only if all are; a sum of finite numbers that is not is looked into
-    if bool(torch.isfinite(merged.sum(dtype=torch.float32))):
-        return
+    if bool(torch.isfinite(tensor.sum(dtype=torch.float32))):
+        return True
+    return bool(torch.isfinite(tensor).all())
+
+
+def _refuse_infinite(merged: Tensor, tensors: Sequence[Tensor], name: str, first: int) -> None:
     # where an input is infinite already the result may be, too
     bad = ~torch.isfinite(merged)
     for tensor in tensors:

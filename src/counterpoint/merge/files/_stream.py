@@ -102,12 +102,13 @@ def write_merge(
         target = MergeTarget(str(out), layout, overwrite)
         threads = threads or max(1, min(4, os.cpu_count() or 1) // (processes * ranks.count))
         run = _Run(prepared, prepared.parts(), target, threads, processes, tell, disk)
-        resumed, digests = run.shared(ranks)
+        resumed, digests, odd = run.shared(ranks)
     # not of the files: headers and what resuming saved are no work
     size = sum(run.sizes)
     seconds = time.monotonic() - began
     count = len(prepared.tensors)
-    return FileMerge(str(out), count, size, seconds, resumed, digests, prepared.notes)
+    notes = (*prepared.notes, *odd)
+    return FileMerge(str(out), count, size, seconds, resumed, digests, notes)
 
 
 def merge_files(
@@ -160,13 +161,13 @@ class _Run:
         self.sizes = [last - first for _, first, last in ranges]
         self.done = 0
 
-    def shared(self, ranks: MergeRanks) -> tuple[int, tuple[str, ...]]:
+    def shared(self, ranks: MergeRanks) -> tuple[int, tuple[str, ...], list[str]]:
         """Do it; the first rank prepares and finishes.
 
         Returns:
-            How many parts were there, and the digest of each source.
+            How many parts were there, the digest of each source, and what is odd of them.
         """
-        todo, digests = list[int](), list[str]()
+        todo, digests, odd = list[int](), list[str](), list[str]()
         with ExitStack() as stack:
             writer = self.target.writer(
                 self.prepared, self.parts, member=ranks.rank, disk=self.disk
@@ -187,7 +188,8 @@ class _Run:
             with ranks.together():
                 if not ranks.rank:
                     digests = self._finished(writer)
-            return len(self.parts) - len(todo), tuple(ranks.told(digests))
+                    odd = _not_finite(self.prepared, self.parts, writer.recorded)
+            return len(self.parts) - len(todo), tuple(ranks.told(digests)), ranks.told(odd)
 
     def _merge(self, writer: CheckpointWriter, todo: Sequence[int]) -> None:
         if self.processes == 1:
@@ -235,4 +237,23 @@ def _source_digests(
         tensors = whole | {name: joined(each) for name, each in chunks.items()}
         stored = {name: prepared.stored(place, name) for name in tensors}
         found.append(of_source(tensors, stored))
+    return found
+
+
+def _not_finite(
+    prepared: PreparedMerge, parts: Sequence[Part], recorded: Mapping[int, bytes]
+) -> list[str]:
+    """Of each source that has NaN or infinite numbers where that can be seen, its tensors."""
+    begin = SIZE * len(prepared.sources)
+    found = list[str]()
+    for place, source in enumerate(prepared.sources):
+        names = dict.fromkeys(
+            part.name for n, part in enumerate(parts) if recorded[n][begin + place]
+        )
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            found.append(
+                f"{source.path}: holds numbers that are not finite, and so may the result, in"
+                f" {', '.join(list(names)[:3])}{more}"
+            )
     return found

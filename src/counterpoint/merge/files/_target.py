@@ -60,7 +60,8 @@ class MergeTarget:
             _tensors(prepared, layout),
             byte_ranges(prepared, parts),
             hashlib.sha256(identity.encode()).hexdigest(),
-            payload=SIZE * len(prepared.sources),
+            # of each source what identifies the part, and whether it is finite there
+            payload=(SIZE + 1) * len(prepared.sources),
             # as long as what will be there at the end: the header is written first
             metadata=metadata_of(prepared, blank, blank[0]),
             # configurations and tokenizers: without them a folder of weights is loaded by nobody

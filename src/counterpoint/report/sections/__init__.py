@@ -3,8 +3,8 @@
 `overview` (results against the baseline), `updates` (what was learnt since, with `changes` and
 `moved` for its parts), `data` (columns), `training` (curves), `balance` (how several goals shared
 the steps), `targets` (with `number` and `category` for their kinds), `importance`, `ignorance` (the
-map), `known_least`, `embeddings`. A section that has nothing to say is None or says so in a
-sentence. A new section is one file and one line below.
+map), `known_least`, `embeddings`, and of a mixture `sites` alone. A section that has nothing to say
+is None or says so in a sentence. A new section is one file and one line below.
 
 >>> from counterpoint.findings import Findings
 >>> empty = Findings("f", "", "", "", {}, 0, "", None, 0.0, [], [], [], [], [], [])
@@ -21,6 +21,7 @@ from counterpoint.report.sections._ignorance import ignorance
 from counterpoint.report.sections._importance import importance
 from counterpoint.report.sections._known_least import known_least
 from counterpoint.report.sections._overview import overview
+from counterpoint.report.sections._sites import sites
 from counterpoint.report.sections._targets import targets
 from counterpoint.report.sections._training import training
 from counterpoint.report.sections._updates import updates
@@ -30,6 +31,9 @@ __all__ = ["sections"]
 
 def sections(findings: Findings) -> list[Section]:
     """All sections that have something to say, in reading order."""
+    mixture = sites(findings)
+    if mixture is not None:
+        return [mixture]
     parts = [
         overview(findings),
         updates(findings),

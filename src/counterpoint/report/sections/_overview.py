@@ -59,7 +59,7 @@ def gain(name: str, value: float | None, base: float | None) -> bool | None:
     return known < other if _is(name, _LOWER) else None
 
 
-def _headline(target: TargetFindings) -> str | None:
+def headline(target: TargetFindings) -> str | None:
     """The first metric that has a value and a baseline; else the first with a value."""
     known = [name for name, value in target.metrics.items() if finite(value) is not None]
     # without a baseline nobody can tell whether 20.75 is good
@@ -68,7 +68,7 @@ def _headline(target: TargetFindings) -> str | None:
 
 
 def _tile(target: TargetFindings) -> Markup:
-    name = _headline(target)
+    name = headline(target)
     what = tag("h3", {"class": "what"}, named(target.name))
     if name is None:
         return tag(

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import InputError
-from counterpoint.findings import ENSEMBLE_KIND
-from counterpoint.plain import StrPath
+from counterpoint.findings import ENSEMBLE_KIND, ENSEMBLE_SCHEMA, Findings
+from counterpoint.plain import StrPath, to_plain
 from counterpoint.posterior import Predictive
 from counterpoint.recipe import Recipe
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.columns import Schema, Table
+from counterpoint.table.merge._findings import findings_of
 from counterpoint.table.model._model import TableModel
 from counterpoint.table.targets._category import CategoryPrediction
 from counterpoint.table.targets._number import NumberPrediction
 from counterpoint.table.targets._prediction import Prediction
-
-_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,11 @@ class TableEnsemble:
     def recipe(self) -> Recipe:
         """The first site's."""
         return self.sites[0].recipe
+
+    @property
+    def findings(self) -> Findings:
+        """What each site brought."""
+        return findings_of(self.names, self.sites, self.shares)
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
@@ -105,7 +109,10 @@ class TableEnsemble:
             InputError: the folder exists, or the disk refused.
         """
         tensors = dict[str, Mapping[str, Tensor]]()
-        documents: dict[str, Any] = {"sites": list(self.names)}
+        documents: dict[str, Any] = {
+            "sites": list(self.names),
+            "evaluation": to_plain(self.findings),
+        }
         texts = dict[str, str]()
         for place, site in enumerate(self.sites):
             lead = _lead(place)
@@ -116,7 +123,7 @@ class TableEnsemble:
         write_folder(
             path,
             kind=ENSEMBLE_KIND,
-            schema=_SCHEMA,
+            schema=ENSEMBLE_SCHEMA,
             tensors=tensors,
             documents=documents,
             texts=texts,
@@ -131,7 +138,7 @@ class TableEnsemble:
         Raises:
             InputError: it is missing, damaged, of another version, or its parts do not fit.
         """
-        folder = read_folder(path, kind=ENSEMBLE_KIND, schema=_SCHEMA)
+        folder = read_folder(path, kind=ENSEMBLE_KIND, schema=ENSEMBLE_SCHEMA)
         names = folder.document("sites")
         if not isinstance(names, list) or len(names) < 2:
             raise InputError(f"{path}: expected the names of two sites or more")

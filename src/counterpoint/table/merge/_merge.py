@@ -1,9 +1,7 @@
 """Join models of tables that were fitted at several places, without their rows."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -13,6 +11,7 @@ from counterpoint.findings import ENSEMBLE_KIND
 from counterpoint.plain import StrPath
 from counterpoint.recipe import Recipe
 from counterpoint.seeding import threads
+from counterpoint.storage import folder_kind
 from counterpoint.table.merge._differences import refuse_other_columns
 from counterpoint.table.merge._ensemble import TableEnsemble
 from counterpoint.table.merge._shared import added, why_not
@@ -110,17 +109,7 @@ def load_tables(path: StrPath) -> TablePredictor:
     Raises:
         InputError: it is neither, or damaged.
     """
-    return TableEnsemble.load(path) if _kind(path) == ENSEMBLE_KIND else TableModel.load(path)
-
-
-def _kind(path: StrPath) -> str:
-    """What a folder says it is; nothing of it is believed before it is verified."""
-    try:
-        found = json.loads(Path(path, "manifest.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return ""
-    kind = found.get("kind") if isinstance(found, dict) else None
-    return kind if isinstance(kind, str) else ""
+    return TableEnsemble.load(path) if folder_kind(path) == ENSEMBLE_KIND else TableModel.load(path)
 
 
 def _refuse_twice(
