@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from counterpoint.checkpoints import Checkpoint, Reader, open_checkpoint
+from counterpoint.errors import InputError
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
@@ -182,3 +183,18 @@ def test_torch_is_not_imported(tmp_path):
     )
     files = [str(tmp_path / "w.safetensors"), str(tmp_path / "w.pt")]
     assert subprocess.run([sys.executable, "-c", script, *files], check=False).returncode == 0
+
+
+def test_the_only_state_dict_is_found_whatever_its_name(tmp_path):
+    net = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    saved = {"net": net.state_dict(), "opt": optimizer.state_dict(), "epoch": 3}
+    torch.save(saved, tmp_path / "a.pt")
+    found = open_checkpoint(tmp_path / "a.pt")
+    assert list(found.tensors) == ["weight", "bias"]
+    assert found.notes == ("a.pt: read from 'net'",)
+    torch.save({"generator": net.state_dict(), "critic": net.state_dict()}, tmp_path / "b.pt")
+    with pytest.raises(InputError, match="which of generator, critic is meant"):
+        open_checkpoint(tmp_path / "b.pt")

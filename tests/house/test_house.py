@@ -141,4 +141,5 @@ def test_torch_is_not_imported_to_draw_a_report(tmp_path):
     # and so did what moved, as its column writes it
     shifts = [shift for update in shown["updates"] for shift in update["shifts"]]
     assert {shift.pop(text) for shift in shifts for text in ("before_text", "after_text")} == {""}
+    assert shown.pop("sites") == []
     assert shown == document

@@ -211,3 +211,31 @@ def test_what_is_not_finite_is_said_with_whose_it_is():
             model.weight.fill_(3e38)
     with pytest.warns(cp.merge.MergeWarning, match="'weight' .* no model's is so"):
         cp.merge(finite, 2.0, method="task-arithmetic", base=nn.Linear(2, 2))
+
+
+def test_what_lies_around_a_state_dict_in_memory():
+    a, b = nn.Linear(2, 2), nn.Linear(2, 2)
+    wanted = merge([a.state_dict(), b.state_dict()], 0.5)
+    around = [{"net": model.state_dict(), "opt": {"state": {}}, "epoch": 3} for model in (a, b)]
+    close(merge(around, 0.5), wanted)
+    close(merge([{"model": a, "epoch": 1}, {"model": b, "epoch": 2}], 0.5), wanted)
+    two = {"generator": a.state_dict(), "critic": b.state_dict()}
+    with pytest.raises(InputError, match="which of generator, critic is meant"):
+        merge([two, two], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (lambda: {"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "nested"),
+        (lambda: {"w": torch.eye(3).to_sparse_csr()}, "sparse"),
+        (
+            lambda: {"w": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)},
+            "quantised",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about the kinds themselves
+def test_odd_tensors_are_refused_with_their_names(odd, said):
+    with pytest.raises(InputError, match=said):
+        merge([odd(), odd()], 0.5)

@@ -22,7 +22,7 @@ that exists when all are there; killed and begun again, it goes on.
 """
 
 from counterpoint.checkpoints._layout import LAYOUTS, NewTensor, is_file, layout_of, refuse_taken
-from counterpoint.checkpoints._names import natural, plain_names
+from counterpoint.checkpoints._names import natural, plain_names, state_path, which_state
 from counterpoint.checkpoints._new_safetensors import INDEX
 from counterpoint.checkpoints._open import companions, open_checkpoint
 from counterpoint.checkpoints._reader import Reader
@@ -47,4 +47,6 @@ __all__ = [
     "open_checkpoint",
     "plain_names",
     "refuse_taken",
+    "state_path",
+    "which_state",
 ]

@@ -44,15 +44,21 @@ def unwrap(content: Any, where: Path, tensor_of: TensorOf) -> Unwrapped:
         InputError: there is no state dict (says how to save one), or more than one thing that
             could be it.
     """
-    path, notes = list[str](), list[str]()
-    # a state dict holds no mappings, so that one of them under a usual name is what is meant
-    while len(path) < _DEPTH and (key := _inner(content)) is not None:
-        path.append(key)
+
+    def is_tensor(value: Any) -> bool:
+        try:
+            return tensor_of("", value) is not None
+        except InputError:
+            # one of a kind that cannot be merged: refused by its name if it is in the state dict
+            return True
+
+    path, notes = state_path(content, is_tensor), list[str]()
+    for key in path:
         content = content[key]
     if not isinstance(content, Mapping) or not _holds_tensors(content, tensor_of):
-        raise InputError(f"{where}: {_refusal(content, path)}")
+        raise InputError(f"{where}: {_refusal(content, path)}{which_state(content, is_tensor)}")
     if path:
-        notes.append(f"{where.name}: read from {'.'.join(path)!r}")
+        notes.append(f"{where.name}: read from {'.'.join(map(str, path))!r}")
     tensors, others = dict[str, StoredTensor](), list[str]()
     for name, value in content.items():
         tensor = tensor_of(str(name), value)
@@ -64,6 +70,50 @@ def unwrap(content: Any, where: Path, tensor_of: TensorOf) -> Unwrapped:
         listed = ", ".join(f"{name:.40}" for name in others[:5])
         notes.append(f"{where.name}: left out what is no tensor: {listed}")
     return Unwrapped(tensors, tuple(notes))
+
+
+def state_path(content: Any, is_tensor: Callable[[Any], bool]) -> list[Any]:
+    """The keys that lead from what a training program saved to the model's state dict.
+
+    A state dict holds no mappings: one of them under a usual name is what is meant, and so is the
+    only one that holds tensors, whatever its name.
+
+    Args:
+        content: nested mappings.
+        is_tensor: whether a value is a tensor.
+
+    >>> state_path({"net": {"w": 1.0}, "opt": {"state": {}, "param_groups": []}, "epoch": 3},
+    ...            lambda value: isinstance(value, float))
+    ['net']
+    """
+    path = list[Any]()
+    while len(path) < _DEPTH and isinstance(content, Mapping):
+        key = next((key for key in _KEYS if isinstance(content.get(key), Mapping)), None)
+        if key is None:
+            inside = _states(content, is_tensor)
+            if len(inside) != 1 or any(map(is_tensor, content.values())):
+                break
+            (key,) = inside
+        path.append(key)
+        content = content[key]
+    return path
+
+
+def which_state(content: Any, is_tensor: Callable[[Any], bool]) -> str:
+    """What to do where several could be the state dict, for a message; empty where none could."""
+    inside = _states(content, is_tensor) if isinstance(content, Mapping) else []
+    if len(inside) < 2:
+        return ""
+    names = ", ".join(f"{key!s:.30}" for key in inside[:6])
+    return f"; which of {names} is meant? take it out and save it by itself"
+
+
+def _states(content: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> list[Any]:
+    return [
+        key
+        for key, value in content.items()
+        if isinstance(value, Mapping) and any(map(is_tensor, value.values()))
+    ]
 
 
 def stripped(found: Unwrapped, where: Path) -> Unwrapped:
@@ -135,13 +185,7 @@ def _holds_tensors(content: Mapping[Any, Any], tensor_of: TensorOf) -> bool:
     return any(tensor_of(str(name), value) is not None for name, value in content.items())
 
 
-def _inner(content: Any) -> str | None:
-    if not isinstance(content, Mapping):
-        return None
-    return next((key for key in _KEYS if isinstance(content.get(key), Mapping)), None)
-
-
-def _refusal(content: Any, path: list[str]) -> str:
+def _refusal(content: Any, path: list[Any]) -> str:
     whole = content
     if isinstance(content, Mapping):
         whole = next(
@@ -152,7 +196,7 @@ def _refusal(content: Any, path: list[str]) -> str:
             f"holds a pickled {whole.name:.80}, not a state dict, and to load it would run its"
             " code; save it with torch.save(model.state_dict(), file)"
         )
-    inside = f" in {'.'.join(path)!r}" if path else ""
+    inside = f" in {'.'.join(map(str, path))!r}" if path else ""
     found = type(content).__name__
     if isinstance(content, Mapping):
         found = ", ".join(f"{key!s:.30}" for key in list(content)[:6]) or "nothing"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase as NormBase  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.conv import _ConvNd as Conv  # pyright: ignore[reportPrivateUsage]
 
-from counterpoint.checkpoints import plain_names
+from counterpoint.checkpoints import plain_names, state_path, which_state
 from counterpoint.errors import InputError, nearest
 from counterpoint.merge._entries import TensorEntry
 from counterpoint.merge._layers import Layers, tabulate
@@ -17,9 +17,6 @@ from counterpoint.parameters import unwrapped
 
 Model: TypeAlias = nn.Module | Mapping[str, Any]
 """What is merged: a module, or a state dict as `state_dict` gives it."""
-
-_INSIDE = ("state_dict", "model_state_dict", "model")
-"""Keys under which training scripts keep the weights beside other things."""
 
 _CLASSES: dict[str, tuple[type[nn.Module], ...]] = {
     "embedding": (nn.Embedding, nn.EmbeddingBag),
@@ -68,8 +65,8 @@ class NamedState:
                 f"merge: expected a module or a state dict, found {type(model).__name__}"
             )
         # what is around a module was taken off; in a state dict it has left its name
-        keys = plain_names(found, "merge", front=not isinstance(model, nn.Module))
         _refuse_odd(found)
+        keys = plain_names(found, "merge", front=not isinstance(model, nn.Module))
         tensors, ties = _untied({name: found[key] for name, key in keys.items()})
         return cls(tensors, ties, keys, kinds, buffers)
 
@@ -142,19 +139,29 @@ def _differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> s
 
 def _unwrapped(found: Mapping[str, Any]) -> dict[str, Any]:
     """The state dict itself where it is kept beside other things."""
-    for key in _INSIDE:
-        inside = found.get(key)
-        if isinstance(inside, nn.Module):
-            return dict(unwrapped(inside).state_dict(keep_vars=True))
-        if isinstance(inside, Mapping):
-            return dict(cast(Mapping[str, Any], inside))
-    return dict(found)
+    modules = {
+        key: unwrapped(value).state_dict(keep_vars=True) if isinstance(value, nn.Module) else value
+        for key, value in found.items()
+    }
+    inside: Any = modules
+    for key in state_path(modules, _is_tensor):
+        inside = inside[key]
+    return dict(cast(Mapping[str, Any], inside))
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 def _refuse_odd(found: Mapping[str, Any]) -> None:
     for name, tensor in found.items():
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InputError(f"merge: names of tensors are texts, found {name!r}")
         if not isinstance(tensor, Tensor):
-            raise InputError(f"merge: {name!r} is no tensor but {type(tensor).__name__}")
+            which = which_state(found, _is_tensor)
+            raise InputError(f"merge: {name!r} is no tensor but {type(tensor).__name__}{which}")
+        if tensor.is_nested:
+            raise InputError(f"merge: {name!r} is a nested tensor; convert it first")
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise InputError(f"merge: {name!r} is sparse or quantised; convert it first")
     if not found:

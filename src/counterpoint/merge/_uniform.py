@@ -47,11 +47,15 @@ def uniform(models: Sequence[Any], weights: Weights, *, first: bool) -> dict[str
     # much as the merge itself
     if rules is None or not names or not {*map(type, both)} <= _PLAIN:
         return None
-    kinds, shapes = {*map(_TYPE, both)}, [*map(_SHAPE, left)]
-    alike = shapes == [*map(_SHAPE, right)]
+    try:
+        shapes = [*map(_SHAPE, left)]
+        alike, kinds = shapes == [*map(_SHAPE, right)], {*map(_TYPE, both)}
+        text = "\n".join(names)
+    except (RuntimeError, TypeError):
+        # nested tensors have no shape, and a name that is no text is refused with its own words
+        return None
     if not alike or len(kinds) > 1 or not kinds <= _FLOATS or {*map(_LAYOUT, both)} != _STRIDED:
         return None
-    text = "\n".join(names)
     # two names of one tensor stay one; an empty tensor has no place of its own
     tied = len({tensor.data_ptr() for tensor in left}) < len(left)
     if tied or any(word in text for word in _WORDS):

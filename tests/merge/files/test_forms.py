@@ -187,3 +187,16 @@ def test_files_of_more_than_four_gigabytes(tmp_path):
     assert found["after"].tolist() == [0.0, 1.0, 2.0]
     assert found["large"].shape == (5 * 2**30,)
     assert open_checkpoint(named).size == 5 * 2**30 + 20
+
+
+@pytest.mark.parametrize("name", ["out.pt", "out.safetensors"])
+def test_what_is_tied_in_one_alone_is_refused(tmp_path, name):
+    shared = torch.ones(3, 2)
+    torch.save({"a": shared, "b": shared}, tmp_path / "a.pt")
+    torch.save({"a": shared, "b": shared + 1}, tmp_path / "b.pt")
+    with pytest.raises(InputError, match="'a' and 'b' are one tensor in .* two different ones"):
+        merge_files([tmp_path / "a.pt", tmp_path / "b.pt"], tmp_path / name, 0.5)
+    # stored twice and the same is the same
+    torch.save({"a": shared + 2, "b": shared + 2}, tmp_path / "b.pt")
+    merge_files([tmp_path / "a.pt", tmp_path / "b.pt"], tmp_path / name, 0.5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.pt", "b.pt", name])

@@ -235,9 +235,21 @@ def _source_digests(
             else:
                 chunks.setdefault(part.name, []).append(digest)
         tensors = whole | {name: joined(each) for name, each in chunks.items()}
+        _refuse_untied(prepared, place, tensors)
         stored = {name: prepared.stored(place, name) for name in tensors}
         found.append(of_source(tensors, stored))
     return found
+
+
+def _refuse_untied(prepared: PreparedMerge, place: int, tensors: Mapping[str, bytes]) -> None:
+    """See that what is one tensor in the first input is one here, too: by its digests."""
+    for alias, name in prepared.plan.table.ties.items():
+        if tensors[alias] != tensors[name]:
+            first, other = (prepared.sources[k].path for k in (0, place))
+            raise InputError(
+                f"{other}: {name!r} and {alias!r} are one tensor in {first} and two different ones"
+                " here; untie the first, or take the same architecture"
+            )
 
 
 def _not_finite(
