@@ -58,6 +58,11 @@ def make(folder: Path, scale: float = 1.0) -> None:
     for which in ("base", "a", "b"):
         index = folder / which / "model.safetensors.index.json"
         index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+        # mergekit asks what model it is before it reads a tensor
+        about = {"model_type": "llama", "architectures": ["LlamaForCausalLM"],
+                 "hidden_size": WIDTH, "intermediate_size": INNER, "vocab_size": WORDS,
+                 "num_hidden_layers": LAYERS, "num_attention_heads": 16}  # fmt: skip
+        (folder / which / "config.json").write_text(json.dumps(about))
 
 
 def floor(first: Path, second: Path, out: Path, share: float = 0.7) -> None:

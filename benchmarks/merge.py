@@ -13,6 +13,7 @@
   test rows.
 
 Results are written after every part and seed; parts that are not asked for keep theirs.
+``--figure`` draws the page's figure from what is written.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,11 +41,13 @@ from counterpoint.gaussian import Dense, Gaussian
 from counterpoint.goals import Categorical
 from counterpoint.merge import align, input_grams, path, refit, score_by, search
 from counterpoint.merge.methods import FisherMean, GaussianProduct, Ties, product
+from counterpoint.report.figures import Axis, Figure, Line, sheet
 from counterpoint.seeding import generator, seeded
 
 Rows = tuple[Tensor, Tensor]
 PARTS = ("many", "exact", "norm", "digits", "mnist", "digits-barrier", "mnist-barrier")
 ABOUT = Categorical()
+FIGURE = Path(__file__).parents[1] / "docs" / "_static" / "merge-barrier.svg"
 
 
 def goals(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -295,14 +299,44 @@ def barrier(train: Rows, test: Rows, width: int, epochs: int, seed: int) -> dict
     return row
 
 
+def draw(pairs: Sequence[Mapping[str, Any]]) -> None:
+    """Loss and accuracy on the line between two networks of MNIST, every pair a line."""
+    panels = [("train_loss", "loss on the training rows"), ("test_accuracy", "test accuracy")]
+    figures = [
+        Figure(
+            title,
+            [
+                Line(pair["lambdas"], pair[order][measure], label if not n else "", tone=tone)
+                for order, tone, label in (
+                    ("naive", "two", "as trained"),
+                    ("aligned", "one", "units aligned"),
+                )
+                for n, pair in enumerate(pairs)
+            ],
+            Axis("share of the second network"),
+            Axis(kind="percent") if measure == "test_accuracy" else Axis("nats a row"),
+            description=f"{title} between two networks: naive it is far worse in the middle than at"
+            " both ends, aligned it stays level.",
+            width=350,
+            height=250,
+        )
+        for measure, title in panels
+    ]
+    FIGURE.write_text(sheet(figures), "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--figure", action="store_true", help="draw what is written, run nothing")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     stored = RESULTS / "merge.json"
     content = json.loads(stored.read_text()) if stored.exists() else {}
+    if chosen.figure:
+        draw(content["mnist-barrier"])
+        return
 
     def keep(part: str, found: Any) -> None:
         content.setdefault("environment", {})[part] = environment()
