@@ -103,3 +103,41 @@ def test_rows_do_not_see_each_other():
 def test_a_network_of_nothing_is_refused(arguments):
     with pytest.raises(InputError, match="needs at least one"):
         TableNet(*arguments)
+
+
+@pytest.mark.parametrize("trunk", ["plain", "residual"])
+def test_while_learning_only_what_is_learnt_has_a_gradient_and_it_is_the_same(trunk):
+    torch.manual_seed(0)
+    net = TableNet([4, 3], [(-1.0, 0.0, 1.0), ()], {"y": 2}, trunk=trunk, width=8).double()
+    codes, numbers = torch.tensor([[0, 2], [3, 1], [1, 1]]), torch.randn(3, 2).double()
+    found = [_gradients(net, net.train()(codes, numbers)["y"])]
+    # the layer as a whole, as it is when it is not learning
+    whole = net.trunk(net.encode(codes, numbers))
+    found.append(_gradients(net, net.heads[0](whole)))
+    for name, value in found[0].items():
+        torch.testing.assert_close(value, found[1][name], rtol=1e-12, atol=1e-12)
+
+
+def _gradients(net, output):
+    names, weights = zip(*net.named_parameters(), strict=True)
+    return dict(zip(names, torch.autograd.grad(output.square().sum(), weights), strict=True))
+
+
+def test_while_learning_inputs_that_ask_for_a_gradient_have_one():
+    net = TableNet([4], [(-1.0, 0.0, 1.0)], {"y": 1}, width=8).train()
+    numbers = torch.randn(3, 1, requires_grad=True)
+    net(torch.tensor([[0], [3], [1]]), numbers)["y"].sum().backward()
+    assert numbers.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("trunk", ["plain", "residual"])
+def test_the_first_layer_is_the_sum_of_its_columns(trunk):
+    torch.manual_seed(0)
+    edges = [(-1.0, 0.0, 1.0), (), (0.0, 0.5, 2.0)]
+    net = TableNet([4, 3], edges, {"y": 2}, trunk=trunk, width=8).eval()
+    codes, numbers = torch.tensor([[0, 2], [3, 1], [1, 1]]), torch.randn(3, 3)
+    bias = dict(net.trunk.named_parameters())
+    bias = bias["first.bias" if trunk == "residual" else "0.bias"]
+    columns = [((0,), (1,)), ((1,), ()), ((), (0,)), ((), (2,))]
+    parts = [net.entered_by(codes, numbers, *column) for column in columns]
+    torch.testing.assert_close(sum(parts) + bias, net.enter(codes, numbers))

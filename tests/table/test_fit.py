@@ -217,13 +217,14 @@ def test_the_columns_that_matter_are_named(fitted):
 def test_only_the_column_that_counts_is_important(fitted, table):
     from counterpoint.table.columns import Table
 
-    inputs = Table.read(table, fitted.schema).encode()
+    first = Table.read(table, fitted.schema).encode()["numbers"][:, 0].double()
 
-    def losses(changed):
+    def losses(slots, orders):
         # only the first number counts, and it counts in its place: sums do not see an order
-        return {"y": float(changed["numbers"][:, 0].double() @ torch.arange(240.0).double())}
+        moved = first[orders] if 0 in slots.get("numbers", ()) else first.expand(len(orders), -1)
+        return {"y": (moved @ torch.arange(240.0).double()).tolist()}
 
-    found = measure_importance(fitted.schema, inputs, losses, repeats=2)
+    found = measure_importance(fitted.schema, len(first), losses, repeats=2)
     assert [item.column for item in found if abs(item.mean) > 1e-3] == ["size"]
 
 

@@ -201,7 +201,7 @@ def test_plain_lines_elsewhere_and_a_bar_on_a_terminal(source, net, goals, capsy
     for epoch in (1, 2, 3):
         lines.row({**row, "epoch": epoch}, 1)
     assert stream.getvalue() == (
-        "network 1 of 4  epoch 1/3  train 0.5  validation 0.25 (best)  2.0 s\n"
+        "network 1 of 4  epoch 1/3  train 0.5  validation 0.25 (best)  2.0 s  at most 4 s left\n"
         "network 1 of 4  epoch 3/3  train 0.5  validation 0.25  2.0 s\n"
     )
     with closing(Bar(3, 10)) as bar:

@@ -161,6 +161,7 @@ def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str
         command=command,
         progress=True,
         announce=announce,
+        sized=note,
         fingerprint=fingerprint(path, frame),
     )
     # "model/" has no name of its own, and the run folder is beside it by name

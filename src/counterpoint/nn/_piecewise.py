@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
@@ -50,6 +50,14 @@ class PiecewiseLinear(nn.Module):
     def forward(self, numbers: Float[Tensor, "*batch columns"]) -> Float[Tensor, "*batch width"]:
         """Encode every column; columns without bins add nothing."""
         return ((numbers[..., self.source] - self.lower) / self.length).clamp(0.0, 1.0)
+
+    def of(
+        self, numbers: Float[Tensor, "*batch columns"], column: int
+    ) -> tuple[Float[Tensor, "*batch entries"], Int[Tensor, " entries"]]:
+        """The entries of one column, and their places among all."""
+        places = (self.source == column).nonzero()[:, 0]
+        way = (numbers[..., column, None] - self.lower[places]) / self.length[places]
+        return way.clamp(0.0, 1.0), places
 
     def slopes(self, numbers: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch width"]:
         """The derivative of every entry by the number it is of, one a unit of that number.

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 from counterpoint.nn._embeddings import Embeddings
+from counterpoint.nn._partial_linear import partial_linear
 from counterpoint.nn._piecewise import PiecewiseLinear
-from counterpoint.nn._trunk import ResidualTrunk, plain_trunk
+from counterpoint.nn._trunk import ResidualTrunk, after_first, first_layer, plain_trunk
 
 
 class TableNet(nn.Module):
@@ -59,17 +60,70 @@ class TableNet(nn.Module):
         self.targets = tuple(heads)
         self.heads = nn.ModuleList(nn.Linear(width, outputs) for outputs in heads.values())
 
+    @property
+    def inputs(self) -> int:
+        """How many encoded entries the trunk is given."""
+        return next(first_layer(self.trunk).parameters()).shape[-1]
+
     def encode(
         self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]
     ) -> Float[Tensor, "*batch inputs"]:
         """What the trunk is given: embeddings, numbers and their bins, side by side."""
-        return torch.cat([self.embeddings(categories), numbers, self.bins(numbers)], dim=-1)
+        return torch.cat([self.embeddings(categories), self._given(numbers)], dim=-1)
 
     def features(
         self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]
     ) -> Float[Tensor, "*batch width"]:
         """What the trunk makes of the inputs; every head is linear in it."""
-        return self.trunk(self.encode(categories, numbers))
+        return self.leave(self.enter(categories, numbers))
+
+    def enter(
+        self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]
+    ) -> Float[Tensor, "*batch width"]:
+        """What the trunk's first layer makes of the inputs; `leave` goes on from there."""
+        first = first_layer(self.trunk)
+        learning = self.training and torch.is_grad_enabled() and not numbers.requires_grad
+        if not learning or torch.compiler.is_compiling():
+            return first(self.encode(categories, numbers))
+        # numbers are data: the gradient by them and their bins was a third of the layer's cost
+        weight, bias = first.parameters()
+        return partial_linear(self.embeddings(categories), self._given(numbers), weight, bias)
+
+    def leave(self, entered: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """The features, from what the trunk's first layer put out."""
+        return after_first(self.trunk, entered)
+
+    @torch.no_grad()
+    def entered_by(
+        self,
+        categories: Int[Tensor, "batch codes"],
+        numbers: Float[Tensor, "batch numbers"],
+        codes: Sequence[int],
+        columns: Sequence[int],
+    ) -> Float[Tensor, "batch width"]:
+        """What some of the inputs add to what the first layer puts out, its bias left out.
+
+        Args:
+            categories: codes of all columns.
+            numbers: of all columns.
+            codes: places of the categories that are meant.
+            columns: places of the numbers that are meant.
+        """
+        parts, places = list[Tensor](), list[Tensor]()
+        for code in codes:
+            low = sum(table.shape[1] for table in self.embeddings.weights[:code])
+            parts.append(self.embeddings.tables[code](categories[:, code]))
+            places.append(low + torch.arange(parts[-1].shape[1]))
+        bare = self.embeddings.width
+        for column in columns:
+            entries, own = self.bins.of(numbers, column)
+            parts += [numbers[:, column, None], entries]
+            places += [torch.tensor([bare + column]), bare + numbers.shape[1] + own]
+        weight = next(first_layer(self.trunk).parameters())
+        return torch.cat(parts, 1) @ weight[:, torch.cat(places)].T
+
+    def _given(self, numbers: Tensor) -> Tensor:
+        return torch.cat([numbers, self.bins(numbers)], dim=-1)
 
     def forward(
         self, categories: Int[Tensor, "*batch codes"], numbers: Float[Tensor, "*batch numbers"]

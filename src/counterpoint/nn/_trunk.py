@@ -1,6 +1,7 @@
 """Multilayer perceptrons, plain and residual."""
 
 from collections.abc import Callable
+from itertools import islice
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -58,7 +59,24 @@ class ResidualTrunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch width"]:
         """Map inputs to features."""
-        x = self.first(x)
+        return self.after(self.first(x))
+
+    def after(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """All but the first layer."""
         for block in self.blocks:
             x = x + block(x)
         return self.last(x)
+
+
+def first_layer(trunk: nn.Module) -> nn.Module:
+    """The layer that reads the inputs."""
+    return next(iter(trunk.children()))
+
+
+def after_first(trunk: nn.Module, x: Tensor) -> Tensor:
+    """What the rest of a trunk makes of what its first layer put out."""
+    if isinstance(trunk, ResidualTrunk):
+        return trunk.after(x)
+    for layer in islice(trunk.children(), 1, None):
+        x = layer(x)
+    return x

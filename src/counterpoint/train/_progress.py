@@ -144,4 +144,7 @@ def _line(row: Row, best: int | None, epochs: int, label: str) -> str:
     if row["validation"] is not None:
         mark = " (best)" if best == row["epoch"] else ""
         parts.append(f"validation {row['validation']['score']:.5g}{mark}")
-    return "  ".join([*parts, f"{row['seconds']:.1f} s"])
+    parts.append(f"{row['seconds']:.1f} s")
+    left = row["seconds"] * (epochs - row["epoch"]) / row["epoch"]
+    # patience may end a run sooner, nothing makes it longer
+    return "  ".join([*parts, f"at most {left:.0f} s left"] if left else parts)

@@ -24,6 +24,7 @@ from counterpoint.table.evaluate._describe import (
 from counterpoint.table.evaluate._groups import group_coverage
 from counterpoint.table.evaluate._ignorance import map_ignorance
 from counterpoint.table.evaluate._importance import measure_importance
+from counterpoint.table.evaluate._shuffled import Slots, is_incremental, shuffler
 from counterpoint.table.fit._prepare import Prepared, Target
 from counterpoint.table.model._model import TableModel
 from counterpoint.table.targets._prediction import Prediction
@@ -31,6 +32,10 @@ from counterpoint.table.targets._prediction import Prediction
 _Figure = TypeVar("_Figure")
 
 _SHUFFLED = 2_000
+_LEAST_SHUFFLED = 500
+_MANY, _FEW = 100, 20
+"""Columns beyond which fewer rows are shuffled: where a column's part is enough, and where not."""
+
 _LIKELIHOOD = "log likelihood"
 _DISHONEST = {
     "narrow": "on held-out rows its intervals are too narrow",
@@ -201,18 +206,34 @@ def units(target: Target, rows: Tensor) -> Tensor:
 def _importance(model: TableModel, prepared: Prepared, test: Tensor) -> list[Importance]:
     if len(test) < 2:
         return []
-    # a column shuffled is a prediction of all rows, which many outputs make dear
-    most = max(50, _SHUFFLED // max(1, max(t.outputs for t in prepared.targets) // 4) ** 2)
+    most = _shuffled_rows(model, max(t.outputs for t in prepared.targets))
     chosen = test if len(test) <= most else test[torch.linspace(0, len(test) - 1, most).long()]
     inputs = {name: value[chosen] for name, value in prepared.inputs.items()}
     targets = [t for t in prepared.targets if bool((t.weight[chosen] > 0).any())]
 
-    def losses(changed: Mapping[str, Tensor]) -> dict[str, float]:
-        found = model.predict_encoded(changed)
-        return {t.name: _loss(found[t.name], t, chosen) for t in targets}
+    if not targets:
+        return []
+    shuffled = shuffler(model, inputs)
 
-    seed = model.recipe.training.seed
-    return measure_importance(model.schema, inputs, losses, seed=seed) if targets else []
+    def losses(slots: Slots, orders: Tensor) -> dict[str, list[float]]:
+        found = shuffled(slots, orders)
+        parts = torch.arange(orders.numel()).split(len(chosen))
+        return {
+            t.name: [_loss(found[t.name].rows(part), t, chosen) for part in parts] for t in targets
+        }
+
+    return measure_importance(model.schema, len(chosen), losses, seed=model.recipe.training.seed)
+
+
+def _shuffled_rows(model: TableModel, outputs: int) -> int:
+    """Of how many rows columns are shuffled: so many that the cost is linear in the columns."""
+    columns = len(model.schema.inputs)
+    # a column shuffled is a prediction of all rows, which many outputs make dear
+    most = max(50, _SHUFFLED // max(1, outputs // 4) ** 2)
+    if is_incremental(model):
+        return min(most, max(_LEAST_SHUFFLED, _SHUFFLED * _MANY // columns))
+    # each of them is a prediction with all columns
+    return max(50, min(most, _SHUFFLED * _FEW // columns))
 
 
 def _loss(prediction: Prediction, target: Target, rows: Tensor) -> float:

@@ -26,6 +26,9 @@ _LINE = 96
 _POINTS = 250
 _NEIGHBOURS = 5
 _KNOWN = 10_000
+_ENTRIES = 2**24
+"""Most encoded entries of the known rows: 64 MB, and as much again while neighbours are found."""
+
 _HELD = 1_000
 _DRAWN = 300
 _BEYOND = 0.15
@@ -55,7 +58,8 @@ def map_ignorance(
         importance: how much each input matters.
         predictions: of the held-out rows; empty where there are none.
     """
-    places = _sample(torch.from_numpy(prepared.rows.train), _KNOWN).numpy()
+    most = min(_KNOWN, max(_DRAWN, _ENTRIES // model.members[0].network.inputs))
+    places = _sample(torch.from_numpy(prepared.rows.train), most).numpy()
     apart = _distances(model, prepared, places)
     return [
         _far(
@@ -134,7 +138,10 @@ def _distances(
     count = min(_NEIGHBOURS, len(known) - 1)
     points = _encoded(prepared, test[chosen], network)
     # in the units of the network's first layer: what it was given small, it was given small
-    spacing = np.median(neighbour_distance(own, neighbours=count, standardise=False))
+    some = own[:: max(1, len(own) // _HELD)]
+    # one neighbour more, and weighed so: a known row is its own nearest, at distance zero
+    near = neighbour_distance(own, some, neighbours=count + 1, standardise=False)
+    spacing = np.median(near) * (count + 1) / count
     found = neighbour_distance(own, points, neighbours=count, standardise=False)
     return chosen.numpy(), found / max(float(spacing), 1e-12)
 

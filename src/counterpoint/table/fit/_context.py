@@ -1,5 +1,6 @@
 """Where a fit happens, and how it is stopped."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Context:
         command: what to type to go on, shown when the fit is interrupted.
         progress: whether to show progress.
         announce: called with the plan of columns and the split before the long work.
+        sized: called with a sentence on the memory and time that the training takes, before it.
         fingerprint: identifies the table's content, so that a changed table is not resumed.
     """
 
@@ -37,6 +39,7 @@ class Context:
     command: str = ""
     progress: bool = False
     announce: Announce | None = None
+    sized: Callable[[str], object] | None = None
     fingerprint: str = ""
 
     def within(self, name: str) -> Path | None:

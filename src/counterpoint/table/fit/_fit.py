@@ -15,6 +15,7 @@ from counterpoint.table.evaluate._evaluate import evaluate_model
 from counterpoint.table.fit._context import Context
 from counterpoint.table.fit._members import read_log, train_members
 from counterpoint.table.fit._prepare import Prepared, prepare
+from counterpoint.table.fit._size import free_memory, measure_size
 from counterpoint.table.model._aside import group_place
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._history import HistoryEntry
@@ -58,6 +59,10 @@ def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> Tabl
     prepared = prepare(table, recipe, context.announce)
     unresolved, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
     group_place(prepared.schema, recipe.data.conformal_by)  # before any training
+    size = measure_size(prepared, recipe)
+    if context.sized is not None:
+        context.sized(size.sentence)
+    size.refuse_too_large(free_memory())
     trained = train_members(prepared, recipe, context)
     networks = [network for network, _ in trained]
     posteriors = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)

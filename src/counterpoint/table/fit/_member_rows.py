@@ -26,10 +26,11 @@ class MemberRows:
     Args:
         prepared: the table; nothing of it is copied.
         rows: places of each member's rows, at least one.
+        most: rows of a member in a batch, whatever is asked for; none: as many as that.
     """
 
-    def __init__(self, prepared: Prepared, rows: Sequence[Tensor]) -> None:
-        self._prepared, self._rows = prepared, list(rows)
+    def __init__(self, prepared: Prepared, rows: Sequence[Tensor], most: int | None = None) -> None:
+        self._prepared, self._rows, self._most = prepared, list(rows), most
         self._weights = [
             None if is_even(target.weight) else [shares_of(target.weight[own]) for own in rows]
             for target in prepared.targets
@@ -41,7 +42,7 @@ class MemberRows:
 
     def steps(self, size: int) -> int:
         """How many batches one pass gives, of at most so many rows a member."""
-        return -(-max(map(len, self._rows)) // size)
+        return -(-max(map(len, self._rows)) // min(size, self._most or size))
 
     def batches(self, size: int, *, seed: int | None = None, start: int = 0) -> Iterator[Batch]:
         """One pass; each member's order is its own."""

@@ -18,7 +18,7 @@ from counterpoint.table.fit._losses import goal_names, make_goals, make_source
 from counterpoint.table.fit._luna import drop_heads, make_luna_goals
 from counterpoint.table.fit._member_rows import MemberRows, goal_name, make_member_goals
 from counterpoint.table.fit._prepare import Prepared
-from counterpoint.table.model._network import build_network
+from counterpoint.table.model._network import build_network, chunk
 from counterpoint.train import Fit, FitEnding, Row, fit
 
 _TOGETHER = "members"
@@ -66,12 +66,13 @@ def train_together(
     networks = [_initial(prepared, recipe, place) for place in members]
     goals = goal_names(prepared.targets)
     packed = pack(networks)
+    held = [torch.from_numpy(part) for part in prepared.rows.held]
     course = fit(
         packed,
         make_member_goals(prepared, len(members)),
         MemberRows(prepared, [torch.from_numpy(prepared.rows.fitted(m)) for m in members]),
         replace(_training(recipe, len(goals)), seed=derive(recipe.training.seed, 2)),
-        validation=MemberRows(prepared, [torch.from_numpy(part) for part in prepared.rows.held]),
+        validation=MemberRows(prepared, held, chunk(networks[0]) // len(members)),
         models=len(members),
         folder=context.within(_TOGETHER),
         recipe=_identity(recipe, context),

@@ -3,19 +3,32 @@
 It is `counterpoint.continual.OnlineEWC` over all targets together, in Kronecker factors for linear
 layers (merged, Ritter et al. 2018, section 3.2) and diagonal for embeddings: at a strength of 1,
 which is Bayes' rule, it forgot less and learnt more than diagonals of any strength
-(docs/decisions.md).
+(docs/decisions.md). A first layer of very many inputs has a diagonal, too: the factor of its inputs
+is a square of their number.
 """
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from counterpoint.continual import ForgettingWarning, OnlineEWC
+from counterpoint.curvature import Structure
 from counterpoint.nn import TableNet
+from counterpoint.seeding import generator
+from counterpoint.storage import unpack_state
 from counterpoint.table.fit._prepare import Prepared
 from counterpoint.table.model._observed import ObservedTargets, batches, likelihoods
+
+WIDEST = 1024
+"""Inputs of a first layer beyond which its curvature is diagonal: a factor is above 4 MB."""
+
+_ROWS = 16_384
+"""Most rows whose curvature is computed; where there are more, these stand for all."""
+
+_MERGED = "kronecker-merged"
 
 
 def remember(
@@ -38,13 +51,18 @@ def remember(
             free.
         keep: share of what was known before that stays.
     """
-    memory = _empty(keep)
+    memory = _empty(keep, _structure(network) if before is None else before.structure)
     if before is not None:
         memory.load_state_dict(before.state_dict())
     network.eval()
+    chosen = _drawn(rows)
     # no labels: the exact Fisher information needs none, and the rows of a month may well be of
     # one class, which a task may not
-    data = [replace(batch, target=None) for batch in batches(prepared, rows)]
+    stands = len(rows) / max(len(chosen), 1)
+    data = [
+        replace(batch, target=None, weight=None if batch.weight is None else stands * batch.weight)
+        for batch in batches(prepared, chosen)
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ForgettingWarning)
         memory.consolidate(
@@ -59,10 +77,26 @@ def read_memory(state: Mapping[str, Tensor]) -> OnlineEWC:
     Raises:
         InputError: it is not one of these.
     """
-    memory = _empty(1.0)
+    structure = unpack_state(state, "memory")["settings"].get("structure", _MERGED)
+    memory = _empty(1.0, structure)
     memory.load_state_dict(state)
     return memory
 
 
-def _empty(keep: float) -> OnlineEWC:
-    return OnlineEWC(keep=keep, structure="kronecker-merged", grown=True)
+def _empty(keep: float, structure: Structure) -> OnlineEWC:
+    return OnlineEWC(keep=keep, structure=structure, grown=True)
+
+
+def _structure(network: TableNet) -> Structure:
+    if network.inputs <= WIDEST:
+        return _MERGED
+    name, _ = next(network.trunk.named_children())
+    return {f"network.trunk.{name}.*": "diagonal", "*": _MERGED}
+
+
+def _drawn(rows: Tensor) -> Tensor:
+    """At most so many of the rows, by no seed of the fit."""
+    if len(rows) <= _ROWS:
+        return rows
+    chosen = torch.randperm(len(rows), generator=generator(0, 15))[:_ROWS]
+    return rows[chosen.sort().values]

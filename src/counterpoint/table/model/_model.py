@@ -1,6 +1,6 @@
 """A fitted table: a few networks and what is known of their weights; predict, save, load."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -110,7 +110,7 @@ class TableModel:
 
     def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """Predict from tensors that `Table.encode` made."""
-        found = self._mixture(inputs)
+        found = self.mixture(inputs)
         if self.aside is None:
             return found
         groups = groups_of(self.schema, self.recipe.data.conformal_by, inputs)
@@ -137,8 +137,12 @@ class TableModel:
         inputs = self._read(table, where).encode()
         return replace(self, aside=reweighted(self.aside, inputs))
 
-    def _mixture(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
-        found = [member.predict(inputs) for member in self.members]
+    def mixture(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
+        """`predict_encoded` without the rows aside: what the members say of themselves."""
+        return self.mixed([member.predict(inputs) for member in self.members])
+
+    def mixed(self, found: Sequence[Mapping[str, MemberPrediction]]) -> dict[str, Prediction]:
+        """The mixture of what the members predict of the same rows."""
         return {
             column.name: column.head.combine([part[column.name] for part in found])
             for column in self.schema.targets
@@ -149,7 +153,7 @@ class TableModel:
         """Of each number, the levels at which its intervals hold the rows aside."""
         if self.aside is None:
             return {}
-        predicted = self._mixture(self.aside.inputs)
+        predicted = self.mixture(self.aside.inputs)
         by = self.recipe.data.conformal_by
         return conformal_levels(self.schema, by, self.aside, predicted)
 

@@ -10,7 +10,15 @@ from counterpoint.recipe import Recipe
 from counterpoint.table.columns import Schema
 
 CHUNK = 8192
-"""Rows that go through a network at a time."""
+"""Rows that go through a network at a time, at most."""
+
+_ENTRIES = 2**24
+"""Most encoded entries at a time: 64 MB, and a few times that while bins are computed."""
+
+
+def chunk(network: TableNet) -> int:
+    """How many rows go through a network at a time: fewer where a row is wide."""
+    return max(64, min(CHUNK, _ENTRIES // max(1, network.inputs)))
 
 
 def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
@@ -49,10 +57,14 @@ def compute_encoded(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:
 
 def compute_outputs(network: TableNet, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Each target's own head, (N, outputs), dropout off."""
-    features = compute_features(network, inputs)
-    with torch.no_grad():
-        pairs = zip(network.targets, network.heads, strict=True)
-        return {name: head(features) for name, head in pairs}
+    return apply_heads(network, compute_features(network, inputs))
+
+
+@torch.no_grad()
+def apply_heads(network: TableNet, features: Tensor) -> dict[str, Tensor]:
+    """Each target's own head, (N, outputs), of features."""
+    pairs = zip(network.targets, network.heads, strict=True)
+    return {name: head(features) for name, head in pairs}
 
 
 @torch.no_grad()
@@ -60,5 +72,6 @@ def _computed(
     network: TableNet, function: Callable[[Tensor, Tensor], Tensor], inputs: Mapping[str, Tensor]
 ) -> Tensor:
     network.eval()
-    pairs = zip(inputs["categories"].split(CHUNK), inputs["numbers"].split(CHUNK), strict=True)
+    rows = chunk(network)
+    pairs = zip(inputs["categories"].split(rows), inputs["numbers"].split(rows), strict=True)
     return torch.cat([function(codes, numbers) for codes, numbers in pairs])

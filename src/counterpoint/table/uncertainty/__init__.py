@@ -20,6 +20,7 @@ from counterpoint.table.uncertainty._ensemble import ENSEMBLE
 from counterpoint.table.uncertainty._laplace import LAPLACE
 from counterpoint.table.uncertainty._last_layer import LAST_LAYER, LastLayers
 from counterpoint.table.uncertainty._member_posterior import (
+    FeaturePosterior,
     MemberPosterior,
     PosteriorFiles,
     UncertaintyKind,
@@ -27,6 +28,7 @@ from counterpoint.table.uncertainty._member_posterior import (
 
 __all__ = [
     "UNCERTAINTIES",
+    "FeaturePosterior",
     "LastLayers",
     "MemberPosterior",
     "PosteriorFiles",

@@ -15,7 +15,11 @@ from counterpoint.errors import InputError
 from counterpoint.nn import TableNet
 from counterpoint.table.columns import Schema
 from counterpoint.table.fit._prepare import Prepared
-from counterpoint.table.model._network import compute_outputs
+from counterpoint.table.model._network import (
+    apply_heads,
+    compute_features,
+    compute_outputs,
+)
 from counterpoint.table.targets._head import Head, MemberPrediction
 from counterpoint.table.uncertainty._member_posterior import PosteriorFiles, UncertaintyKind
 from counterpoint.table.uncertainty._row_noise import (
@@ -46,7 +50,14 @@ class PointPredictions:
         self, network: TableNet, inputs: Mapping[str, Tensor]
     ) -> dict[str, MemberPrediction]:
         """See `MemberPosterior`; knowledge is zero."""
-        outputs = compute_outputs(network, inputs)
+        return self.of_features(network, compute_features(network, inputs), inputs)
+
+    @torch.no_grad()
+    def of_features(
+        self, network: TableNet, features: Tensor, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """See `FeaturePosterior`."""
+        outputs = apply_heads(network, features)
         found = {
             name: head.sure(outputs[name].double(), self.noise[name])
             for name, head in self.heads.items()

@@ -42,7 +42,13 @@ class LastLayers:
         self, network: TableNet, inputs: Mapping[str, Tensor]
     ) -> dict[str, MemberPrediction]:
         """See `MemberPosterior`."""
-        features = compute_features(network, inputs)
+        return self.of_features(network, compute_features(network, inputs), inputs)
+
+    def of_features(
+        self, network: TableNet, features: Tensor, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """See `FeaturePosterior`."""
+        del network  # its heads are the posteriors' means
         found: dict[str, MemberPrediction] = {
             name: layer.predict(features) for name, layer in self.posteriors.items()
         }

@@ -78,6 +78,23 @@ class MemberPosterior(Protocol):
         ...
 
 
+@runtime_checkable
+class FeaturePosterior(MemberPosterior, Protocol):
+    """A posterior whose predictions follow from the trunk's features."""
+
+    def of_features(
+        self, network: TableNet, features: Tensor, inputs: Mapping[str, Tensor]
+    ) -> dict[str, MemberPrediction]:
+        """`predict`, where the features are known already.
+
+        Args:
+            network: the member.
+            features: of its trunk, (N, F).
+            inputs: those that they are of.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class UncertaintyKind:
     """How a kind of uncertainty is made.
