@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoint.errors import InputError
-from counterpoint.nn import Embeddings, PiecewiseLinear, TableNet, embedding_width
+from counterpoint.nn import Embeddings, Lookup, PiecewiseLinear, TableNet, embedding_width
 
 
 def naive(x: float, edges: list[float]) -> list[float]:
@@ -141,3 +141,20 @@ def test_the_first_layer_is_the_sum_of_its_columns(trunk):
     columns = [((0,), (1,)), ((1,), ()), ((), (0,)), ((), (2,))]
     parts = [net.entered_by(codes, numbers, *column) for column in columns]
     torch.testing.assert_close(sum(parts) + bias, net.enter(codes, numbers))
+
+
+@pytest.mark.parametrize("trunk", ["plain", "residual"])
+@pytest.mark.parametrize("edges", [[(-1.0, 0.0, 1.0), (), (0.0, 0.5, 2.0, 9.0)], []])
+@pytest.mark.parametrize("levels", [[4, 3], []])
+def test_looked_up_features_are_the_features(trunk, edges, levels):
+    if not edges and not levels:
+        return
+    torch.manual_seed(0)
+    nets = [TableNet(levels, edges, {"y": 1}, trunk=trunk, width=8).eval() for _ in range(2)]
+    codes = torch.stack([torch.randint(0, n, (50,)) for n in levels] or [torch.zeros(50)], 1)
+    codes = codes[:, : len(levels)].long()
+    # on edges, below the first and above the last
+    numbers = torch.cat([torch.randn(40, 3) * 2, torch.tensor([[-9.0, 0.0, 0.5]] * 10)])
+    numbers = numbers[:, : len(edges)]
+    for net, found in zip(nets, Lookup(nets).features(codes, numbers), strict=True):
+        torch.testing.assert_close(found, net.features(codes, numbers).detach())

@@ -1,5 +1,7 @@
 """Wide and large tables: what they cost is known before, and nothing grows faster than they do."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -99,3 +101,36 @@ def test_what_does_not_fit_is_refused_before_the_training(rows, monkeypatch):
 
 def test_memory_is_known_here():
     assert 1e7 < _size.resident() < (_size.free_memory() or 1e18)
+
+
+@pytest.mark.parametrize("kind", ["last-layer", "ensemble"])
+def test_pieces_are_the_whole_and_many_rows_are_looked_up(rows, kind):
+    recipe = short()
+    network = replace(recipe.network, members=2)
+    recipe = replace(recipe, network=network, posterior=Posterior(uncertainty=kind))
+    model = fit_table(rows, recipe, evaluate=False)
+    table = model.read(pd.concat([rows] * 4, ignore_index=True))
+    whole = model.predict(table)["y"]
+    pieces = [piece["y"] for piece in model.predict_pieces(table, 300)]
+    assert [len(piece.mean) for piece in pieces] == [300, 300, 200]
+    for name in ("mean", "noise", "knowledge"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        # pieces of 300 rows go through the layer as it is, all 800 look it up
+        assert np.allclose(joined, getattr(whole, name), rtol=1e-4, atol=1e-6), name
+
+
+_ALONE = """
+import sys
+import pandas as pd
+from counterpoint.table import TableModel
+model = TableModel.load(sys.argv[1])
+model.predict(pd.DataFrame({"x": [0.5], "z": [1.0], "town": ["a"]}))["y"].interval(0.9)
+print([name for name in ("sklearn", "scipy.stats", "scipy.optimize") if name in sys.modules])
+"""
+
+
+def test_a_prediction_imports_nothing_that_only_fits_need(rows, tmp_path):
+    fit_table(rows, short(), evaluate=False).save(tmp_path / "model")
+    command = [sys.executable, "-c", _ALONE, str(tmp_path / "model")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

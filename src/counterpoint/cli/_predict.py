@@ -1,8 +1,11 @@
 """`counterpoint predict`: from a model folder and a table to a table of predictions."""
 
+import gzip
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from io import BufferedWriter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from counterpoint.cli._files import (
     TABLE,
@@ -17,6 +20,8 @@ from counterpoint.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from counterpoint.table import Prediction
 
 _FORMATS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".json")
 
@@ -50,7 +55,7 @@ def run(arguments: Namespace) -> None:
     if arguments.out is not None:
         # before the model is read and the rows are predicted: not after minutes of work
         _refuse(arguments.out, arguments.table, overwrite=arguments.overwrite)
-    from counterpoint.storage import write_file
+    from counterpoint.storage import written_whole
     from counterpoint.table import TableModel, to_frame
     from counterpoint.table.merge import load_tables
 
@@ -58,6 +63,7 @@ def run(arguments: Namespace) -> None:
     frame = read_rows(arguments.table, fitted.recipe.data, told_format(arguments))
     where = name_of(arguments.table) if str(arguments.table) == "-" else str(arguments.table)
     table = fitted.read(frame, where)
+    del frame  # texts of all cells, which are many bytes
     for remark in fitted.remarks(table):
         note(f"{where}: {remark}")
     if arguments.shifted:
@@ -65,14 +71,20 @@ def run(arguments: Namespace) -> None:
             raise InputError(f"{arguments.model}: a mixture of sites has no rows aside to weigh")
         fitted = fitted.shifted(table)
     level = fitted.recipe.posterior.interval if level is None else level
-    rows = to_frame(fitted.predict(table), level)
-    printed = ".json" if arguments.json else ".csv"
-    content = _render(rows, printed if arguments.out is None else arguments.out.name)
+    frames = (to_frame(piece, level) for piece in _pieces(fitted, table))
     if arguments.out is None:
-        show(content.decode().rstrip("\n"))
+        for text in _texts(frames, ".json" if arguments.json else ".csv"):
+            show(text.rstrip("\n"))
         return
-    write_file(arguments.out, content)
-    note(f"{len(rows):,} predictions: {arguments.out}")
+    # as the pieces come: what is held in memory is one of them
+    with written_whole(arguments.out) as file:
+        rows = _write(frames, arguments.out.name.lower(), file)
+    note(f"{rows:,} predictions: {arguments.out}")
+
+
+def _pieces(fitted: Any, table: Any) -> "Iterator[Mapping[str, Prediction]]":
+    # a model takes the table that it read, a mixture of sites those of all
+    return fitted.predict_pieces(table)
 
 
 def _refuse(out: Path, table: Path, *, overwrite: bool) -> None:
@@ -82,18 +94,46 @@ def _refuse(out: Path, table: Path, *, overwrite: bool) -> None:
     refuse_file(out, overwrite=overwrite, source=table)
 
 
-def _render(frame: "pd.DataFrame", name: str) -> bytes:
-    import gzip
-    import io
+def _write(frames: "Iterator[pd.DataFrame]", name: str, file: BufferedWriter) -> int:
+    """Write frames as one file by the end of its name; the number of their rows."""
+    counted = list[int]()
 
-    suffix = name.lower()
-    if suffix.endswith(".parquet"):
-        buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False)
-        return buffer.getvalue()
-    if suffix.endswith(".json"):
-        return (frame.to_json(orient="records", indent=1, double_precision=15) + "\n").encode()
-    separator = "\t" if suffix.endswith((".tsv", ".tsv.gz")) else ","
-    text = frame.to_csv(index=False, sep=separator).encode()
-    # without the time, so that the same predictions are the same file
-    return gzip.compress(text, mtime=0) if suffix.endswith(".gz") else text
+    def counting() -> "Iterator[pd.DataFrame]":
+        for frame in frames:
+            counted.append(len(frame))
+            yield frame
+
+    if name.endswith(".parquet"):
+        _write_parquet(counting(), file)
+    elif name.endswith(".gz"):
+        # without name and time, so that the same predictions are the same file
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            packed.writelines(text.encode() for text in _texts(counting(), name[:-3]))
+    else:
+        file.writelines(text.encode() for text in _texts(counting(), name))
+    return sum(counted)
+
+
+def _write_parquet(frames: "Iterator[pd.DataFrame]", file: BufferedWriter) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
+    first = next(tables)
+    with pq.ParquetWriter(file, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table.cast(first.schema))
+
+
+def _texts(frames: "Iterator[pd.DataFrame]", name: str) -> Iterator[str]:
+    """Frames as pieces of one text by the end of its name."""
+    if not name.endswith(".json"):
+        separator = "\t" if name.endswith(".tsv") else ","
+        for place, frame in enumerate(frames):
+            yield frame.to_csv(index=False, sep=separator, header=place == 0)
+        return
+    for place, frame in enumerate(frames):
+        records = frame.to_json(orient="records", indent=1, double_precision=15)
+        yield ("[\n" if place == 0 else ",\n") + records[1:-1].strip("\n")
+    yield "\n]\n"

@@ -6,6 +6,7 @@ posterior stands on those. `Embeddings` gives each level of a category a vector,
 spreads a number over its quantile bins, `plain_trunk` and `ResidualTrunk` are the multilayer
 perceptrons between, `TableNet` is all of them in a row. `pack` runs several networks of one shape
 side by side, each on its own rows, at little more than the cost of one; `unpack` takes them apart.
+`Lookup` is what several make of the same rows when they predict, at a cost that bins do not raise.
 `Maxout` learns its activation, `NAU` and `NMU` learn which inputs to add and to multiply, and
 `sparsity` is the goal that makes their wiring a formula.
 
@@ -18,6 +19,7 @@ side by side, each on its own rows, at little more than the cost of one; `unpack
 
 from counterpoint.nn._arithmetic import NAU, NMU, sparsity
 from counterpoint.nn._embeddings import Embeddings, embedding_width
+from counterpoint.nn._lookup import Lookup
 from counterpoint.nn._maxout import Maxout
 from counterpoint.nn._packed import pack, unpack
 from counterpoint.nn._piecewise import PiecewiseLinear
@@ -28,6 +30,7 @@ __all__ = [
     "NAU",
     "NMU",
     "Embeddings",
+    "Lookup",
     "Maxout",
     "PiecewiseLinear",
     "ResidualTrunk",

@@ -26,6 +26,7 @@ from counterpoint.storage._filesystem import (
     refuse_links,
     sweep,
     write_file,
+    written_whole,
 )
 from counterpoint.storage._folder import (
     Folder,
@@ -62,4 +63,5 @@ __all__ = [
     "write_file",
     "write_folder",
     "written_files",
+    "written_whole",
 ]

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import socket
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from io import BufferedWriter
 from pathlib import Path
 
 from counterpoint.errors import InputError
@@ -108,6 +110,33 @@ def write_file(path: StrPath, content: bytes, *, disk: FileSystem = DISK) -> Non
         with suppress(OSError):  # on a read-only disk removing fails, too, and there is nothing
             disk.remove(beside)
         raise refuse(path, len(content), error) from error
+
+
+@contextmanager
+def written_whole(path: StrPath, *, disk: FileSystem = DISK) -> Generator[BufferedWriter]:
+    """A file to write piece by piece, which has its name only once the block has ended well.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; the old file is intact.
+    """
+    path = Path(path)
+    refuse_long(path)
+    beside, written = temporary(path), 0
+    try:
+        sweep(path.parent, only=path.name, disk=disk)
+        disk.remove(beside)
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            written = file.tell()
+            os.fsync(file.fileno())
+        disk.rename(beside, path)
+        disk.sync(path.parent)
+    except OSError as error:
+        raise refuse(path, written, error) from error
+    finally:
+        with suppress(OSError):  # also where the block failed: nothing is left half-written
+            disk.remove(beside)
 
 
 def put_in_place(finished: Path, path: Path, *, disk: FileSystem = DISK) -> None:

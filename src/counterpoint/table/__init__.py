@@ -19,8 +19,9 @@ scikit-learn's interface.
 (True, True)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from counterpoint.findings import Findings
-from counterpoint.table._estimators import TableClassifier, TableRegressor
 from counterpoint.table.columns import KINDS, Column, Schema, Table
 from counterpoint.table.columns._read import read_table
 from counterpoint.table.fit._context import Context, Interrupted
@@ -31,6 +32,9 @@ from counterpoint.table.targets._category import CategoryPrediction
 from counterpoint.table.targets._number import NumberPrediction
 from counterpoint.table.targets._prediction import Prediction, to_frame
 from counterpoint.table.update import update_table
+
+if TYPE_CHECKING:
+    from counterpoint.table._estimators import TableClassifier, TableRegressor
 
 __all__ = [
     "KINDS",
@@ -52,3 +56,12 @@ __all__ = [
     "to_frame",
     "update_table",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # scikit-learn is slow to import, and a model that only predicts does without
+    if name in ("TableClassifier", "TableRegressor"):
+        from counterpoint.table import _estimators
+
+        return getattr(_estimators, name)
+    raise AttributeError(f"module 'counterpoint.table' has no attribute {name!r}")

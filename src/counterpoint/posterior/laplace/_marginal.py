@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.optimize import minimize
 from torch import Tensor
 
 from counterpoint.curvature import sum_over_ranks
@@ -139,6 +138,8 @@ def _climb(
         _start(mean, names) for names, size in zip(chosen, sizes, strict=True) for _ in range(size)
     ]
     point = np.array([*start, 0.0] if noise else start)
+    from scipy.optimize import minimize  # slow to import, and predictions do without
+
     found = minimize(
         loss, point, jac=True, method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * len(point)
     )

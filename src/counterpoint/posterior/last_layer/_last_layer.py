@@ -14,6 +14,9 @@ from counterpoint.posterior.last_layer._evidence import Spectrum, tune
 from counterpoint.posterior.last_layer._statistics import Statistics
 from counterpoint.posterior.predictive._predictive import Predictive
 
+_BLOCK = 2048
+"""Rows to predict at a time: what a block needs stays in the cache."""
+
 
 @dataclass(frozen=True)
 class LastLayer:
@@ -116,7 +119,8 @@ class LastLayer:
         """The predictive distribution of rows, in closed form.
 
         Args:
-            features: rows x F, as in the fit.
+            features: rows x F, as in the fit. Of float32 the products for the variance of the mean
+                are in float32, too, to a few parts in a million and in half the time.
             joint: also the covariance of the means across rows (targets x rows x rows).
 
         Returns:
@@ -128,11 +132,14 @@ class LastLayer:
         refuse_width(features.shape[1], self.statistics.features)
         mean = self.mean.new_empty(features.shape[0], self.statistics.targets)
         knowledge = torch.empty_like(mean)
-        for rows in blocks(features.shape[0]):
+        narrow = torch.float32 if features.dtype == torch.float32 else torch.float64
+        basis = self.basis.to(narrow)
+        for rows in blocks(features.shape[0], _BLOCK):
             phi = design(features[rows], rows.start).cpu()
             mean[rows] = phi @ self.mean
             # φ' U diag(v) U' φ as a sum of squares: never negative
-            knowledge[rows] = (phi @ self.basis).square() @ self.variances
+            along = (phi.to(narrow) @ basis).double()
+            knowledge[rows] = along.square_() @ self.variances
         covariance = self.covariance(features) if joint else None
         return Predictive(mean, self.noise.expand_as(mean), knowledge, covariance)
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64, Int64
-from scipy.special import owens_t
 from torch import Tensor
 
 from counterpoint.errors import InputError
@@ -162,6 +161,8 @@ def _spread(
     probabilities: Float64[Tensor, "rows classes"], variance: Float64[Tensor, "rows classes"]
 ) -> Float64[Tensor, "rows classes"]:
     """``Φ₂(h, h; ρ) − p² = p (1 − p) − 2 T(h, sqrt((1 − ρ)/(1 + ρ)))``, T of Owen (1956)."""
+    from scipy.special import owens_t  # slow to import, and numbers do without
+
     normal = torch.special.ndtri(probabilities).clamp(-37, 37)
     indicator = probabilities * (1 - probabilities)
     steepness = (indicator / (normal.square() / -2).exp()).square() * (2 * math.pi)

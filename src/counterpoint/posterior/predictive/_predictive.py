@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64
-from scipy import special
 from torch import Tensor
 
 from counterpoint.errors import InputError
@@ -62,6 +61,8 @@ class Predictive:
         if self._normal:
             place = float(torch.special.ndtri(torch.tensor(level, dtype=torch.float64)))
         else:
+            from scipy import special  # slow to import, and normal ones do without
+
             place = float(special.stdtrit(self.degrees, level)) * self._shrunk
         return self.mean + self.std * place
 
@@ -80,7 +81,8 @@ class Predictive:
         place = (self._matched(target) - self.mean) / self.std
         if self._normal:
             return torch.special.ndtr(place)
-        # torch has no distribution function of Student's t
+        from scipy import special  # torch has no distribution function of Student's t
+
         found = special.stdtr(self.degrees, (place / self._shrunk).cpu().numpy())
         return torch.as_tensor(found, dtype=torch.float64, device=place.device)
 
@@ -156,6 +158,8 @@ class Predictive:
         self, generator: torch.Generator | None, draws: int
     ) -> Float64[Tensor, "draws rows ..."]:
         """Draws of a Student's t, row by row, by its quantiles."""
+        from scipy import special  # see `quantile`
+
         share = torch.rand(draws, *self.mean.shape, generator=generator, dtype=torch.float64)
         # zero would be minus infinity
         share = share.clamp_min(torch.finfo(torch.float64).eps)

@@ -1,6 +1,6 @@
 """A table whose cells have been parsed, once: what every later stage takes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -201,6 +201,13 @@ class Table:
             for column in self.schema.columns
         )
         return replace(self, schema=Schema(tuple(columns)))
+
+    def pieces(self, rows: int) -> Iterator["Table"]:
+        """The table in pieces of so many rows, in its order; remarks are of the whole."""
+        for low in range(0, self.rows, rows):
+            part = np.arange(low, min(low + rows, self.rows))
+            values = {name: column.take(part) for name, column in self.values.items()}
+            yield replace(self, values=values, rows=len(part))
 
     def encode(self) -> dict[str, Tensor]:
         """The inputs of the network.

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
-from counterpoint.estimators import neighbour_distance
 from counterpoint.findings import IgnoranceMap, Importance
 from counterpoint.nn import TableNet
 from counterpoint.seeding import generator
@@ -137,6 +135,8 @@ def _distances(
     own = _encoded(prepared, torch.from_numpy(known), network)
     count = min(_NEIGHBOURS, len(known) - 1)
     points = _encoded(prepared, test[chosen], network)
+    from counterpoint.estimators import neighbour_distance  # scikit-learn, which is slow to import
+
     # in the units of the network's first layer: what it was given small, it was given small
     some = own[:: max(1, len(own) // _HELD)]
     # one neighbour more, and weighed so: a known row is its own nearest, at distance zero
@@ -163,6 +163,8 @@ def _far(
     order = np.argsort(distance, kind="stable")
     quarter = max(1, len(order) // 4)
     varies = distance.std() > 0 and missing.std() > 0
+    from scipy.stats import spearmanr  # slow to import, and predictions do without
+
     rank: Any = spearmanr(distance, missing) if varies else None
     drawn = np.linspace(0, len(places) - 1, min(len(places), _DRAWN)).astype(int)
     return replace(

@@ -4,14 +4,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.metrics import (
-    accuracy_score,
-    log_loss,
-    mean_absolute_error,
-    mean_squared_error,
-    r2_score,
-    roc_auc_score,
-)
 from torch import Tensor
 
 from counterpoint.findings import Coverage, ReliabilityCurve
@@ -41,14 +33,16 @@ def number_measures(
         actual: what was, float64 (N,).
         weight: of each row, (N,).
     """
+    from sklearn import metrics  # slow to import, and predictions do without
+
     w = weight.numpy()
     # squares of huge numbers overflow; in units of the largest they do not
     unit = max(float(actual.abs().max()), float(np.abs(mean).max())) or 1.0
     y, mean = actual.numpy() / unit, mean / unit
-    score = r2_score(y, mean, sample_weight=w) if len(y) > 1 else float("nan")
+    score = metrics.r2_score(y, mean, sample_weight=w) if len(y) > 1 else float("nan")
     return {
-        "RMSE": finite(unit * mean_squared_error(y, mean, sample_weight=w) ** 0.5),
-        "mean absolute error": finite(unit * mean_absolute_error(y, mean, sample_weight=w)),
+        "RMSE": finite(unit * metrics.mean_squared_error(y, mean, sample_weight=w) ** 0.5),
+        "mean absolute error": finite(unit * metrics.mean_absolute_error(y, mean, sample_weight=w)),
         "R²": finite(float(score)),
         "log likelihood": finite(-float(nll(log_prob, weight))),
     }
@@ -64,15 +58,17 @@ def category_measures(
         actual: places of the classes, (N,).
         weight: of each row, (N,).
     """
+    from sklearn import metrics  # see above
+
     p, y, w = probabilities.numpy(), actual.numpy(), weight.numpy()
-    loss = log_loss(y, p, labels=list(range(p.shape[1])), sample_weight=w)
+    loss = metrics.log_loss(y, p, labels=list(range(p.shape[1])), sample_weight=w)
     measures = {
-        "accuracy": finite(float(accuracy_score(y, p.argmax(1), sample_weight=w))),
+        "accuracy": finite(float(metrics.accuracy_score(y, p.argmax(1), sample_weight=w))),
         "log likelihood": finite(-float(loss)),
         "Brier score": finite(brier(probabilities, actual, weight)),
     }
     if p.shape[1] == 2 and len(actual.unique()) == 2:
-        measures["AUROC"] = finite(float(roc_auc_score(y, p[:, 1], sample_weight=w)))
+        measures["AUROC"] = finite(float(metrics.roc_auc_score(y, p[:, 1], sample_weight=w)))
     return measures
 
 

@@ -7,7 +7,6 @@ and so is the share of rows inside the intervals of each third of the prediction
 """
 
 import numpy as np
-from scipy.stats import binomtest, kstwo
 from torch import Tensor
 
 from counterpoint.findings import CoveredPart, IntervalVerdict, Judgement
@@ -71,6 +70,8 @@ def _by_chance(uniform: np.ndarray, share: np.ndarray, rows: float) -> float:
     after = np.cumsum(share[order])
     below = after - share[order]
     distance = max(np.abs(after - uniform[order]).max(), np.abs(below - uniform[order]).max())
+    from scipy.stats import kstwo  # slow to import, and predictions do without
+
     return float(kstwo.sf(distance, max(1, round(rows))))
 
 
@@ -79,4 +80,6 @@ def _luck(part: CoveredPart, rows: float, level: float) -> float:
     count = round(rows * part.share)
     if count == 0:
         return 1.0
+    from scipy.stats import binomtest  # see above
+
     return float(binomtest(round(part.observed * count), count, level).pvalue)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit
 
 from counterpoint.errors import InputError
 from counterpoint.table.columns import ParsedColumn, Table
@@ -80,6 +79,8 @@ def set_aside(split: RowSplit, table: Table, share: float, seed: int) -> RowSpli
     groups = None
     if table.split.kind == "group":
         groups = group_labels(table.values[table.split.column])[split.train]
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit  # slow to import
+
     kind = ShuffleSplit if groups is None else GroupShuffleSplit
     chooser = kind(1, test_size=share, random_state=seed % 2**32)
     ((_, chosen),) = chooser.split(split.train, groups=groups)
@@ -131,6 +132,8 @@ def _folds(
         order = _by_class(rows, strata, seed)
         parts = [np.sort(order[place :: min(folds, len(rows))]) for place in range(members)]
         return tuple(part if len(part) else parts[0] for part in parts)
+    from sklearn.model_selection import GroupKFold, KFold  # slow to import
+
     if groups is None:
         chooser = KFold(min(folds, len(rows)), shuffle=True, random_state=seed % 2**32)
     else:
@@ -158,6 +161,8 @@ def _random(
     if strata is not None:
         test = np.sort(_share_of_each(rows, strata, size, seed))
         return np.setdiff1d(rows, test, assume_unique=True), test
+    from sklearn.model_selection import ShuffleSplit  # slow to import
+
     chooser = ShuffleSplit(1, test_size=size, random_state=seed % 2**32)
     first, second = next(chooser.split(rows))
     return rows[np.sort(first)], rows[np.sort(second)]
@@ -234,6 +239,8 @@ def _by_group(table: Table, rows: np.ndarray, counts: tuple[int, int], seed: int
         raise InputError(
             f"{table.where}: split group:{name}: needs 3 groups or more, found {len(set(groups))}"
         )
+    from sklearn.model_selection import GroupShuffleSplit  # slow to import
+
     chooser = GroupShuffleSplit(1, test_size=SHARE, random_state=seed % 2**32)
     first, second = next(chooser.split(rows, groups=groups))
     first = np.sort(first)

@@ -1,7 +1,7 @@
 """Models of several sites side by side: each reads a row in its own way, and they are mixed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from counterpoint.recipe import Recipe
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.columns import Schema, Table
 from counterpoint.table.merge._findings import findings_of
-from counterpoint.table.model._model import TableModel
+from counterpoint.table.model._model import PIECE, TableModel
 from counterpoint.table.targets._category import CategoryPrediction
 from counterpoint.table.targets._number import NumberPrediction
 from counterpoint.table.targets._prediction import Prediction
@@ -89,6 +89,18 @@ class TableEnsemble:
             column.name: mixed_prediction([part[column.name] for part in found], self.shares)
             for column in self.schema.targets
         }
+
+    def predict_pieces(
+        self, tables: Sequence[Table], rows: int = PIECE
+    ) -> Iterator[dict[str, Prediction]]:
+        """`predict`, so many rows at a time.
+
+        Args:
+            tables: what `read` made of the rows.
+            rows: of a piece.
+        """
+        for pieces in zip(*(table.pieces(rows) for table in tables), strict=True):
+            yield self.predict(pieces)
 
     def remarks(self, table: pd.DataFrame | Sequence[Table], where: str = "table") -> list[str]:
         """What is unlike the training rows of every site, in sentences."""

@@ -1,6 +1,6 @@
 """A fitted table: a few networks and what is known of their weights; predict, save, load."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,14 +22,18 @@ from counterpoint.table.model._aside import conformal_levels, groups_of, reweigh
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._history import HistoryEntry
 from counterpoint.table.model._memory import read_memory
-from counterpoint.table.model._network import build_network
+from counterpoint.table.model._network import build_network, compute_features_each
 from counterpoint.table.targets._head import MemberPrediction
 from counterpoint.table.targets._prediction import Levels, Prediction
 from counterpoint.table.uncertainty import (
     UNCERTAINTIES,
+    FeaturePosterior,
     MemberPosterior,
     PosteriorFiles,
 )
+
+PIECE = 50_000
+"""Rows that are predicted at a time where there are many."""
 
 # what Python and torch raise where a document has the right hash and the wrong parts
 _UNFIT = (LookupError, TypeError, AttributeError, RuntimeError, ValueError, ArithmeticError)
@@ -108,6 +112,16 @@ class TableModel:
         with threads(self.recipe.threads):
             return self.predict_encoded(self._read(table, where).encode())
 
+    def predict_pieces(self, table: Table, rows: int = PIECE) -> Iterator[dict[str, Prediction]]:
+        """`predict`, so many rows at a time: the memory that it takes is that of a piece.
+
+        Args:
+            table: what `read` made of the rows.
+            rows: of a piece.
+        """
+        for piece in table.pieces(rows):
+            yield self.predict(piece)
+
     def predict_encoded(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """Predict from tensors that `Table.encode` made."""
         found = self.mixture(inputs)
@@ -139,7 +153,14 @@ class TableModel:
 
     def mixture(self, inputs: Mapping[str, Tensor]) -> dict[str, Prediction]:
         """`predict_encoded` without the rows aside: what the members say of themselves."""
-        return self.mixed([member.predict(inputs) for member in self.members])
+        posteriors = [member.posterior for member in self.members]
+        following = [part for part in posteriors if isinstance(part, FeaturePosterior)]
+        if len(following) < len(posteriors):
+            return self.mixed([member.predict(inputs) for member in self.members])
+        networks = [member.network for member in self.members]
+        features = compute_features_each(networks, inputs)
+        members = zip(following, networks, features, strict=True)
+        return self.mixed([one.of_features(network, own, inputs) for one, network, own in members])
 
     def mixed(self, found: Sequence[Mapping[str, MemberPrediction]]) -> dict[str, Prediction]:
         """The mixture of what the members predict of the same rows."""

@@ -1,11 +1,11 @@
 """The network that a schema and a recipe call for, and what it makes of many rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.nn import TableNet
+from counterpoint.nn import Lookup, TableNet
 from counterpoint.recipe import Recipe
 from counterpoint.table.columns import Schema
 
@@ -14,6 +14,13 @@ CHUNK = 8192
 
 _ENTRIES = 2**24
 """Most encoded entries at a time: 64 MB, and a few times that while bins are computed."""
+
+
+_LOOKED_UP = 2**22
+"""Most entries of rows that are looked up at a time."""
+
+_MANY = 512
+"""Rows from which on looking up is worth its tables."""
 
 
 def chunk(network: TableNet) -> int:
@@ -47,7 +54,23 @@ def build_network(schema: Schema, recipe: Recipe, heads: int = 1) -> TableNet:
 
 def compute_features(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:
     """The trunk's features (N, F), a few thousand rows at a time, dropout off."""
-    return _computed(network, network.features, inputs)
+    return compute_features_each([network], inputs)[0]
+
+
+@torch.no_grad()
+def compute_features_each(
+    networks: Sequence[TableNet], inputs: Mapping[str, Tensor]
+) -> list[Tensor]:
+    """`compute_features` of members, which are of one shape: what they read alike is read once."""
+    if len(inputs["numbers"]) < _MANY:
+        return [_computed(network, network.features, inputs) for network in networks]
+    for network in networks:
+        network.eval()
+    lookup = Lookup(networks)
+    rows = max(64, min(CHUNK, _LOOKED_UP // max(1, lookup.width)))
+    pairs = zip(inputs["categories"].split(rows), inputs["numbers"].split(rows), strict=True)
+    parts = [lookup.features(codes, numbers) for codes, numbers in pairs]
+    return [torch.cat(each) for each in zip(*parts, strict=True)]
 
 
 def compute_encoded(network: TableNet, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.polynomial.hermite_e import hermegauss
-from scipy import special
 from torch import Tensor
 
 from counterpoint.goals import Likelihood, NegativeBinomial, Poisson
@@ -85,6 +84,8 @@ class CountPrediction(NumberPrediction):
 
     def _below(self, count: np.ndarray) -> np.ndarray:
         """Probability of at most so many, (N,)."""
+        from scipy import special  # slow to import, and other targets do without
+
         rates, share = self._rates[0].numpy(), self._rates[1].numpy()
         whole = np.floor(count)[:, None]
         most = np.maximum(whole, 0.0) + 1.0

@@ -15,7 +15,7 @@ from counterpoint.nn import TableNet
 from counterpoint.posterior import LastLayer, Predictive, Softmax
 from counterpoint.table.columns import Schema
 from counterpoint.table.fit._prepare import Prepared
-from counterpoint.table.model._network import compute_features
+from counterpoint.table.model._network import compute_features, compute_features_each
 from counterpoint.table.targets._head import Head, MemberPrediction
 from counterpoint.table.uncertainty._count_layer import CountLayer
 from counterpoint.table.uncertainty._layers import LAYERS
@@ -115,7 +115,7 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[LastLayers]:
     """One posterior a target and member, from every row of `rows.train`."""
     rows = torch.from_numpy(prepared.rows.train)
     inputs = {name: value[rows] for name, value in prepared.inputs.items()}
-    features = [compute_features(network, inputs) for network in networks]
+    features = compute_features_each(networks, inputs)
     found = {
         target.name: LAYERS[target.head.kind].fit(TargetRows.of(target, prepared), features)
         for target in prepared.targets

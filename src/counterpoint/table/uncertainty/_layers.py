@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from counterpoint.goals import NegativeBinomial, Poisson
@@ -310,6 +309,8 @@ class _Count(HeadLayer[CountLayer]):
         def loss(log: float) -> float:
             likelihood = NegativeBinomial(math.exp(log), validate=False)
             return float(weight @ likelihood.nll_each(output, count))
+
+        from scipy.optimize import minimize_scalar  # slow to import, and predictions do without
 
         # from where it is a Poisson to a variance 50 times the squared mean
         found_at: Any = minimize_scalar(loss, bounds=(-14.0, 4.0), method="bounded")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.model_selection import GroupKFold, KFold
 from torch import Tensor
 
 from counterpoint.errors import InputError
@@ -93,6 +92,8 @@ def folds_of(rows: Tensor, seed: int, groups: np.ndarray | None = None) -> list[
     most = len(rows) if groups is None else len(np.unique(groups))
     if most < 2:
         return []
+    from sklearn.model_selection import GroupKFold, KFold  # slow to import
+
     kind = KFold if groups is None else GroupKFold
     chooser = kind(min(FOLDS, most), shuffle=True, random_state=seed % 2**32)
     parts = chooser.split(rows.numpy(), groups=groups)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2_contingency
 
 from counterpoint.findings import ShiftFindings
 from counterpoint.table.columns import ColumnCounts, Schema, TableCounts, UsableColumn
@@ -95,5 +94,7 @@ def _test(table: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     shares = table / table.sum(axis=1, keepdims=True)
     distance = 0.5 * float(np.abs(shares[0] - shares[1]).sum())
+    from scipy.stats import chi2_contingency  # slow to import, and predictions do without
+
     test: Any = chi2_contingency(table, correction=False)
     return distance, float(test.pvalue)

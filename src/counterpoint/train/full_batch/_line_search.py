@@ -1,17 +1,16 @@
 """Methods of our own that search along lines: steepest descent, Newton's with damping, BFGS."""
 
 import warnings
+from functools import cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_blas_funcs
-from scipy.optimize import line_search
 
 from counterpoint.train.full_batch._objective import Objective, Point
 from counterpoint.train.full_batch._observer import IterateObserver
 from counterpoint.train.full_batch._outcome import MinimizeEnding
 
-_SYMV, _SYR2 = get_blas_funcs(("symv", "syr2"), dtype=np.float64)
 # Nocedal & Wright 2006, section 3.1: c1 "quite small"
 _ENOUGH = 1e-4  # of the decrease that the slope promises
 _HALVINGS = 60
@@ -69,12 +68,14 @@ def _direction(
     last: float,
 ) -> tuple[Float64[np.ndarray, " total"], float]:
     """The damped step, and the multiple of the identity that it took."""
+    from scipy.linalg import cho_factor, cho_solve  # see `_blas`
+
     scale = float(np.abs(matrix.diagonal()).max()) or 1.0
     damping, first = 0.0, max(_LEAST * scale, last / _FACTOR)
     while True:
         try:
             factor = cho_factor(matrix + damping * np.eye(len(matrix)), lower=True)
-        except LinAlgError:
+        except np.linalg.LinAlgError:
             # from near the last one: the Hessian changes little between iterations
             damping = max(first, _FACTOR * damping)
             continue
@@ -111,10 +112,18 @@ def bfgs(
         observe(here.where)
 
 
+@cache
+def _blas() -> tuple[Any, Any]:
+    from scipy.linalg import get_blas_funcs  # slow to import, and training in batches does without
+
+    symv, syr2 = get_blas_funcs(("symv", "syr2"), dtype=np.float64)
+    return symv, syr2
+
+
 def _times(
     inverse: Float64[np.ndarray, "total total"], vector: Float64[np.ndarray, " total"]
 ) -> Float64[np.ndarray, " total"]:
-    return _SYMV(1.0, inverse, vector, lower=1)
+    return _blas()[0](1.0, inverse, vector, lower=1)
 
 
 def _corrected(
@@ -132,7 +141,7 @@ def _corrected(
         inverse = np.asfortranarray(np.eye(len(step)) * (along / float(change @ change)))
     moved = _times(inverse, change)
     mixed = (1 + float(change @ moved) / along) / (2 * along) * step - moved / along
-    return _SYR2(1.0, mixed, step, lower=1, a=inverse, overwrite_a=1)
+    return _blas()[1](1.0, mixed, step, lower=1, a=inverse, overwrite_a=1)
 
 
 def _search(
@@ -156,6 +165,8 @@ def _search(
             the whole direction, as Newton's does.
         flat: the share of the slope that may be left at the end (c2).
     """
+    from scipy.optimize import line_search  # see `_blas`
+
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # scipy warns where it finds nothing
         found = line_search(

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from scipy import optimize
 
 from counterpoint.errors import one_of
 from counterpoint.train.full_batch._line_search import bfgs, newton, steepest_descent
@@ -54,6 +53,7 @@ class _Scipy:
     ) -> MinimizeEnding:
         """Run it; it comes back only where a search found nothing better."""
         del rate
+        from scipy import optimize  # slow to import, and training in batches does without
 
         def both(where: np.ndarray) -> tuple[float, np.ndarray]:
             point = objective.at(where)
