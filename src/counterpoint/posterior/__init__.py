@@ -14,6 +14,7 @@ predictive distributions with the noise of the data and the model's own ignoranc
   with it (`Laplace`), for every likelihood and for several heads; `laplace_from` reads one back.
 - Both layers are a `Posterior`, and all predict a `Distribution`; a `TuningEnding` says how the
   search for prior and noise ended.
+- `probe` and `separability` ask whether a linear map could tell classes apart, layer by layer.
 - `calibration` holds what they promised against what came true.
 
 >>> import torch
@@ -26,7 +27,9 @@ tensor([[3.2500]], dtype=torch.float64)
 """
 
 from counterpoint.posterior import calibration
+from counterpoint.posterior._probe import Probe, probe
 from counterpoint.posterior._protocol import Distribution, Posterior
+from counterpoint.posterior._separability import Separability, separability
 from counterpoint.posterior._status import TuningEnding
 from counterpoint.posterior.laplace._laplace import Laplace, laplace
 from counterpoint.posterior.laplace._restore import laplace_from
@@ -50,6 +53,8 @@ __all__ = [
     "PoissonPredictive",
     "Posterior",
     "Predictive",
+    "Probe",
+    "Separability",
     "Softmax",
     "Statistics",
     "TuningEnding",
@@ -60,4 +65,6 @@ __all__ = [
     "laplace",
     "laplace_from",
     "left_out_noise",
+    "probe",
+    "separability",
 ]
