@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from counterpoint.errors import InputError
 from counterpoint.parameters import device_of, evaluating, modules, unwrapped
-from counterpoint.posterior._separability import Separability, Values, separability
+from counterpoint.posterior._separability import AnyArray, Separability, separability
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Probe:
 def probe(
     model: nn.Module,
     inputs: Shaped[Tensor, "rows ..."],
-    labels: Values,
+    labels: AnyArray,
     layers: str | nn.Module | Sequence[str | nn.Module] | None = None,
 ) -> Probe:
     """Ask of every layer whether a linear map could tell the classes apart from what it puts out.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from counterpoint.errors import InputError
 
-Values: TypeAlias = "Shaped[Tensor, '...'] | Shaped[np.ndarray, '...'] | Sequence[object]"
+AnyArray: TypeAlias = "Shaped[Tensor, '...'] | Shaped[np.ndarray, '...'] | Sequence[object]"
 """A tensor, an array, or a list of numbers or names."""
 
 _TOLERANCE = 1e-6
@@ -76,7 +76,7 @@ class Separability:
         return f"not separable: {who} in the way{more}"
 
 
-def separability(features: Values, labels: Values) -> Separability:
+def separability(features: AnyArray, labels: AnyArray) -> Separability:
     r"""Find a linear map that gives every row its class, or the rows that stand in the way.
 
     .. math:: f_{y_n}(x_n) - f_k(x_n) \geq m \quad (k \neq y_n), \qquad f_k(x) = w_k^\top x + b_k
@@ -124,7 +124,7 @@ def separability(features: Values, labels: Values) -> Separability:
 
 
 def _read(
-    features: Values, labels: Values
+    features: AnyArray, labels: AnyArray
 ) -> tuple[Float64[np.ndarray, "rows features"], Int64[np.ndarray, " rows"]]:
     points, names = (
         one.detach().cpu().numpy() if isinstance(one, Tensor) else np.asarray(one)
