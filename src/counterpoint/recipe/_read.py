@@ -39,8 +39,10 @@ def load(path: StrPath) -> dict[str, dict[str, Any]]:
         values = tomllib.loads(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such recipe file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not readable as TOML: {error}") from error
+    # beside errors of TOML itself: a number too long for Python, and "[[[[…" of a hostile file
+    except (OSError, ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else f"{error!s:.160}"
+        raise InputError(f"{path}: not readable as TOML: {reason}") from error
     try:
         # for its refusals alone: only here are file and line known
         build(values)
@@ -142,6 +144,7 @@ def _kind(section: str, key: str) -> tuple[type, bool]:
 
 def _typed(section: str, key: str, value: Any) -> Any:
     kind, optional = _kind(section, key)
+    _refuse_long(f"recipe: {section}.{key}: expected {_WORDS[kind]}", value)
     if value is None and optional:  # in the JSON of a model folder; a file leaves the key out
         return None
     if kind is tuple:
@@ -159,7 +162,13 @@ def _typed(section: str, key: str, value: Any) -> Any:
         return kind(value)
     elif isinstance(value, kind):
         return value
-    raise InputError(f"recipe: {section}.{key}: expected {_WORDS[kind]}, found {value!r}")
+    raise InputError(f"recipe: {section}.{key}: expected {_WORDS[kind]}, found {value!r:.80}")
+
+
+def _refuse_long(expected: str, value: Any) -> None:
+    # more than tensors and seeds hold, and in a message thousands of digits
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise InputError(f"{expected}, found one of {value.bit_length():,} bits")
 
 
 def _value(section: str, key: str, text: str) -> Any:
@@ -170,7 +179,7 @@ def _value(section: str, key: str, text: str) -> Any:
     try:
         # 3e-3, true and ["a", "b"] are TOML; a bare word is not, and is itself
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -30,6 +30,10 @@ _MARKS = {
 }
 _GZIP = b"\x1f\x8b"
 _LONGEST = 1_000_000
+_UNPACKED = 2**30
+"""Bytes that a gzip file may unpack to whatever its size,"""
+_RATIO = 100
+"""and how many times its own size it may: deflate makes a thousand of one, tables ten."""
 _WORD = re.compile(r"[^\s,;|\"]{1,20}")
 _WORD_END = re.compile(r"[^\s,;|\"]{1,20}$")
 
@@ -78,10 +82,7 @@ def parse_text(
 
 def _decoded(raw: bytes, where: str, encoding: str) -> str:
     if raw.startswith(_GZIP):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{where}: not readable as gzip: {error}") from error
+        raw = _unpacked(raw, where)
     marked = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "")
     try:
         plain = codecs.lookup(encoding).name == "utf-8"
@@ -106,6 +107,22 @@ def _decoded(raw: bytes, where: str, encoding: str) -> str:
             " another format, or --encoding utf-16?"
         )
     return text
+
+
+def _unpacked(raw: bytes, where: str) -> bytes:
+    """What a gzip file holds, unless that is out of all proportion to it."""
+    most = max(_UNPACKED, _RATIO * len(raw))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            content = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{where}: not readable as gzip: {error}") from error
+    if len(content) > most:
+        raise InputError(
+            f"{where}: {len(raw):,} bytes of gzip unpack to more than {most:,}, as few tables do;"
+            " if it is one, unpack it first (gunzip)"
+        )
+    return content
 
 
 def _likely(raw: bytes, place: int) -> str:
