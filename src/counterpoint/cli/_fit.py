@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint.cli import _ratings
 from counterpoint.cli._files import (
     TABLE,
     add_text_format,
@@ -22,6 +23,8 @@ from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe, build, dump, load
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from counterpoint.table import Findings, Schema, TableModel
 
 _LISTS = {
@@ -37,6 +40,8 @@ _TEACHER = (
 _KINDS = ("category", "number", "date")
 _SINGLE = {
     "weight": "column that says how much a row counts",
+    "user": "column of who rated, of a table of ratings (found where there are two ids)",
+    "item": "column of what was rated",
     "split": "held-out rows: 0.2 | none | COLUMN | time:COLUMN | group:COLUMN",
 }
 
@@ -64,6 +69,9 @@ def add(parser: ArgumentParser) -> None:
         "--uncertainty", metavar="KIND",
         help="where knowledge comes from: last-layer | luna | laplace | ensemble (last-layer)",
     )  # fmt: skip
+    parser.add_argument(
+        "--factors", type=int, metavar="N", help="of ratings: entries of a taste (20)"
+    )
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage (0.9)")
     parser.add_argument(
         "--conformal", type=float, nargs="?", const=0.2, metavar="SHARE",
@@ -100,12 +108,20 @@ def run(arguments: Namespace) -> None:
     data["table"] = None if arguments.table is None else str(arguments.table)
     flags = {
         "data": data,
+        "network": {"factors": arguments.factors},
         "training": {"seed": arguments.seed, "balance": arguments.balance},
         "posterior": {"interval": arguments.interval, "uncertainty": arguments.uncertainty},
     }
     recipe = _recipe(arguments.recipe, flags, dict(_pair(key) for key in arguments.set or []))
     command = shlex.join(["counterpoint", *arguments.typed])
-    _fit(recipe, arguments.out, overwrite=arguments.overwrite, json=arguments.json, command=command)
+    frame = read_rows(Path(recipe.data.table), recipe.data)
+    from counterpoint.table.ratings import ratings_in
+
+    columns = ratings_in(frame, recipe.data, name_of(Path(recipe.data.table)))
+    if columns is not None:
+        _ratings.fit(frame, recipe, columns, arguments)
+        return
+    _fit(frame, recipe, arguments, command)
 
 
 def _kinds(arguments: Namespace) -> dict[str, str]:
@@ -141,11 +157,11 @@ def _recipe(file: Path | None, flags: dict[str, Any], overrides: dict[str, str])
     return recipe
 
 
-def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str) -> None:
+def _fit(frame: "pd.DataFrame", recipe: Recipe, arguments: Namespace, command: str) -> None:
     from counterpoint.table import Context, TableModel, fit_table, jobs
 
-    path = Path(recipe.data.table)
-    frame, taught = with_teachers(read_rows(path, recipe.data), recipe.data, name_of(path))
+    path, out, json = Path(recipe.data.table), arguments.out, arguments.json
+    frame, taught = with_teachers(frame, recipe.data, name_of(path))
     announced = list[str]()
 
     # before the long work, and once: the findings have them again
@@ -178,7 +194,7 @@ def _fit(recipe: Recipe, out: Path, *, overwrite: bool, json: bool, command: str
             out,
             identity,
             lambda run: fit_table(frame, recipe, replace(context, folder=run)),
-            overwrite=overwrite,
+            overwrite=arguments.overwrite,
         )
     _tell(model, out, announced, json=json)
 

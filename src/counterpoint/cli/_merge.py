@@ -10,8 +10,9 @@ from counterpoint.cli._merge_scores import show_path, write_search
 from counterpoint.cli._merge_tables import merge_models
 from counterpoint.cli._say import Counter, note, show, show_json
 from counterpoint.errors import InputError
-from counterpoint.findings import ENSEMBLE_KIND, MODEL_KIND
+from counterpoint.findings import ENSEMBLE_KIND, MODEL_KIND, RATINGS_KIND
 from counterpoint.plain import to_plain
+from counterpoint.storage import folder_kind
 
 if TYPE_CHECKING:
     from counterpoint.merge import Layers
@@ -22,6 +23,7 @@ _MERGE = (
 )
 _SCORES = "model data report likelihood"
 _OPTIONS = {"rules": "set", "options": "option", "buffers": "buffer"}
+_TABLES = (MODEL_KIND, ENSEMBLE_KIND)
 _ACTIONS = {
     "inspect": (1, 1, ""),
     "diff": (2, 2, ""),
@@ -85,20 +87,19 @@ def run(arguments: Namespace) -> None:
     for name in _SCORES.split():
         if getattr(arguments, name) is not None:
             raise InputError(f"merge: --{name} is for 'merge path' and 'merge search'")
-    tables = [str(path) for path in arguments.inputs if _is_table(path)]
+    for path in arguments.inputs:
+        if folder_kind(path) == RATINGS_KIND:
+            raise InputError(
+                f"{path}: is a model of ratings, and such are not merged; update one with the"
+                " ratings of the other"
+            )
+    tables = [str(path) for path in arguments.inputs if folder_kind(path) in _TABLES]
     if len(tables) == len(arguments.inputs):
         merge_models(arguments)
         return
     if tables:
         raise InputError(f"{tables[0]}: is a model of a table, and not all inputs are such")
     _merge(arguments)
-
-
-def _is_table(path: str) -> bool:
-    """Whether a folder says that it is a model of a table; read again, and verified, later."""
-    from counterpoint.storage import folder_kind
-
-    return folder_kind(path) in (MODEL_KIND, ENSEMBLE_KIND)
 
 
 def _merge(arguments: Namespace) -> None:

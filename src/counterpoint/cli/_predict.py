@@ -7,6 +7,7 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint.cli import _ratings
 from counterpoint.cli._files import (
     TABLE,
     add_text_format,
@@ -17,6 +18,7 @@ from counterpoint.cli._files import (
 )
 from counterpoint.cli._say import note, show
 from counterpoint.errors import InputError, nearest
+from counterpoint.findings import RATINGS_KIND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,10 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model folder")
     parser.add_argument("table", type=Path, help=TABLE)
     parser.add_argument("--interval", type=float, metavar="P", help="nominal coverage")
+    parser.add_argument(
+        "--top", type=int, metavar="N",
+        help="of a model of ratings and a table of users: how many to recommend to each (10)",
+    )  # fmt: skip
     parser.add_argument(
         "--shifted", action="store_true",
         help="intervals for rows that lie elsewhere than the fit's: of a model with rows aside",
@@ -47,18 +53,37 @@ def run(arguments: Namespace) -> None:
     """Predict every row of a table, in its order.
 
     A number gets its mean, an interval and standard deviations (noise: what stays unsure;
-    knowledge: what more rows would tell); a category gets its classes' probabilities.
+    knowledge: what more rows would tell); a category gets its classes' probabilities. A model of
+    ratings and a table of users alone give what to recommend to each.
     """
     level = arguments.interval
+    if arguments.top is not None and arguments.top < 1:
+        raise InputError(f"--top: expected a whole number of at least 1, found {arguments.top}")
     if level is not None and not 0.0 < level < 1.0:
         raise InputError(f"--interval: expected a share between 0 and 1, found {level:g}")
     if arguments.out is not None:
         # before the model is read and the rows are predicted: not after minutes of work
         _refuse(arguments.out, arguments.table, overwrite=arguments.overwrite)
-    from counterpoint.storage import written_whole
+    from counterpoint.storage import folder_kind, written_whole
+
+    ratings = folder_kind(arguments.model) == RATINGS_KIND
+    frames = iter([_ratings.predicted(arguments)]) if ratings else _predicted(arguments)
+    if arguments.out is None:
+        for text in _texts(frames, ".json" if arguments.json else ".csv"):
+            show(text.rstrip("\n"))
+        return
+    # as the pieces come: what is held in memory is one of them
+    with written_whole(arguments.out) as file:
+        rows = _write(frames, arguments.out.name.lower(), file)
+    note(f"{rows:,} predictions: {arguments.out}")
+
+
+def _predicted(arguments: Namespace) -> "Iterator[pd.DataFrame]":
     from counterpoint.table import TableModel, to_frame
     from counterpoint.table.merge import load_tables
 
+    if arguments.top is not None:
+        raise InputError(f"--top: {arguments.model} is no model of ratings, and recommends nothing")
     fitted = load_tables(arguments.model)
     frame = read_rows(arguments.table, fitted.recipe.data, told_format(arguments))
     where = name_of(arguments.table) if str(arguments.table) == "-" else str(arguments.table)
@@ -70,16 +95,9 @@ def run(arguments: Namespace) -> None:
         if not isinstance(fitted, TableModel):
             raise InputError(f"{arguments.model}: a mixture of sites has no rows aside to weigh")
         fitted = fitted.shifted(table)
-    level = fitted.recipe.posterior.interval if level is None else level
-    frames = (to_frame(piece, level) for piece in _pieces(fitted, table))
-    if arguments.out is None:
-        for text in _texts(frames, ".json" if arguments.json else ".csv"):
-            show(text.rstrip("\n"))
-        return
-    # as the pieces come: what is held in memory is one of them
-    with written_whole(arguments.out) as file:
-        rows = _write(frames, arguments.out.name.lower(), file)
-    note(f"{rows:,} predictions: {arguments.out}")
+    told = arguments.interval
+    level = fitted.recipe.posterior.interval if told is None else told
+    return (to_frame(piece, level) for piece in _pieces(fitted, table))
 
 
 def _pieces(fitted: Any, table: Any) -> "Iterator[Mapping[str, Prediction]]":

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint.cli import _ratings
 from counterpoint.cli._files import (
     TABLE,
     add_text_format,
@@ -17,7 +18,7 @@ from counterpoint.cli._files import (
 )
 from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
 from counterpoint.errors import InputError
-from counterpoint.findings import ENSEMBLE_KIND
+from counterpoint.findings import ENSEMBLE_KIND, RATINGS_KIND
 from counterpoint.plain import to_plain
 from counterpoint.recipe import Update
 from counterpoint.storage import folder_kind
@@ -66,7 +67,6 @@ def run(arguments: Namespace) -> None:
     # a link to a model is that model: it is not replaced by a folder
     source = Path(os.path.realpath(arguments.model))
     out = source if arguments.out is None else Path(os.path.realpath(arguments.out))
-    shown = arguments.out or arguments.model  # as it was typed
     if source in out.parents:
         raise InputError(f"--out {arguments.out}: is inside the model folder; choose another place")
     if folder_kind(source) == ENSEMBLE_KIND:
@@ -74,9 +74,17 @@ def run(arguments: Namespace) -> None:
             f"{arguments.model}: is a mixture of sites, which is not updated itself; update the"
             " sites' own models, and merge them again"
         )
+    if folder_kind(source) == RATINGS_KIND:
+        _ratings.update(arguments, out)
+        return
+    _update(arguments, how, source, out)
+
+
+def _update(arguments: Namespace, how: Update, source: Path, out: Path) -> None:
     from counterpoint.table import Context, TableModel, jobs, update_table
     from counterpoint.table.update import refuse_update
 
+    shown = arguments.out or arguments.model  # as it was typed
     before = _digest(source / "manifest.json")
     model = TableModel.load(source)
     frame = read_rows(arguments.table, model.recipe.data, told_format(arguments))

@@ -6,6 +6,8 @@ layer's weights. `LunaRegressor` trains the network under many heads whose slope
 so that it also says where it has seen nothing. Both give functions drawn from prior and posterior,
 log densities, and a `GapReport` on what they claim to know where there are no data.
 
+`Recommender` takes ratings of items by users instead: two columns of ids, and numbers.
+
 Everything works inside pipelines, grid search and cross validation; `GapSplit` leaves out gaps in
 place of random rows, `tune` chooses settings in them, and `neighbour_distance` is the score of
 ignorance that knows nothing of a model. Tables with categories, missing values
@@ -25,6 +27,7 @@ from counterpoint.estimators._distance import neighbour_distance
 from counterpoint.estimators._gaps import GapReport, GapSplit
 from counterpoint.estimators._luna import KinkWarning, LunaRegressor
 from counterpoint.estimators._neural_linear import NeuralLinearRegressor
+from counterpoint.estimators._recommender import Recommender
 from counterpoint.estimators._tuning import Tuned, tune
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "KinkWarning",
     "LunaRegressor",
     "NeuralLinearRegressor",
+    "Recommender",
     "Tuned",
     "neighbour_distance",
     "tune",

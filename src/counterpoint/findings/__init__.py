@@ -23,6 +23,14 @@ from counterpoint.findings._findings import (
     Findings,
 )
 from counterpoint.findings._ignorance import IgnoranceMap, KnownLeast
+from counterpoint.findings._ratings import (
+    RATINGS_KIND,
+    RATINGS_SCHEMA,
+    Effect,
+    RatedPart,
+    RatingsFindings,
+    RatingsUpdate,
+)
 from counterpoint.findings._sites import SiteFindings
 from counterpoint.findings._targets import (
     Coverage,
@@ -42,12 +50,15 @@ __all__ = [
     "ENSEMBLE_SCHEMA",
     "MODEL_KIND",
     "MODEL_SCHEMA",
+    "RATINGS_KIND",
+    "RATINGS_SCHEMA",
     "AlarmFindings",
     "BalanceFindings",
     "Bins",
     "ColumnFindings",
     "Coverage",
     "CoveredPart",
+    "Effect",
     "EmbeddingMap",
     "EpochRow",
     "Findings",
@@ -58,6 +69,9 @@ __all__ = [
     "IntervalVerdict",
     "Judgement",
     "KnownLeast",
+    "RatedPart",
+    "RatingsFindings",
+    "RatingsUpdate",
     "ReliabilityCurve",
     "ShiftFindings",
     "SiteFindings",

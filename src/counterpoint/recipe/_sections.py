@@ -31,6 +31,8 @@ class Data:
         table: path of a CSV (also .gz), TSV or Parquet file.
         target: the columns to predict.
         weight: the column that says how much a row counts; none: every row counts one.
+        user, item: the columns of who rated and what, which make the table one of ratings; none:
+            found, where there are two ids and little else.
         split: the held-out rows: a share such as "0.2", "none", the name of a column with
             train/test marks, "time:COLUMN" (the latest fifth) or "group:COLUMN" (whole groups).
         validation: the share of the other rows that each member leaves out of its training, to
@@ -70,6 +72,8 @@ class Data:
     table: str = ""
     target: tuple[str, ...] = ()
     weight: str = ""
+    user: str = ""
+    item: str = ""
     split: str = "0.2"
     validation: float = 0.2
     kinds: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -99,8 +103,11 @@ class Data:
         object.__setattr__(self, "dates", dates)
         for name in ("target", "ignore", "names", "teacher"):
             object.__setattr__(self, name, tuple(map(_composed, getattr(self, name))))
-        for name in ("weight", "split"):
+        for name in ("weight", "user", "item", "split"):
             object.__setattr__(self, name, _composed(getattr(self, name)))
+        if bool(self.user) != bool(self.item):
+            absent = "item" if self.user else "user"
+            raise InputError(f"data.{absent}: ratings need both --user and --item; name this, too")
         kinds = {_composed(name): kind for name, kind in self.kinds.items()}
         object.__setattr__(self, "kinds", kinds)
         one_of("data.decimal", self.decimal, ("", ".", ","))
@@ -161,6 +168,7 @@ class Network:
         members: networks trained side by side, each leaving out another part of the rows: in one
             pass, or one after the other where a balancer or "luna" looks at all weights of a
             network at once, or the step is compiled.
+        factors: of a table of ratings, the entries of a user's and of an item's taste.
     """
 
     trunk: str = "plain"
@@ -170,6 +178,7 @@ class Network:
     bins: int = 32
     repeated: int = 256
     members: int = 4
+    factors: int = 20
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trunk", one_of("network.trunk", self.trunk, _TRUNKS))
@@ -179,6 +188,7 @@ class Network:
         whole("network.bins", self.bins, 0, 1024)
         whole("network.repeated", self.repeated, 0, 10_000)
         whole("network.members", self.members, 1, 64)
+        whole("network.factors", self.factors, 0, 512)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from string import Template
 
-from counterpoint.findings import Findings
+from counterpoint.findings import Findings, RatingsFindings
 from counterpoint.report._markup import Markup, join, tag
 from counterpoint.report._parts import Section, named, note_box, within
+from counterpoint.report._ratings import ratings_header, ratings_sections
 from counterpoint.report._shell import asset, offline_page
 from counterpoint.report._words import ABSENT, duration
 from counterpoint.report.figures._text import shorten
@@ -18,7 +19,7 @@ _LONGEST_NOTE = 600
 _MOST_BYTES = 970_000
 
 
-def render(findings: Findings) -> str:
+def render(findings: Findings | RatingsFindings) -> str:
     """Write everything a fit found out as one HTML page that opens offline.
 
     The page makes no request (its Content-Security-Policy forbids them and names the only style
@@ -37,7 +38,9 @@ def render(findings: Findings) -> str:
     shell = offline_page("", "", style="", script=asset("page.js"))
     around = len((shell + header).encode())
     # what does not fit is cut by whole sections, so that what is shown is never half a list
-    parts = within(sections(findings), _MOST_BYTES - around)
+    ratings = isinstance(findings, RatingsFindings)
+    told = ratings_sections(findings) if ratings else sections(findings)
+    parts = within(told, _MOST_BYTES - around)
     body = Template(asset("page.html")).substitute(
         header=header,
         navigation=_navigation(parts),
@@ -53,7 +56,7 @@ def render(findings: Findings) -> str:
     )
 
 
-def _header(findings: Findings) -> Markup:
+def _header(findings: Findings | RatingsFindings) -> Markup:
     voices = ("M2 12C8 2 12 2 18 9S28 16 32 6", "M2 6C8 16 12 16 18 9S28 2 32 12")
     mark = tag(
         "svg",
@@ -65,13 +68,17 @@ def _header(findings: Findings) -> Markup:
         None,
         tag("p", {"class": "brand"}, mark, "counterpoint report"),
         tag("h1", None, named(findings.name or "A fit without a name")),
-        tag("p", {"class": "lead"}, findings.status[:600]) if findings.status else "",
-        _facts(findings),
+        ratings_header(findings) if isinstance(findings, RatingsFindings) else _told(findings),
         tag("pre", {"class": "command", "tabindex": "0"}, findings.command[:4000])
         if findings.command
         else "",
         note_box(findings.notes, "Notes", _MOST_NOTES, _LONGEST_NOTE),
     )
+
+
+def _told(findings: Findings) -> Markup:
+    status = tag("p", {"class": "lead"}, findings.status[:600]) if findings.status else ""
+    return join([status, _facts(findings)])
 
 
 def _facts(findings: Findings) -> Markup:
@@ -113,7 +120,7 @@ def _link(part: Section) -> Markup:
     return tag("a", {"href": f"#{part.anchor}"}, tag("bdi", None, shorten(part.title, 60)))
 
 
-def _footer(findings: Findings) -> Markup:
+def _footer(findings: Findings | RatingsFindings) -> Markup:
     version = f" {findings.version[:60]}" if findings.version else ""
     text = f"Written by counterpoint{version}. This page is one file and loads nothing."
     return join([tag("p", None, text)])

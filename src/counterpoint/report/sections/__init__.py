@@ -16,7 +16,7 @@ from counterpoint.findings import Findings
 from counterpoint.report._parts import Section
 from counterpoint.report.sections._balance import balance
 from counterpoint.report.sections._data import data
-from counterpoint.report.sections._embeddings import embeddings
+from counterpoint.report.sections._embeddings import embedding_card, embeddings
 from counterpoint.report.sections._ignorance import ignorance
 from counterpoint.report.sections._importance import importance
 from counterpoint.report.sections._known_least import known_least
@@ -26,7 +26,7 @@ from counterpoint.report.sections._targets import targets
 from counterpoint.report.sections._training import training
 from counterpoint.report.sections._updates import updates
 
-__all__ = ["sections"]
+__all__ = ["embedding_card", "sections"]
 
 
 def sections(findings: Findings) -> list[Section]:

@@ -20,7 +20,7 @@ def embeddings(findings: Findings) -> Section | None:
         return None
     drawn = maps[:_MOST_MAPS]
     most = min(_MOST_LEVELS_EACH, _MOST_LEVELS // len(drawn))
-    cards = [_card(embedding, index, most) for index, embedding in enumerate(drawn)]
+    cards = [embedding_card(embedding, index, most) for index, embedding in enumerate(drawn)]
     lead = (
         "Levels that the network treats alike lie close together. A larger dot is a level with more"
         " rows; of levels with few rows little was learnt, and their place says little."
@@ -29,7 +29,8 @@ def embeddings(findings: Findings) -> Section | None:
     return Section("embeddings", "How categories relate", grid(cards), lead)
 
 
-def _card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
+def embedding_card(embedding: EmbeddingMap, index: int, most: int) -> Markup:
+    """One map, of its levels that most rows have."""
     # padded: a level without a count is still a level
     counts = [max(count, 0) for count in embedding.count] + [0] * len(embedding.labels)
     order = sorted(range(len(embedding.labels)), key=lambda level: -counts[level])[:most]

@@ -150,7 +150,12 @@ def _names(layout: TableText, where: str, told: TextFormat) -> list[str]:
         names = names_of(told.names)
     for name, count in Counter(names).items():
         if count > 1:
-            raise InputError(f"{where}: column {name!r} stands {count} times; rename all but one")
+            # a first row of values often has one twice, before anybody looks for a target in it
+            values = told.header and looks_like_values(names)
+            cure = "do the names stand in the first row? --no-header" if values else ""
+            raise InputError(
+                f"{where}: column {name!r} stands {count} times; {cure or 'rename all but one'}"
+            )
     return names
 
 
