@@ -7,8 +7,9 @@ spreads a number over its quantile bins, `plain_trunk` and `ResidualTrunk` are t
 perceptrons between, `TableNet` is all of them in a row. `pack` runs several networks of one shape
 side by side, each on its own rows, at little more than the cost of one; `unpack` takes them apart.
 `Lookup` is what several make of the same rows when they predict, at a cost that bins do not raise.
-`Maxout` learns its activation, `NAU` and `NMU` learn which inputs to add and to multiply, and
-`sparsity` is the goal that makes their wiring a formula.
+`replace_head` puts a head for another task on a trained network. `Maxout` learns its activation,
+`NAU` and `NMU` learn which inputs to add and to multiply, and `sparsity` is the goal that makes
+their wiring a formula.
 
 >>> import torch
 >>> net = TableNet([5], [(-1.0, 0.0, 1.0)], {"price": 1, "kind": 3}, width=8)
@@ -19,6 +20,7 @@ side by side, each on its own rows, at little more than the cost of one; `unpack
 
 from counterpoint.nn._arithmetic import NAU, NMU, sparsity
 from counterpoint.nn._embeddings import Embeddings, embedding_width
+from counterpoint.nn._head import replace_head
 from counterpoint.nn._lookup import Lookup
 from counterpoint.nn._maxout import Maxout
 from counterpoint.nn._packed import pack, unpack
@@ -38,6 +40,7 @@ __all__ = [
     "embedding_width",
     "pack",
     "plain_trunk",
+    "replace_head",
     "sparsity",
     "unpack",
 ]

@@ -34,6 +34,7 @@ from counterpoint.table.targets._prediction import Prediction, to_frame
 from counterpoint.table.update import update_table
 
 if TYPE_CHECKING:
+    from counterpoint.table._embedder import TableEmbedder
     from counterpoint.table._estimators import TableClassifier, TableRegressor
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Schema",
     "Table",
     "TableClassifier",
+    "TableEmbedder",
     "TableModel",
     "TableRegressor",
     "fit_table",
@@ -64,4 +66,8 @@ def __getattr__(name: str) -> Any:
         from counterpoint.table import _estimators
 
         return getattr(_estimators, name)
+    if name == "TableEmbedder":
+        from counterpoint.table._embedder import TableEmbedder
+
+        return TableEmbedder
     raise AttributeError(f"module 'counterpoint.table' has no attribute {name!r}")

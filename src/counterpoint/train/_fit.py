@@ -60,6 +60,7 @@ def fit(
     disk: FileSystem = DISK,
     unpack: Unpack | None = None,
     models: int = 1,
+    after: Fit | None = None,
 ) -> Fit:
     """Train a model in place toward its goals: their mean, or what a balancer makes of them.
 
@@ -95,6 +96,9 @@ def fit(
         models: how many are side by side in the model, as `counterpoint.nn.pack` makes it. Goals
             come model by model, as many of each; each model moves by the mean of its own, and ends
             with the weights of its own best epoch.
+        after: an earlier fit of the model whose optimiser's moments are gone on with, weight by
+            weight: weights that were frozen begin without, and none is thrown back by unfreezing
+            the others.
 
     Raises:
         InputError: bad settings, a folder with another recipe, a disk that is full.
@@ -111,6 +115,9 @@ def fit(
         place = None
         if folder is not None:
             whole = _describe(model, loader, training, held_out, split, recipe)
+            if after is not None:
+                # with other moments it is another run
+                whole["after"] = {k: float(v.double().sum()) for k, v in after.moments.items()}
             if balancer is not None:
                 whole["balancer"] = balancer.describe()
             place = stack.enter_context(RunFolder(folder, whole, disk, training.checkpoints_kept))
@@ -124,6 +131,8 @@ def fit(
             Interruption(wanted=place is not None, heard=lambda: report.note(_HEARD))
         )
         optimiser = Optimiser(model, split, training)
+        if after is not None:
+            optimiser.take_over(after.moments)
         recorder = choose_recorder(training, balancer, steps, report.note)
         if training.compile:
             step = CompiledStep(model, goals, optimiser, training)
@@ -162,6 +171,7 @@ def fit(
         signal=asked.signal,
         folder=folder,
         balance=None if recorder is None else recorder.record(),
+        moments=optimiser.state(),
     )
 
 

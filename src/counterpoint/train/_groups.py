@@ -42,6 +42,7 @@ def groups(
     rates: Mapping[str, float | Group] | None = None,
     *,
     freeze: Pattern | None = None,
+    only: Pattern | None = None,
 ) -> Groups:
     """Give parts of a model their own learning rates, and freeze others.
 
@@ -52,6 +53,7 @@ def groups(
         model: the model.
         rates: glob -> highest rate (or a `Group` with empty names, for its own weight decay too).
         freeze: a `counterpoint.parameters.Pattern`.
+        only: likewise; everything else is frozen, as where a new head is trained first.
 
     Raises:
         InputError: a pattern matches nothing, a rate is not positive, or nothing is left to train.
@@ -61,7 +63,10 @@ def groups(
     (Group(names=('1.weight', '1.bias'), rate=0.01, weight_decay=None),
      Group(names=('0.weight',), rate=None, weight_decay=None))
     """
-    frozen = () if freeze is None else tuple(select(model, freeze))
+    held = set[str]() if freeze is None else set(select(model, freeze))
+    if only is not None:
+        held |= set(named(model)) - set(select(model, only))
+    frozen = tuple(name for name in named(model) if name in held)
     left = [
         name for name, value in named(model).items() if name not in frozen and value.requires_grad
     ]

@@ -80,6 +80,17 @@ class Optimiser:
             if isinstance(value, Tensor)
         }
 
+    def take_over(self, moments: Mapping[str, Tensor]) -> None:
+        """Begin with the moments that an earlier run left of weights that this one trains, too."""
+        # copies: torch would change those of the earlier run in place
+        self.restore(
+            {
+                key: value.clone()
+                for key, value in moments.items()
+                if key.rpartition("/")[0] in self.names
+            }
+        )
+
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put the moments of `state` back."""
         places = {name: place for place, name in enumerate(self.names)}

@@ -1,8 +1,11 @@
 """What a training run comes back with."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
+
+from torch import Tensor
 
 from counterpoint.errors import Ending, InputError
 from counterpoint.train._balance_log import BalanceLog
@@ -57,6 +60,8 @@ class Fit:
         signal: number of the signal that interrupted; 0: none.
         folder: the run folder, if there is one.
         balance: how the goals shared the steps; None without a balancer.
+        moments: what the optimiser remembered of each weight at the end, ``weight/moment``, for
+            `fit(..., after=)` to go on with.
     """
 
     history: tuple[Row, ...]
@@ -69,3 +74,4 @@ class Fit:
     folder: Path | None = None
     balance: BalanceLog | None = None
     best_epochs: tuple[int, ...] = ()
+    moments: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor], repr=False)

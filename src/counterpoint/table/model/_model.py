@@ -19,6 +19,7 @@ from counterpoint.seeding import seeded, threads
 from counterpoint.storage import Folder, read_folder, write_folder
 from counterpoint.table.columns import KINDS, ColumnCounts, Kinds, Schema, Table, TableCounts
 from counterpoint.table.model._aside import conformal_levels, groups_of, reweighted
+from counterpoint.table.model._embed import embedded
 from counterpoint.table.model._exemplars import Exemplars
 from counterpoint.table.model._history import HistoryEntry
 from counterpoint.table.model._memory import read_memory
@@ -199,6 +200,24 @@ class TableModel:
                 rule = f"{unseen:,} values that training rows hardly had"
                 found.append(f"column {column.name!r}: {rule}")
         return found
+
+    def embed(
+        self, table: pd.DataFrame | Table, where: str = "table", *, member: int = 0
+    ) -> pd.DataFrame:
+        """Each cell as the network reads it: a vector for a level, a standardised number.
+
+        Args:
+            table: the rows, or what `read` made of them.
+            where: the table's name, for messages.
+            member: which of the networks; their axes have nothing in common.
+
+        Raises:
+            InputError: there is no such network; see `read`.
+        """
+        if not 0 <= member < len(self.members):
+            raise InputError(f"member: expected 0 to {len(self.members) - 1}, found {member}")
+        inputs = self._read(table, where).encode()
+        return pd.DataFrame(embedded(self.members[member].network, self.schema, inputs))
 
     def _read(self, table: pd.DataFrame | Table, where: str) -> Table:
         return table if isinstance(table, Table) else self.read(table, where)
