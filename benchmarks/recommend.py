@@ -130,7 +130,8 @@ def cases() -> dict[str, Callable[[Split, int], Measured]]:
         "the loop": loop,
     }
     if installed("scikit-surprise"):
-        for name in ("BaselineOnly", "KNNBaseline", "NMF", "SVD", "SVDpp"):
+        # SVDpp takes 53 seconds a fit, for 0.8572 with the first seed
+        for name in ("BaselineOnly", "KNNBaseline", "NMF", "SVD"):
             found[f"Surprise {name}"] = lambda rows, seed, name=name: surprise(name, rows, seed)
     return found
 

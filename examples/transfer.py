@@ -3,7 +3,7 @@
 A small convolutional net learns five classes, gets a head of two layers for five others, and is
 trained on a few rows of each: the head alone first, then everything at rates that grow from the
 first layer to the last, with what the optimiser remembers kept. Beside it the same net from
-nothing. What the filters of both layers respond to is drawn.
+nothing, as many steps. What the filters of both layers respond to is drawn.
 
     python examples/transfer.py [FIGURE.svg] [--task digits|mnist|mnist-digits|cifar] [--seeds 3]
 
