@@ -37,7 +37,7 @@ from counterpoint.report.figures import sheet
 
 FEW = {name: COMPARED[name] for name in ("mean", "weights ~ 1/|g|", "alternation")}
 
-FRONTS = {"zdt1": {}, "zdt2": {}, "zdt3": {}, "fonseca-fleming": {"step": 0.1}, "dtlz2": {}}
+FRONTS = {"zdt1": {}, "zdt2": {}, "fonseca-fleming": {"step": 0.1}, "dtlz2": {}}
 
 
 def unequal(layers: int) -> list[float]:

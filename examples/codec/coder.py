@@ -130,7 +130,7 @@ def _flat(values: Tensor) -> np.ndarray:
 def finer_for(budget: float, spent: Callable[[float], float]) -> float:
     """The scale of rounding steps at which `spent` bytes are the budget or just below it."""
     low, high = 2.0**-5, 2.0**5
-    for _ in range(12):
+    for _ in range(10):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if spent(middle) <= budget else (low, middle)
     return low

@@ -65,10 +65,11 @@ class Codec(nn.Module):
     Args:
         images: to take the components from, (rows, colours, side, side), between 0 and 1.
         shape: of the network.
-        step: the first size of a rounding step, on the scale of the images.
+        step: the first size of a rounding step, on the scale of the images: fine, so that training
+            begins with more bytes than any budget here allows.
     """
 
-    def __init__(self, images: Tensor, shape: Shape, step: float = 0.12) -> None:
+    def __init__(self, images: Tensor, shape: Shape, step: float = 0.08) -> None:
         super().__init__()
         self.shape = shape
         mean, spread, axes = components(images, shape)

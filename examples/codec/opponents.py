@@ -23,15 +23,15 @@ class WholeComponents:
         self.middle = flat.mean(0)
         self.axes = torch.linalg.eigh(torch.cov(flat.T))[1].T
 
-    def __call__(self, test: Tensor, budget: float) -> dict[str, float]:
-        """The finest rounding within the budget."""
+    def __call__(self, test: Tensor, budget: float) -> tuple[dict[str, float], Tensor]:
+        """By the finest rounding within the budget: measures, and what comes back."""
         found = (test.flatten(1) - self.middle) @ self.axes.T
         fine = 10 * finer_for(budget, lambda finer: _entropy((found * finer * 10).round()))
         numbers = (found * fine).round()
         back = (numbers / fine) @ self.axes + self.middle
         back = back.reshape(test.shape).clamp(0, 1)
         quality = {"psnr": psnr(test, back), "ms_ssim": ms_ssim(test, back)}
-        return {"bytes": _entropy(numbers), **quality}
+        return {"bytes": _entropy(numbers), **quality}, back
 
 
 def _entropy(numbers: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""How near the Pareto front do walks come, and how much of it do their ends cover?"""
+"""How much of a Pareto front do walks find, and how near do they come?"""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -31,17 +31,18 @@ def front_reached(
     *,
     compositions: Mapping[str, Composed] = ON_FRONTS,
     dimension: int = 4,
-    starts: int = 20,
-    steps: int = 200,
+    starts: int = 12,
+    steps: int = 150,
     step: float = 0.02,
     optimiser: str = "adam",
-    seeds: Sequence[int] = range(3),
+    seeds: Sequence[int] = range(2),
 ) -> Measurement:
-    """How far from the Pareto front are walks after so many steps, and what do their ends cover?
+    """What of the Pareto front have walks found after so many steps, and how near do they end?
 
-    Distances are in goal space, to the nearest point of the known front, in units of its extent;
-    the number by each name is the hypervolume of the ends as a share of the front's, below a point
-    a tenth beyond its worst values (Zitzler and Thiele 1999). Walks stay in the function's box.
+    The curves are hypervolumes of the walks as shares of the front's, below a point a tenth beyond
+    its worst values (Zitzler and Thiele 1999); the number by each name is the mean distance from
+    where its walks end to the nearest point of the known front, in goal space, in units of the
+    front's extent. Walks stay in the function's box.
 
     Args:
         name: of a function of several goals; see `counterpoint.landscape.functions.SEVERAL`.
@@ -64,31 +65,33 @@ def front_reached(
     front = _Front(found.landscape, found.front)
     times = [t for t in (1, 3, 10, 30, 100, 300, 1000, 3000) if t < steps] + [steps]
     walk = partial(descend, steps=steps, step=step, optimiser=optimiser, record=True, inside=True)
-    curves, cover = list[Curve](), dict[str, float]()
+    curves, away = list[Curve](), dict[str, float]()
     for key, composed in compositions.items():
         paths = [
             walk(found.landscape, front.starts(starts, seed), composed(seed)).path for seed in seeds
         ]
         goals = [[front.goals(path[time]) for time in times] for path in paths if path is not None]
-        curves.append(Curve.of(key, times, [[*map(front.distance, run)] for run in goals]))
-        cover[key] = sum(volume(run[-1]) for run in goals) / len(goals) / volume(front.points)
-    return _answer(name, curves, cover)
+        whole = volume(front.points)
+        curves.append(
+            Curve.of(key, times, [[volume(here) / whole for here in run] for run in goals])
+        )
+        away[key] = sum(front.distance(run[-1]) for run in goals) / len(goals)
+    return _answer(name, curves, away)
 
 
-def _answer(name: str, curves: Sequence[Curve], cover: dict[str, float]) -> Measurement:
+def _answer(name: str, curves: Sequence[Curve], away: dict[str, float]) -> Measurement:
     said = [
-        f"{curve.name} ends {curve.mean[-1]:.3f} from the front and covers {cover[curve.name]:.0%}"
+        f"{curve.name} finds {curve.mean[-1]:.0%} of the front and ends {away[curve.name]:.3f} away"
         for curve in curves
     ]
     return Measurement(
-        f"{name}: who comes to the front?",
+        f"{name}: who finds the front?",
         f"{name}: {'; '.join(said)}.",
         "steps",
-        "distance to the front",
+        "share of the front's volume",
         curves,
-        cover,
+        away,
         x_log=True,
-        y_log=True,
     )
 
 

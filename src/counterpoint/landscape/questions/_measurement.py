@@ -71,10 +71,11 @@ class Measurement:
                 low = low if self.y_log else [mean - 2 * error for mean, error in spread]
                 high = [mean + 2 * error for mean, error in spread]
                 marks.append(Points(curve.x, shown, low, high, tone=tone))
+        counted = all(isinstance(x, int) for curve in self.curves for x in curve.x)
         return Figure(
             self.question,
             marks,
-            Axis(self.x_label, log=self.x_log),
+            Axis(self.x_label, log=self.x_log, kind="whole" if counted else "number"),
             Axis(self.y_label, log=self.y_log),
             description=self.sentence,
             width=460,
