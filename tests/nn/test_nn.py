@@ -123,6 +123,14 @@ def _gradients(net, output):
     return dict(zip(names, torch.autograd.grad(output.square().sum(), weights), strict=True))
 
 
+def test_networks_learn_in_mixed_precision():
+    net = TableNet([4], [(-1.0, 0.0, 1.0)], {"y": 1}, width=8).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net(torch.tensor([[0], [3]]), torch.randn(2, 1))["y"]
+    out.float().square().sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in net.parameters())
+
+
 def test_while_learning_inputs_that_ask_for_a_gradient_have_one():
     net = TableNet([4], [(-1.0, 0.0, 1.0)], {"y": 1}, width=8).train()
     numbers = torch.randn(3, 1, requires_grad=True)

@@ -83,7 +83,9 @@ class TableNet(nn.Module):
         """What the trunk's first layer makes of the inputs; `leave` goes on from there."""
         first = first_layer(self.trunk)
         learning = self.training and torch.is_grad_enabled() and not numbers.requires_grad
-        if not learning or torch.compiler.is_compiling():
+        # compiled and in mixed precision the whole layer is what torch knows best
+        mixed = torch.is_autocast_enabled(numbers.device.type)
+        if not learning or mixed or torch.compiler.is_compiling():
             return first(self.encode(categories, numbers))
         # numbers are data: the gradient by them and their bins was a third of the layer's cost
         weight, bias = first.parameters()

@@ -216,14 +216,27 @@ class Table:
             ``categories``: int64 (N, C), codes; ``numbers``: float32 (N, D), standardised, missing
             ones 0 with a 1 in the indicator of their column.
         """
-        encoded = [column.encode(self.values[column.name]) for column in self.schema.inputs]
-        numbers = [np.nan_to_num(number) for one in encoded for number in one.numbers]
+        edges = self.schema.edges
+        categories = np.empty((self.rows, len(self.schema.cardinalities)), dtype=np.int64)
+        numbers = np.empty((self.rows, len(edges)), dtype=np.float32)
+        code, number = 0, 0
         # indicators stand after all numbers: a network's columns stay where they were
-        numbers += [one.indicator for one in encoded if one.indicator is not None]
-        return {
-            "categories": _stack([c for one in encoded for c in one.codes], self.rows, np.int64),
-            "numbers": _stack(numbers, self.rows, np.float32),
-        }
+        indicator = len(edges) - sum(column.indicated for column in self.schema.inputs)
+        # column by column into its place: whole copies in float64 were most of a fit's memory
+        for column in self.schema.inputs:
+            one = column.encode(self.values[column.name])
+            for values in one.codes:
+                categories[:, code] = values
+                code += 1
+            for values in one.numbers:
+                # a value a million deviations away is as far as any: float32 must not turn it
+                # into infinity
+                numbers[:, number] = np.nan_to_num(values).clip(-_FARTHEST, _FARTHEST)
+                number += 1
+            if one.indicator is not None:
+                numbers[:, indicator] = one.indicator
+                indicator += 1
+        return {"categories": torch.from_numpy(categories), "numbers": torch.from_numpy(numbers)}
 
     def count(self, rows: np.ndarray, weights: np.ndarray) -> TableCounts:
         """Some rows by what they hold, inputs and targets.
@@ -253,10 +266,3 @@ def _refuse_absent_targets(schema: Schema, raw: Mapping[str, RawColumn], where: 
         if name not in raw:
             what = "which says how much a row counts" if name in weight else "which is predicted"
             raise InputError(f"{where}: lacks {name!r}, {what}{nearest(name, raw)}")
-
-
-def _stack(columns: list[np.ndarray], rows: int, dtype: type[np.generic]) -> Tensor:
-    if not columns:
-        return torch.from_numpy(np.zeros((rows, 0), dtype=dtype))
-    # a value a million deviations away is as far as any: float32 must not turn it into infinity
-    return torch.from_numpy(np.stack(columns, axis=1).clip(-_FARTHEST, _FARTHEST).astype(dtype))
