@@ -49,7 +49,6 @@ class Recommender(RegressorMixin, BaseEstimator):
     Attributes:
         factors_: what is known of all users and items, in the unit of the ratings' deviation.
         users_, items_: their names, as texts, in the order in which they came.
-        noise_: standard deviation of the noise, in the unit of the ratings.
         range_: least and greatest rating; predictions stay within.
         history_: log density of the ratings that were left out, sweep by sweep; empty where
             `sweeps` is given, there are no factors, or ratings are few.

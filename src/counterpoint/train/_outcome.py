@@ -74,4 +74,6 @@ class Fit:
     folder: Path | None = None
     balance: BalanceLog | None = None
     best_epochs: tuple[int, ...] = ()
-    moments: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor], repr=False)
+    moments: Mapping[str, Tensor] = field(
+        default_factory=dict[str, Tensor], repr=False, compare=False
+    )
