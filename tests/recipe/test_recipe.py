@@ -91,7 +91,7 @@ def test_a_dumped_recipe_is_the_same_recipe(tmp_path_factory, values):
             r"line 2: training\.rate: expected a number from 0 to 1e\+06, found -1",
         ),
         ("[data]\ntarget = [1]\n", r"data\.target: expected a list of texts, found \[1\]"),
-        ("[network]\ntrunk = 'deep'\n", r"network\.trunk: expected one of plain, residual, found"),
+        ("[network]\ntrunk = 'deep'\n", r"network\.trunk: expected one of auto, plain, "),
         ("training = 3\n", r"expected a section \[training\], found 3"),
         ("rate: 3\n", "not readable as TOML"),
     ],

@@ -37,9 +37,38 @@ def page() -> str:
     return render(rich())
 
 
+def test_what_a_reader_wants_comes_first_and_what_insiders_want_last():
+    target = TargetFindings(
+        "y", "number", {"RMSE": 3.0, "mean absolute error": 2.0, "mean interval width": 9.0},
+        {"RMSE": 4.0, "mean absolute error": 2.5},
+    )  # fmt: skip
+    html = render(replace(empty(), targets=[target], parameters=7, created="2026-11-29T08:00:00"))
+    text = text_of(as_tree(html))
+    assert "2 typical error" in text
+    assert "90 % intervals are 9 wide on average" in text
+    assert html.index("typical error") < html.index("<dt>parameters</dt>")
+    assert html.index("2026-11-29</dd>") < html.index("typical error")
+    assert html.index("2026-11-29T08:00:00") > html.index("<dt>parameters</dt>")
+
+
+def test_long_names_break_behind_underscores(page):
+    assert "days_<wbr/>on_<wbr/>market" in page
+
+
+@pytest.mark.parametrize(("spread", "log"), [(1.0, False), (1000.0, True)])
+def test_a_target_over_orders_of_magnitude_has_a_logarithmic_axis(spread, log):
+    mean = [1.0, spread / 2, spread]
+    held = HeldOut(
+        [1, 2, 3], mean, mean, [0.0, 0.1, 0.1], [2 * v for v in mean], [1.0] * 3, [0.1] * 3
+    )
+    target = TargetFindings("y", "number", {"RMSE": 1.0}, held_out=held)
+    html = render(replace(empty(), targets=[target]))
+    assert (">10<" in html and ">100<" in html) == log
+
+
 def test_the_rich_page_is_well_formed_and_has_its_sections(page):
     check_page(page)
-    headings = [e.findtext("bdi") for e in as_tree(page).iter("h2")]
+    headings = ["".join(e.find("bdi").itertext()) for e in as_tree(page).iter("h2")]
     assert headings[:4] == [
         "Results",
         "Target: price",

@@ -43,9 +43,9 @@ def test_without_updates_there_is_no_section():
     assert "What was learnt since" not in render(empty())
 
 
-def test_the_section_follows_the_results():
+def test_what_the_model_is_today_stands_before_the_results_of_the_fit():
     titles = [s.title for s in sections(replace(rich(20, 2), updates=several()))]
-    assert titles[:3] == ["Results", "What was learnt since", "Target: price"]
+    assert titles[:3] == ["What was learnt since", "Results of the fit", "Target: price"]
 
 
 def test_every_update_is_a_line_and_the_newest_three_are_in_full():

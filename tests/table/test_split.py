@@ -165,7 +165,7 @@ def remarks(frame, **data):
 
 def test_what_few_rows_do_not_allow_to_say_is_said():
     few = remarks(classes({"a": 12, "b": 8}))
-    assert few[0] == "16 rows to learn from are few: a linear model is likely to be better"
+    assert few[0] == "16 rows to learn from are few: what is learnt of them may be chance"
     assert few[1] == "4 rows are held out: what is measured on them may be chance"
     assert "fewer than 5 held-out rows: 'a' (2 of 12), 'b' (2 of 8)" in few[2]
     (rare,) = remarks(classes({"no": 597, "yes": 3}))

@@ -22,8 +22,8 @@ class TableNet(nn.Module):
         heads: target name -> number of outputs.
         widths: of each categorical column's embedding; none: by the number of codes.
         hidden: of each categorical column, see `Embeddings`.
-        trunk: "plain" or "residual".
-        width: units of each layer; also the number of features.
+        trunk: "plain", "residual", or "linear": the inputs themselves, without bins.
+        width: units of each layer; also the number of features, but of a linear one.
         depth: layers (plain) or blocks (residual).
         dropout: share of units silenced in training.
         activation: of the trunk; a smooth one where its derivatives are trained.
@@ -52,10 +52,16 @@ class TableNet(nn.Module):
         if not heads:
             raise InputError("a network needs at least one target, found none")
         self.embeddings = Embeddings(cardinalities, widths, hidden=hidden)
-        self.bins = PiecewiseLinear(edges)
+        linear = trunk == "linear"
+        self.bins = PiecewiseLinear([() for _ in edges] if linear else edges)
         inputs = self.embeddings.width + len(edges) + self.bins.width
         build = ResidualTrunk if trunk == "residual" else plain_trunk
-        self.trunk = build(inputs, width, depth, dropout=dropout, activation=activation)
+        self.trunk = (
+            nn.Identity()
+            if linear
+            else build(inputs, width, depth, dropout=dropout, activation=activation)
+        )
+        width = inputs if linear else width
         # targets may have any name, module names may not: heads are stored by position
         self.targets = tuple(heads)
         self.heads = nn.ModuleList(nn.Linear(width, outputs) for outputs in heads.values())

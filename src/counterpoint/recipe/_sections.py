@@ -9,7 +9,7 @@ from counterpoint.recipe._checks import number, whole
 from counterpoint.recipe._training import Training
 
 _PATIENCE = 12  # of a table; see docs/decisions.md
-_TRUNKS = ("plain", "residual")
+_TRUNKS = ("auto", "plain", "residual", "linear")
 
 _THOUSANDS = ("", ",", ".", "'", "_", "space", "none")
 
@@ -157,7 +157,9 @@ class Network:
     """The trunk between the encoded columns and the heads.
 
     Attributes:
-        trunk: "plain" or "residual".
+        trunk: "plain", "residual", "linear" (none: the model is linear in the columns), or "auto":
+            plain, and linear where there are fewer than 100 rows to learn from and those that were
+            left out do not speak for a network.
         width: units of each layer.
         depth: layers (plain) or blocks (residual).
         dropout: share of units silenced in training.
@@ -171,7 +173,7 @@ class Network:
         factors: of a table of ratings, the entries of a user's and of an item's taste.
     """
 
-    trunk: str = "plain"
+    trunk: str = "auto"
     width: int = 128
     depth: int = 2
     dropout: float = 0.0
@@ -252,4 +254,7 @@ class Recipe:
         training = self.training.resolved(rows)
         if training.patience is None:
             training = replace(training, patience=_PATIENCE)
-        return replace(self, training=training)
+        network = self.network
+        if network.trunk == "auto":
+            network = replace(network, trunk="plain")
+        return replace(self, network=network, training=training)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 Attributes: TypeAlias = Mapping[str, "str | float | None"]
 
 # Elements that HTML and SVG close by themselves.
-_CHILDLESS = frozenset({"meta", "br", "hr", "path", "circle", "rect", "line"})
+_CHILDLESS = frozenset({"meta", "br", "wbr", "hr", "path", "circle", "rect", "line"})
 _NONCHARACTERS = "".join(
     chr(0x10000 * plane + end) for plane in range(17) for end in (65534, 65535)
 )

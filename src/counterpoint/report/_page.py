@@ -8,7 +8,7 @@ from counterpoint.report._markup import Markup, join, tag
 from counterpoint.report._parts import Section, named, note_box, within
 from counterpoint.report._ratings import ratings_header, ratings_sections
 from counterpoint.report._shell import asset, offline_page
-from counterpoint.report._words import ABSENT, duration
+from counterpoint.report._words import ABSENT, day, duration
 from counterpoint.report.figures._text import shorten
 from counterpoint.report.sections import sections
 from counterpoint.report.sections._data import total_rows
@@ -68,7 +68,9 @@ def _header(findings: Findings | RatingsFindings) -> Markup:
         None,
         tag("p", {"class": "brand"}, mark, "counterpoint report"),
         tag("h1", None, named(findings.name or "A fit without a name")),
-        ratings_header(findings) if isinstance(findings, RatingsFindings) else _told(findings),
+        ratings_header(findings)
+        if isinstance(findings, RatingsFindings)
+        else _facts(findings),
         tag("pre", {"class": "command", "tabindex": "0"}, findings.command[:4000])
         if findings.command
         else "",
@@ -76,13 +78,7 @@ def _header(findings: Findings | RatingsFindings) -> Markup:
     )
 
 
-def _told(findings: Findings) -> Markup:
-    status = tag("p", {"class": "lead"}, findings.status[:600]) if findings.status else ""
-    return join([status, _facts(findings)])
-
-
 def _facts(findings: Findings) -> Markup:
-    best = ABSENT if findings.best_epoch is None else f"{findings.best_epoch:,}"
     parts = {f"{key} rows": f"{count:,}" for key, count in list(findings.rows.items())[:8]}
     if findings.sites:
         return _pairs(
@@ -98,10 +94,7 @@ def _facts(findings: Findings) -> Markup:
         # the total has its own line above
         **{shorten(key, 40): count for key, count in parts.items() if key != "total rows"},
         "columns": f"{len(findings.columns):,}",
-        "parameters": f"{findings.parameters:,}",
-        "best epoch": f"{best} of {len(findings.history):,}",
-        "fitted in": duration(findings.seconds),
-        "made": shorten(findings.created, 40) or ABSENT,
+        "made": day(findings.created) or ABSENT,
     }
     return _pairs(facts)
 
@@ -123,4 +116,18 @@ def _link(part: Section) -> Markup:
 def _footer(findings: Findings | RatingsFindings) -> Markup:
     version = f" {findings.version[:60]}" if findings.version else ""
     text = f"Written by counterpoint{version}. This page is one file and loads nothing."
-    return join([tag("p", None, text)])
+    told = Markup("") if isinstance(findings, RatingsFindings) else _insiders(findings)
+    return join([told, tag("p", None, text)])
+
+
+def _insiders(findings: Findings) -> Markup:
+    """What only who built it wants to know."""
+    best = ABSENT if findings.best_epoch is None else f"{findings.best_epoch:,}"
+    facts = {
+        "parameters": f"{findings.parameters:,}",
+        "best epoch": f"{best} of {len(findings.history):,}",
+        "fitted in": duration(findings.seconds),
+        "made": shorten(findings.created, 40) or ABSENT,
+        "training ended": findings.status[:600] or ABSENT,
+    }
+    return _pairs(facts)

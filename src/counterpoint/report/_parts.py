@@ -10,6 +10,7 @@ from counterpoint.report.figures import Figure, finite
 from counterpoint.report.figures._text import shorten
 
 _LONGEST_NAME = 90
+_UNBROKEN = 16
 _BRIEF = 40
 
 
@@ -52,7 +53,15 @@ def within(sections: Sequence[Section], most: int) -> list[Section]:
 def named(text: str) -> Markup:
     """A name from the table: cut when very long, isolated so that its direction stays its own."""
     # without bdi a Hebrew name would turn the words after it around
-    return tag("bdi", None, plain(text))
+    return tag("bdi", None, *_breakable(plain(text)))
+
+
+def _breakable(text: str) -> list[str]:
+    """A long name with places to break it at: behind underscores, before it breaks anywhere."""
+    if len(text) <= _UNBROKEN or "_" not in text:
+        return [text]
+    first, *others = text.split("_")
+    return [first, *(part for other in others for part in ("_", tag("wbr"), other) if part)]
 
 
 def plain(text: str) -> str:

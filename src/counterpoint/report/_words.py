@@ -83,6 +83,15 @@ def listing(names: Sequence[str], most: int = 8) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def day(moment: str) -> str:
+    """The day of a moment, as far as it can be told.
+
+    >>> day("2026-11-29T15:49:06+00:00"), day("yesterday")
+    ('2026-11-29', 'yesterday')
+    """
+    return moment.partition("T")[0][:40]
+
+
 def left_out(count: int, one: str, verb: str = "shown") -> str:
     """That so many things are not shown; nothing where none is left out.
 

@@ -35,8 +35,8 @@ def sections(findings: Findings) -> list[Section]:
     if mixture is not None:
         return [mixture]
     parts = [
-        overview(findings),
         updates(findings),
+        overview(findings),
         *targets(findings),
         importance(findings),
         ignorance(findings),

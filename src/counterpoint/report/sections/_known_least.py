@@ -9,7 +9,7 @@ from counterpoint.report._words import ABSENT, amount, left_out, number, sentenc
 from counterpoint.report.sections._importance import ranked
 
 _MOST_ROWS = 10
-_MOST_VALUES = 8
+_MOST_VALUES = 5
 _MOST_TARGETS = 10
 
 
@@ -34,7 +34,7 @@ def _table(findings: Findings, least: KnownLeast) -> Markup:
         Heading("missing knowledge", "amount"),
         Heading("predicted", "amount"),
         Heading("actual", "amount"),
-        *(Heading(plain(column), "value-cell") for column in columns),
+        *(Heading(named(column), "value-cell") for column in columns),
     ]
     size = min(len(least.row), _MOST_ROWS)
     rows = [_row(least, index, columns) for index in range(size)]

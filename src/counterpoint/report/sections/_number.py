@@ -26,6 +26,7 @@ from counterpoint.report.figures import (
 
 _MOST_ROWS = 20_000
 _MOST_GROUPS = 8
+_DECADES = 100.0
 _NOISE_BINS = 5
 _DIFFERS = 1.05
 """How much the noise of rows must differ to be worth a picture."""
@@ -65,20 +66,23 @@ def _predicted(target: TargetFindings, held: HeldOut, anchor: str, points: int) 
     chosen = every(len(held.actual), points)
     inside = [index for index in chosen if _covered(held, index)]
     outside = [index for index in chosen if not _covered(held, index)]
-    ends = extent([value for index in chosen for value in (held.actual[index], held.mean[index])])
+    drawn = [value for index in chosen for value in (held.actual[index], held.mean[index])]
+    # over two orders of magnitude all rows but a few would lie in one corner
+    log = min(drawn) > 0 and max(drawn) > _DECADES * min(drawn)
+    ends = extent(drawn, log=log)
     level = percent(target.interval)
     marks = [
         Line(ends, ends, "exact", "soft", dashed=True),
-        _layer(held, inside, f"inside its {level} interval", "one"),
-        _layer(held, outside, "outside", "two"),
+        _layer(held, inside, f"inside its {level} interval", "one", ends[0] if log else None),
+        _layer(held, outside, "outside", "two", ends[0] if log else None),
     ]
     summary = _summary(target, len(chosen))
     figure = Figure(
         "Predicted against actual",
         # a layer without rows would still stand in the legend
         [mark for mark in marks if isinstance(mark, Line) or mark.x],
-        Axis("actual"),
-        Axis("predicted"),
+        Axis("actual", log=log),
+        Axis("predicted", log=log),
         description=summary,
         height=290,
     )
@@ -99,12 +103,13 @@ def _covered(held: HeldOut, index: int) -> bool:
     return held.low[index] <= held.actual[index] <= held.high[index]
 
 
-def _layer(held: HeldOut, rows: list[int], label: str, tone: Tone) -> Points:
+def _layer(held: HeldOut, rows: list[int], label: str, tone: Tone, least: float | None) -> Points:
+    """Some rows; on a logarithmic axis bars end at the least value, where zero has no place."""
     tips = [_tip(held, index) for index in rows]
     return Points(
         [held.actual[index] for index in rows],
         [held.mean[index] for index in rows],
-        [held.low[index] for index in rows],
+        [held.low[i] if least is None else max(held.low[i], least) for i in rows],
         [held.high[index] for index in rows],
         tips=tips,
         label=label,

@@ -6,7 +6,6 @@ from counterpoint.report._parts import Section, figures_table, grid, named, plai
 from counterpoint.report._statistics import honesty
 from counterpoint.report._words import (
     ABSENT,
-    knowledge_sentence,
     left_out,
     number,
     percent,
@@ -20,6 +19,7 @@ _HIGHER = (
     "r2", "r²", "accuracy", "likelihood", "auc", "auroc", "f1", "precision", "recall", "explained",
 )  # fmt: skip
 _SHARES = ("accuracy", "coverage", "share", "ece", "calibration", "recall")
+_TYPICAL = "mean absolute error"
 _MOST = 40
 _MOST_METRICS = 12
 
@@ -35,8 +35,9 @@ def overview(findings: Findings) -> Section:
         " class, of the training rows for every row; a model that learnt something beats it."
     )
     more = left_out(len(findings.targets) - len(targets), "more target")
-    lead = sentences(lead, knowledge_sentence(findings.uncertainty), more)
-    return Section("overview", "Results", grid([_tile(target) for target in targets]), lead)
+    lead = sentences(lead, more)
+    title = "Results of the fit" if findings.updates else "Results"
+    return Section("overview", title, grid([_tile(target) for target in targets]), lead)
 
 
 def shown(name: str, value: float | None) -> str:
@@ -60,11 +61,12 @@ def gain(name: str, value: float | None, base: float | None) -> bool | None:
 
 
 def headline(target: TargetFindings) -> str | None:
-    """The first metric that has a value and a baseline; else the first with a value."""
+    """The typical error; else the first metric with a value and a baseline, or with a value."""
     known = [name for name, value in target.metrics.items() if finite(value) is not None]
     # without a baseline nobody can tell whether 20.75 is good
     against = [name for name in known if finite(target.baseline.get(name)) is not None]
-    return next(iter(against or known), None)
+    # what a row is off by is in the target's unit, and no far row decides it
+    return next(iter([n for n in against if n == _TYPICAL] or against or known), None)
 
 
 def _tile(target: TargetFindings) -> Markup:
@@ -75,10 +77,15 @@ def _tile(target: TargetFindings) -> Markup:
             "div", {"class": "card tile"}, what, tag("p", None, "No metric could be computed.")
         )
     value, base = target.metrics[name], finite(target.baseline.get(name))
-    unit = tag("span", {"class": "unit"}, " " + plain(name))
+    said = " typical error" if name == _TYPICAL else f" {plain(name)}"
+    unit = tag("span", {"class": "unit"}, said)
     parts = [what, tag("p", {"class": "value"}, shown(name, value), unit)]
     if base is not None:
         parts += [_meter(value, base, name), tag("p", None, *_against(name, value, base))]
+    width = finite(target.metrics.get("mean interval width"))
+    if width is not None:
+        wide = f"{percent(target.interval)} intervals are {number(width)} wide on average."
+        parts.append(tag("p", None, wide))
     honest = _cover(target) or _calibration(target)
     parts += [tag("p", None, honest) if honest else "", _measures(target)]
     return tag("div", {"class": "card tile"}, *parts)

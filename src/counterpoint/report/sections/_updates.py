@@ -13,9 +13,8 @@ from counterpoint.report._parts import (
     sized,
     table,
 )
-from counterpoint.report._words import ABSENT, amount, duration, left_out, percent, sentences
+from counterpoint.report._words import ABSENT, amount, day, duration, left_out, percent, sentences
 from counterpoint.report.figures import finite
-from counterpoint.report.figures._text import shorten
 from counterpoint.report.sections._changes import forgotten, learnt
 from counterpoint.report.sections._moved import moved_card, moved_table
 
@@ -23,7 +22,6 @@ _MOST_LISTED = 100
 _MOST_IN_FULL = 3
 _MOST_NOTES = 10
 _LONGEST_NOTE = 400
-_LONGEST_DATE = 40
 
 
 def updates(findings: Findings) -> Section | None:
@@ -32,7 +30,8 @@ def updates(findings: Findings) -> Section | None:
     newest = list(enumerate(findings.updates, start=1))[::-1]
     if not newest:
         return None
-    parts = [_listed(newest), *(_update(*pair) for pair in newest[:_MOST_IN_FULL])]
+    # what the model is today comes first, how it got there after
+    parts = [*(_update(*pair) for pair in newest[:_MOST_IN_FULL]), _listed(newest)]
     return Section("updates", "What was learnt since", join(parts), _lead(findings.updates))
 
 
@@ -71,7 +70,7 @@ def _line(number: int, update: UpdateFindings) -> list[Cell]:
     moved = sum(shift.moved for shift in update.shifts)
     return [
         sized(f"{number:,}", number),
-        shorten(update.created, _LONGEST_DATE) or ABSENT,
+        day(update.created) or ABSENT,
         named(update.name or ABSENT),
         sized(f"{update.rows:,}", update.rows),
         _kind(update),
@@ -105,7 +104,7 @@ def _summary(update: UpdateFindings) -> str:
     text = f"{amount(update.rows, 'row')} {verb} learnt by {trained}"
     text += f", after {amount(update.earlier_rows, 'earlier row')}"
     text += f", in {duration(update.seconds)}" if finite(update.seconds) is not None else ""
-    text += f" ({shorten(update.created, _LONGEST_DATE)})." if update.created else "."
+    text += f" ({day(update.created)})." if update.created else "."
     forget = finite(update.forget)
     if forget:
         return f"{text} {percent(forget)} of what earlier rows say was forgotten on purpose."

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from counterpoint.findings import Findings, Importance, KnownLeast, TargetFindings
 from counterpoint.posterior.calibration import nll
-from counterpoint.recipe import PLAIN
+from counterpoint.recipe import PLAIN, Recipe
 from counterpoint.table.columns import Table, UsableColumn
 from counterpoint.table.evaluate._describe import (
     UNDRAWN,
@@ -25,6 +25,7 @@ from counterpoint.table.evaluate._groups import group_coverage
 from counterpoint.table.evaluate._ignorance import map_ignorance
 from counterpoint.table.evaluate._importance import measure_importance
 from counterpoint.table.evaluate._shuffled import Slots, is_incremental, shuffler
+from counterpoint.table.fit._losses import goal_names
 from counterpoint.table.fit._prepare import Prepared, Target
 from counterpoint.table.model._model import TableModel
 from counterpoint.table.targets._prediction import Prediction
@@ -61,7 +62,7 @@ def evaluate_model(
     test = torch.from_numpy(prepared.rows.test)
     inputs = {name: value[test] for name, value in prepared.inputs.items()}
     predictions = model.predict_encoded(inputs) if len(test) else {}
-    notes = _notes(prepared, model.recipe.training.balance)
+    notes = _notes(prepared, model.recipe)
     targets = [
         _drawn(
             lambda target=target: _target(model, prepared, target, predictions, test),
@@ -131,8 +132,13 @@ def _drawn(make: Callable[[], _Figure], empty: _Figure, what: str, notes: list[s
         return empty
 
 
-def _notes(prepared: Prepared, balance: str) -> list[str]:
-    notes = list(prepared.remarks)
+def _notes(prepared: Prepared, recipe: Recipe) -> list[str]:
+    notes, balance = list(prepared.remarks), recipe.training.balance
+    if recipe.network.trunk == "linear":
+        notes.append(
+            "the model is linear in its columns: rows that were left out speak for no network;"
+            " --network.trunk plain asks for one"
+        )
     notes += [
         f"column {column.name!r} is ignored: {column.note}"
         for column in prepared.schema.columns
@@ -145,7 +151,7 @@ def _notes(prepared: Prepared, balance: str) -> list[str]:
     ]
     if len(prepared.rows.test) == 0:
         notes.append("no rows were held out, so nothing here says how good the predictions are")
-    if balance != PLAIN and len(prepared.targets) == 1:
+    if balance != PLAIN and len(goal_names(prepared.targets)) == 1:
         notes.append(f"balance {balance!r} has no effect: one target shares its steps with none")
     return notes
 

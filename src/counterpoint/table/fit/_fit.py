@@ -13,6 +13,7 @@ from counterpoint.table.columns import KINDS, Kinds, Table
 from counterpoint.table.evaluate._describe import TrainingSummary
 from counterpoint.table.evaluate._evaluate import evaluate_model
 from counterpoint.table.fit._context import Context
+from counterpoint.table.fit._few_rows import with_trunk
 from counterpoint.table.fit._members import read_log, train_members
 from counterpoint.table.fit._prepare import Prepared, prepare
 from counterpoint.table.fit._size import free_memory, measure_size
@@ -58,6 +59,9 @@ def fit_table(
 def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(table, recipe, context.announce)
     unresolved, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
+    if unresolved.network.trunk == "auto":
+        recipe = with_trunk(prepared, recipe)
+        unresolved = replace(unresolved, network=recipe.network)
     group_place(prepared.schema, recipe.data.conformal_by)  # before any training
     size = measure_size(prepared, recipe)
     if context.sized is not None:

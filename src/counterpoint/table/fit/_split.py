@@ -190,7 +190,7 @@ def split_remarks(table: Table, rows: RowSplit) -> list[str]:
     found = list[str]()
     if len(rows.train) < _FEW_ROWS:
         found.append(
-            f"{len(rows.train)} rows to learn from are few: a linear model is likely to be better"
+            f"{len(rows.train)} rows to learn from are few: what is learnt of them may be chance"
         )
     if 0 < len(rows.test) < _FEW_ROWS:
         found.append(f"{len(rows.test)} rows are held out: what is measured on them may be chance")

@@ -54,14 +54,15 @@ def likelihoods(
     return {str(place): head.likelihood(noise.get(name)) for place, (name, head) in pairs}
 
 
-def batches(prepared: Prepared, rows: Tensor) -> list[Batch]:
+def batches(prepared: Prepared, rows: Tensor, shares: Tensor | None = None) -> list[Batch]:
     """Rows of a table for `ObservedTargets` and `likelihoods`, those that weigh nothing left out.
 
     Args:
         prepared: the table.
         rows: places of the rows.
+        shares: by which each one's weight is multiplied.
     """
-    weight = prepared.weight[rows]
+    weight = prepared.weight[rows] if shares is None else prepared.weight[rows] * shares
     chosen = rows[weight > 0]
     return [
         _batch(prepared, places, part)

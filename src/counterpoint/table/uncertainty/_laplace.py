@@ -12,7 +12,7 @@ are likeliest then.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
@@ -156,6 +156,12 @@ def _fit(networks: Sequence[TableNet], prepared: Prepared) -> list[AllWeights]:
     names = [rows.target.name for rows in table.rows]
     pooled = dict(zip(names, noise, strict=True))
     learnt = table.row_noises([member.tempered(temperature) for member in inside], pooled)
+    if learnt and len(names) == 1:
+        # where the noise is small rows say more of the weights, so that less is left unknown there
+        table = table.weighed(learnt[names[0]][1])
+        inside = [table.fit(place, table.kept(place), sure) for place in places]
+        again = table.row_noises([member.tempered(temperature) for member in inside], pooled)
+        learnt = again or learnt
     pooled |= {name: level for name, (level, _) in learnt.items()}
     noises = {name: shape for name, (_, shape) in learnt.items()}
     return [
@@ -186,6 +192,7 @@ class _Table:
         rows: one a target.
         weight: of each row, whichever targets it has.
         outputs: of each member.
+        ratios: for each member how noisy a row is beside the usual one, (N,); empty: all alike.
     """
 
     networks: Sequence[TableNet]
@@ -195,6 +202,7 @@ class _Table:
     rows: list[TargetRows]
     weight: Tensor
     outputs: list[dict[str, Tensor]]
+    ratios: Sequence[Tensor] = ()
 
     @classmethod
     def of(cls, networks: Sequence[TableNet], prepared: Prepared) -> "_Table":
@@ -204,6 +212,12 @@ class _Table:
         weight = torch.stack([part.weight for part in rows]).max(0).values
         outputs = [compute_outputs(network, inputs) for network in networks]
         return cls(networks, prepared, places, inputs, rows, weight, outputs)
+
+    def weighed(self, shape: RowNoise) -> "_Table":
+        """The table of one target whose rows count by how little noise they have."""
+        (rows,) = self.rows
+        means = [mean[:, 0] for mean in self.means(rows).values()]
+        return replace(self, ratios=[shape.ratio(mean, rows.numbers)[:, 0] for mean in means])
 
     def kept(self, place: int) -> Tensor:
         """The rows that a member was fitted to; all where it left out everything that counts."""
@@ -220,9 +234,12 @@ class _Table:
         return laplace(
             ObservedTargets(self.networks[place].eval()),
             likelihoods(self.prepared.schema.heads, dict(zip(names, noise, strict=True))),
-            batches(self.prepared, self.places[chosen]),
+            batches(self.prepared, self.places[chosen], self._shares(place, chosen)),
             prior=1.0,
         ).tuned(noise=False)
+
+    def _shares(self, place: int, chosen: Tensor) -> Tensor | None:
+        return 1 / self.ratios[place][chosen] if self.ratios else None
 
     def temper(
         self, members: Sequence[Laplace], sure: Sequence[float | None]
