@@ -48,6 +48,8 @@ _CELL = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+# how spreadsheets say that digits are a text: '24 and ="24"
+_AS_TEXT = re.compile(r"^(?:'|=\")(?P<cell>[+-]?[.,]?\d[^'\"]*)['\"]?$")
 _HEX = re.compile("0[xX][0-9a-fA-F]{1,15}")
 _TIMES = {
     1e3: ("k", "tsd", "thousand"),
@@ -123,7 +125,7 @@ def read_cell(text: str) -> WrittenNumber | None:
     >>> read_cell("41k-51k"), read_cell("01/02/2020"), read_cell("8:15")
     (None, None, None)
     """
-    text = plain(text)
+    text = _AS_TEXT.sub(r"\g<cell>", plain(text))
     if _HEX.fullmatch(text):
         return WrittenNumber(str(int(text, 16)), "", False, 1.0, "", "", False, False)
     found = _CELL.fullmatch(text)

@@ -112,7 +112,7 @@ class Distinct:
         unlike = _unlike(known)
         if unlike is not None:
             return self._none(unlike)
-        found = find_signs([cell.core for cell in known], signs, earlier and earlier.pair)
+        found = find_signs([_core(cell) for cell in known], signs, earlier and earlier.pair)
         if found.pair is None:
             return self._none(_mixed_signs(known))
         pairs = zip(self.texts, self.cells, strict=True)
@@ -205,6 +205,14 @@ class Distinct:
     def _dress(self, place: int) -> tuple[int, int]:
         cell = self.cells[place]
         return (0 if cell is None else cell.dressed), len(self.texts[place])
+
+
+def _core(cell: WrittenNumber) -> str:
+    """The digits that show what the signs among them mean.
+
+    Before a power of ten nobody writes thousands: in 1,257e+04 a further place says so.
+    """
+    return f"{cell.core}0" if cell.exponent else cell.core
 
 
 def _number(cell: WrittenNumber | None, pair: tuple[str, str], text: str = "") -> float:
