@@ -87,5 +87,5 @@ def test_a_linear_trunk_is_the_columns_themselves():
     net = TableNet([4], [(0.0, 1.0), ()], {"y": 1}, trunk="linear", width=7)
     codes, numbers = torch.tensor([[2], [3]]), torch.randn(2, 2)
     found = net.features(codes, numbers)
-    assert torch.equal(found, torch.cat([net.embeddings(codes), numbers], 1))
+    torch.testing.assert_close(found, torch.cat([net.embeddings(codes), numbers], 1))
     assert net(codes, numbers)["y"].shape == (2, 1)

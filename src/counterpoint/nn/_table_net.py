@@ -10,7 +10,13 @@ from counterpoint.errors import InputError
 from counterpoint.nn._embeddings import Embeddings
 from counterpoint.nn._partial_linear import partial_linear
 from counterpoint.nn._piecewise import PiecewiseLinear
-from counterpoint.nn._trunk import ResidualTrunk, after_first, first_layer, plain_trunk
+from counterpoint.nn._trunk import (
+    ResidualTrunk,
+    after_first,
+    first_layer,
+    linear_trunk,
+    plain_trunk,
+)
 
 
 class TableNet(nn.Module):
@@ -22,7 +28,8 @@ class TableNet(nn.Module):
         heads: target name -> number of outputs.
         widths: of each categorical column's embedding; none: by the number of codes.
         hidden: of each categorical column, see `Embeddings`.
-        trunk: "plain", "residual", or "linear": the inputs themselves, without bins.
+        trunk: "plain", "residual", or "linear": one linear layer that begins as
+            the inputs themselves, without bins.
         width: units of each layer; also the number of features, but of a linear one.
         depth: layers (plain) or blocks (residual).
         dropout: share of units silenced in training.
@@ -56,12 +63,10 @@ class TableNet(nn.Module):
         self.bins = PiecewiseLinear([() for _ in edges] if linear else edges)
         inputs = self.embeddings.width + len(edges) + self.bins.width
         build = ResidualTrunk if trunk == "residual" else plain_trunk
-        self.trunk = (
-            nn.Identity()
-            if linear
-            else build(inputs, width, depth, dropout=dropout, activation=activation)
-        )
-        width = inputs if linear else width
+        if linear:
+            self.trunk, width = linear_trunk(inputs), inputs
+        else:
+            self.trunk = build(inputs, width, depth, dropout=dropout, activation=activation)
         # targets may have any name, module names may not: heads are stored by position
         self.targets = tuple(heads)
         self.heads = nn.ModuleList(nn.Linear(width, outputs) for outputs in heads.values())

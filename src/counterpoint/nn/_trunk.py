@@ -24,6 +24,18 @@ def plain_trunk(
     return nn.Sequential(*layers)
 
 
+def linear_trunk(inputs: int) -> nn.Sequential:
+    """A linear layer whose features are the inputs until it is trained.
+
+    Args:
+        inputs: number of inputs, and of features.
+    """
+    layer = nn.Linear(inputs, inputs)
+    nn.init.eye_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return nn.Sequential(layer)
+
+
 class ResidualTrunk(nn.Module):
     """A linear layer, then `depth` blocks ``x + dropout(W2 act(W1 norm(x)))``, then norm and act.
 
