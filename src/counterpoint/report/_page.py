@@ -68,9 +68,7 @@ def _header(findings: Findings | RatingsFindings) -> Markup:
         None,
         tag("p", {"class": "brand"}, mark, "counterpoint report"),
         tag("h1", None, named(findings.name or "A fit without a name")),
-        ratings_header(findings)
-        if isinstance(findings, RatingsFindings)
-        else _facts(findings),
+        ratings_header(findings) if isinstance(findings, RatingsFindings) else _facts(findings),
         tag("pre", {"class": "command", "tabindex": "0"}, findings.command[:4000])
         if findings.command
         else "",
@@ -116,7 +114,8 @@ def _link(part: Section) -> Markup:
 def _footer(findings: Findings | RatingsFindings) -> Markup:
     version = f" {findings.version[:60]}" if findings.version else ""
     text = f"Written by counterpoint{version}. This page is one file and loads nothing."
-    told = Markup("") if isinstance(findings, RatingsFindings) else _insiders(findings)
+    known = not isinstance(findings, RatingsFindings) and not findings.sites
+    told = _insiders(findings) if known else Markup("")
     return join([told, tag("p", None, text)])
 
 
