@@ -114,8 +114,9 @@ def _link(part: Section) -> Markup:
 def _footer(findings: Findings | RatingsFindings) -> Markup:
     version = f" {findings.version[:60]}" if findings.version else ""
     text = f"Written by counterpoint{version}. This page is one file and loads nothing."
-    known = not isinstance(findings, RatingsFindings) and not findings.sites
-    told = _insiders(findings) if known else Markup("")
+    if isinstance(findings, RatingsFindings) or findings.sites:
+        return join([tag("p", None, text)])
+    told = _insiders(findings)
     return join([told, tag("p", None, text)])
 
 
