@@ -53,3 +53,11 @@ def test_a_head_may_be_any_module():
 def test_a_model_without_a_head_is_refused(model, head, rule):
     with pytest.raises(InputError, match=rule):
         replace_head(model, head)
+
+
+def test_a_head_in_two_places_is_replaced_in_both():
+    net = nn.Module()
+    net.first = net.second = nn.Linear(4, 4)
+    assert replace_head(net, 3) == "first"
+    assert net.first is net.second
+    assert net.first.out_features == 3

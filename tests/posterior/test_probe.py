@@ -161,3 +161,13 @@ def test_deeper_margins_can_be_compared():
         for gap in (1.0, 10.0)
     ]
     assert all(a == pytest.approx(b) for a, b in pairwise(shares))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_layers_wider_than_what_they_are_given_are_asked_as_well(seed):
+    # eight outputs of four inputs, in float32: of rank four but for rounding
+    with seeded(seed):
+        net, rows = nn.Linear(4, 8), torch.randn(20, 4)
+    for labels in (["a", "b"] * 10, ["a", "b", "c", "d"] * 5):
+        found = probe(net, rows, labels).layers
+        assert found["model"].separable is found["inputs"].separable

@@ -91,6 +91,8 @@ def test_a_folder_predicts_without_a_teacher(tmp_path):
         ({}, {"teacher": ("t",)}, "'t' says of none of 2 targets; write TARGET=t"),
         ({}, {"teacher": ("price=t", "price=u")}, "target 'price' has two; choose one"),
         ({}, {"teacher": ("price=u",)}, "teacher 'u': lacks a column of this name, with numbers"),
+        ({}, {"teacher": ("price=price",)}, "'price' is a target, and no teacher of 'price'; name"),
+        ({"t": np.nan}, {}, "teacher 't': predicts no row"),
         ({"u p(big)": None}, {}, r"teacher 'u': lacks 'u p\(big\)', the probability of a class"),
         ({"u p(big)": 0.9}, {}, "row 1: teacher 'u': expected probabilities that add to one"),
     ],
@@ -107,6 +109,21 @@ def test_of_two_classes_one_probability_says_both():
     frame = frame.rename(columns={"w": "w p(true)"})
     target = prepare_frame(frame, quick(target=("kind",), teacher=("w",))).targets[0]
     assert target.lesson.values[0].tolist() == [0.75, 0.25]
+
+
+def test_probabilities_of_a_class_may_stand_beside_what_was_observed():
+    frame = taught().rename(columns=lambda name: name.replace("u p(", "kind p("))
+    target = prepare_frame(frame, quick(target=("kind",), teacher=("kind",))).targets[0]
+    assert set(target.lesson.values.unique().tolist()) == {0.125, 0.75}
+
+
+def test_a_target_may_be_called_as_the_mean_of_the_goals():
+    data = {"target": ("score", "kind"), "teacher": ("score=t",)}
+    frame = taught().rename(columns={"price": "score"})
+    assert goal_names(prepare_frame(frame, quick(**data)).targets)[0] == "score'"
+    model = fit_table(frame, quick(**data))
+    assert [target.name for target in model.findings.targets] == ["score", "kind"]
+    assert "score'" in model.findings.history[0].train
 
 
 def test_estimators_take_a_teacher():

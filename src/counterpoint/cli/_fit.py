@@ -115,12 +115,14 @@ def run(arguments: Namespace) -> None:
     recipe = _recipe(arguments.recipe, flags, dict(_pair(key) for key in arguments.set or []))
     command = shlex.join(["counterpoint", *arguments.typed])
     frame = read_rows(Path(recipe.data.table), recipe.data)
-    from counterpoint.table.ratings import ratings_in
+    from counterpoint.table.ratings import ratings_hint, ratings_in
 
     columns = ratings_in(frame, recipe.data, name_of(Path(recipe.data.table)))
     if columns is not None:
         _ratings.fit(frame, recipe, columns, arguments)
         return
+    if hint := ratings_hint(frame, recipe.data):
+        note(hint)
     _fit(frame, recipe, arguments, command)
 
 

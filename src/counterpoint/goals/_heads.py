@@ -214,13 +214,18 @@ class Heads:
             targets: of each head.
             weights: of each head's rows; none means once.
             mean_weights: of each head's rows in the whole data set.
+
+        Raises:
+            InputError: a target is not of its likelihood; names the head.
         """
-        return {
-            name: likelihood.nll(
-                outputs[name], targets[name], weights[name], mean_weight=mean_weights[name]
-            )
-            for name, likelihood in self.likelihoods.items()
-        }
+        found = dict[str, Tensor]()
+        for name, likelihood in self.likelihoods.items():
+            told, mean_weight = (outputs[name], targets[name], weights[name]), mean_weights[name]
+            try:
+                found[name] = likelihood.nll(*told, mean_weight=mean_weight)
+            except InputError as error:
+                raise InputError(f"head {name!r}: {error}" if name else str(error)) from error
+        return found
 
     def nll(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         """Negative log likelihood, summed over rows and heads, in nats."""

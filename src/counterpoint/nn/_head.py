@@ -1,5 +1,7 @@
 """Put another head on a trained network."""
 
+from operator import index
+
 from torch import nn
 
 from counterpoint.errors import InputError
@@ -29,7 +31,8 @@ def replace_head(model: nn.Module, head: int | nn.Module, *, seed: int = 0) -> s
         what = "it is one itself" if found else "found none"
         raise InputError(f"replace_head: expected a linear layer inside the model; {what}")
     name, old = found[-1]
-    if isinstance(head, int):
+    if not isinstance(head, nn.Module):
+        head = index(head)  # of numpy, too
         if head < 1:
             raise InputError(f"replace_head: expected at least 1 output, found {head}")
         bias = "bias" in dict(old.named_parameters())
@@ -39,6 +42,10 @@ def replace_head(model: nn.Module, head: int | nn.Module, *, seed: int = 0) -> s
         new = new.to(device=old.weight.device, dtype=old.weight.dtype)
     else:
         new = head
-    parent, _, attribute = name.rpartition(".")
-    setattr(model.get_submodule(parent), attribute, new.train(old.training))
+    new.train(old.training)
+    # a head that is shared stands in several places
+    for path, part in list(model.named_modules(remove_duplicate=False)):
+        if part is old:
+            parent, _, attribute = path.rpartition(".")
+            setattr(model.get_submodule(parent), attribute, new)
     return name

@@ -10,7 +10,7 @@ from counterpoint.plain import from_plain, to_plain
 from counterpoint.recipe import build
 from counterpoint.report import render
 from counterpoint.table import Context
-from counterpoint.table.ratings import RatingsModel, fit_ratings, ratings_in
+from counterpoint.table.ratings import RatingsModel, fit_ratings, ratings_hint, ratings_in
 from report.reading import as_tree, check_page, text_of
 from report.sample import HOSTILE
 
@@ -65,6 +65,23 @@ def test_other_tables_are_not_taken_for_ratings(change, data):
     assert ratings_in(change(rated()), recipe(**data).data) is None
 
 
+def test_pairs_that_repeat_are_said_with_what_makes_them_ratings():
+    data, frame = recipe().data, rated()
+    hint = ratings_hint(pd.concat([frame, frame[:100]]), data)
+    assert hint is not None
+    assert hint.startswith("100 of 1,000 rows have a pair of 'userId' and 'movieId'")
+    assert "--user userId --item movieId makes 'rating' ratings" in hint
+    others = [frame, frame.assign(genre="drama"), frame.assign(movieId="f1")]
+    assert [ratings_hint(other, data) for other in others] == [None] * 3
+
+
+@pytest.mark.parametrize("absent", [None, np.nan, "", "NA"])
+def test_ratings_that_are_absent_are_no_texts(absent):
+    frame = rated().astype({"rating": object})
+    frame.loc[::5, "rating"] = absent
+    assert ratings_in(frame, recipe().data) is not None
+
+
 def test_columns_are_ratings_where_somebody_says_so():
     frame = rated().rename(columns={"userId": "width", "movieId": "height"})
     found = ratings_in(frame, recipe(user="height", item="width").data)
@@ -76,6 +93,7 @@ def test_columns_are_ratings_where_somebody_says_so():
     [
         ({"user": "userid", "item": "movieId"}, "no column 'userid'; did you mean 'userId'"),
         ({"user": "userId", "item": "rating"}, "cannot be both target and --item"),
+        ({"user": "userId", "item": "movieId", "ignore": ["movieId"]}, "both --item and --ignore"),
         ({"user": "userId", "item": "userId"}, "cannot be both --user and --item"),
         ({"user": "userId", "item": "movieId", "target": []}, "one column, --target"),
     ],

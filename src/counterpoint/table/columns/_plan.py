@@ -111,7 +111,14 @@ def _taught(raw: Mapping[str, RawColumn], data: Data, where: str) -> dict[str, R
     found = dict[str, Role]()
     for target, name in data.teachers.items():
         own = [column for column in raw if column == name or column.startswith(f"{name} p(")]
-        if not own or target in own:
+        # "kind p(big)" may stand beside what was observed of "kind"
+        own = [column for column in own if column not in data.target]
+        if not own and name in data.target:
+            raise InputError(
+                f"{where}: {name!r} is a target, and no teacher of {target!r}; name a column of"
+                " predictions, or a model folder"
+            )
+        if not own:
             raise InputError(f"{where}: no column of a teacher {name!r}{nearest(name, raw)}")
         found |= dict.fromkeys(own, "teacher")
     return found

@@ -37,7 +37,7 @@ class TeacherRows:
             weight: of every row.
 
         Raises:
-            InputError: a column is absent, or holds no probabilities.
+            InputError: a column is absent, empty, or holds no probabilities.
         """
         if isinstance(head, CategoryHead):
             found = _probabilities(name, head.classes, table)
@@ -49,6 +49,8 @@ class TeacherRows:
                 )
             found = table.values[name].data
             known = ~np.isnan(found)
+        if not known.any():
+            raise InputError(f"{table.where}: teacher {name!r}: predicts no row")
         values = head.taught(np.nan_to_num(found))
         return cls(values, weight * torch.from_numpy(known))
 

@@ -95,7 +95,8 @@ def make_losses(
             weight = batch.get(f"weight.{place}")
             weights[place] = None if weight is None else _repeated(weight, copies)
         found = heads.losses(each, observed, weights, mean_weights)
-        named = {target.name: found[place] for place, target in zip(found, targets, strict=True)}
+        names = goal_names(targets)
+        named = dict(zip(names, found.values(), strict=False))
         for place, target in zip(heads.likelihoods, targets, strict=True):
             if target.lesson is not None:
                 taught = _repeated(batch[f"lesson.{place}"], copies)
@@ -124,7 +125,9 @@ def imitation_name(target: Target, targets: Sequence[Target]) -> str:
 def goal_names(targets: Sequence[Target]) -> list[str]:
     """The goals of `make_losses`: the targets, then what is imitated."""
     taught = [target for target in targets if target.lesson is not None]
-    return [t.name for t in targets] + [imitation_name(target, targets) for target in taught]
+    # "score" is what a run calls the mean of its goals, and what many tables call a column
+    names = [unused_name(t.name, targets) if t.name == "score" else t.name for t in targets]
+    return names + [imitation_name(target, targets) for target in taught]
 
 
 def shares_of(weight: Tensor) -> Tensor:

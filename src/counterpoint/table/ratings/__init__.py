@@ -13,8 +13,8 @@
 (3, ['stars', 'stars low', 'stars high'])
 """
 
-from counterpoint.table.ratings._columns import RatingColumns, ratings_in
+from counterpoint.table.ratings._columns import RatingColumns, ratings_hint, ratings_in
 from counterpoint.table.ratings._fit import fit_ratings
 from counterpoint.table.ratings._model import RatingsModel
 
-__all__ = ["RatingColumns", "RatingsModel", "fit_ratings", "ratings_in"]
+__all__ = ["RatingColumns", "RatingsModel", "fit_ratings", "ratings_hint", "ratings_in"]

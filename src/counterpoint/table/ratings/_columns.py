@@ -11,6 +11,7 @@ from counterpoint.errors import InputError, nearest
 from counterpoint.recipe import Data
 from counterpoint.table.columns import Schema, Table
 from counterpoint.table.columns._lines import looks_like_values
+from counterpoint.table.columns._text import MISSING
 
 _USERS = r"user|customer|member|reader|viewer|reviewer|rater|person|account|client|listener|player"
 _ITEMS = (
@@ -63,18 +64,51 @@ def ratings_in(frame: pd.DataFrame, data: Data, where: str = "table") -> RatingC
         beside = {data.user, data.item, *data.target, *data.ignore}
         left = tuple(name for name in names if name not in beside)
         return RatingColumns(data.user, data.item, told=True, left=left)
+    found = _like_ratings(frame, data)
+    return None if found is None or _repeated(frame, found) else found
+
+
+def ratings_hint(frame: pd.DataFrame, data: Data) -> str | None:
+    """What to write if a table that is not taken as ratings, since pairs repeat, is of them.
+
+    Args:
+        frame: the table.
+        data: the recipe's section.
+    """
+    found = None if data.user else _like_ratings(frame, data)
+    if found is None or not (again := _repeated(frame, found)):
+        return None
+    return (
+        f"{again:,} of {len(frame):,} rows have a pair of {found.user!r} and {found.item!r} that"
+        f" stands above, so these are taken as columns of a table; --user {found.user} --item"
+        f" {found.item} makes {data.target[0]!r} ratings"
+    )
+
+
+def _like_ratings(frame: pd.DataFrame, data: Data) -> RatingColumns | None:
+    """Two high-cardinality ids, a number and little else, whether or not pairs repeat."""
+    names = [str(name) for name in frame.columns]
     free = [name for name in names if name not in (*data.target, *data.ignore)]
     times = [name for name in free if re.search(_TIME, name, re.IGNORECASE)]
     left = [name for name in free if name not in times]
     if len(data.target) != 1 or len(left) != 2 or data.weight or set(left) & set(data.kinds):
         return None
     pair = _ordered(left)
-    if pair is None or data.target[0] not in names or not _repeat(frame, pair):
+    if pair is None or data.target[0] not in names:
         return None
-    numbers = pd.to_numeric(frame[data.target[0]], errors="coerce")
-    if numbers.notna().mean() < _PAIRS:
+    if any(not _LEVELS <= frame[name].nunique() <= len(frame) / 2 for name in pair):
+        return None
+    # what is absent is no text, and is left out
+    given = frame[data.target[0]].replace([*MISSING, *data.missing], None).dropna()
+    if not len(given) or pd.to_numeric(given, errors="coerce").notna().mean() < _PAIRS:
         return None
     return RatingColumns(*pair, told=False, left=tuple(times))
+
+
+def _repeated(frame: pd.DataFrame, found: RatingColumns) -> int:
+    """How many rows have a pair that stands above, if they are more than a few; else 0."""
+    again = int(frame[[found.user, found.item]].duplicated().sum())
+    return again if again > (1 - _PAIRS) * len(frame) else 0
 
 
 def read_ratings(frame: pd.DataFrame, columns: RatingColumns, data: Data, where: str) -> Table:
@@ -114,6 +148,8 @@ def _refuse_told(names: list[str], data: Data, where: str) -> None:
             raise InputError(f"{where}: {option}: no column {name!r}{hint}")
         if name in data.target:
             raise InputError(f"column {name!r}: cannot be both target and {option}")
+        if name in data.ignore:
+            raise InputError(f"column {name!r}: cannot be both {option} and --ignore")
     if data.user == data.item:
         raise InputError(f"column {data.user!r}: cannot be both --user and --item")
     if len(data.target) != 1:
@@ -136,10 +172,3 @@ def _ordered(pair: list[str]) -> tuple[str, str] | None:
 
 def _is(words: str, name: str) -> bool:
     return re.search(rf"(?:^|[_\s.-])(?:{words})", name, re.IGNORECASE) is not None
-
-
-def _repeat(frame: pd.DataFrame, pair: tuple[str, str]) -> bool:
-    rows = len(frame)
-    if any(not _LEVELS <= frame[name].nunique() <= rows / 2 for name in pair):
-        return False
-    return len(frame[list(pair)].drop_duplicates()) >= _PAIRS * rows
