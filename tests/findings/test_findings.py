@@ -39,7 +39,8 @@ def test_the_earlier_document_has_every_part():
     every = {getattr(findings, name) for name in findings.__all__}
     # the little run rang no alarm; coverage by groups, verdicts and sites came later
     later = {findings.GroupCoverage, findings.IntervalVerdict, findings.CoveredPart}
-    later |= {findings.SiteFindings}
+    later |= {findings.SiteFindings, findings.RatingsFindings, findings.RatingsUpdate}
+    later |= {findings.RatedPart, findings.Effect}
     absent = later | {findings.AlarmFindings}
     assert {kind for kind in every if isinstance(kind, type)} - kinds <= absent
 

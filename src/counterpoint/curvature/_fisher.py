@@ -156,13 +156,14 @@ def linearised_fisher(
         _refuse_unfit(plan, examples.first, labels)
         # drawn or observed labels give one gradient a row; the others a direction an output
         directions = 1 if labels in {"sampled", "empirical"} else plan.outputs
-        _warn_of_cost(directions)
         sums = list[CurvatureSum]()
         for number, batch in examples:
             for part in batch.parts(max(1, PULLED // directions)):
                 forward = _forward(plan, part, number)
-                # what a structure can be depends on how weights are used: the first pass shows it
-                sums = sums or running(structure, forward)
+                if not sums:
+                    # what a structure can be depends on how weights are used: a pass shows it
+                    sums = running(structure, forward)
+                    _warn_of_cost(directions)
                 _add(sums, forward, labels, generator)
                 if observe is not None:
                     observe(part, heads, forward.detached())

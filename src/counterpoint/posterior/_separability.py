@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
-from scipy.optimize import linprog
-from scipy.sparse import coo_array, hstack
-from scipy.stats import binom
 from torch import Tensor
 
 from counterpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import coo_array
 
 AnyArray: TypeAlias = "Shaped[Tensor, '...'] | Shaped[np.ndarray, '...'] | Sequence[object]"
 """A tensor, an array, or a list of numbers or names."""
@@ -111,6 +111,8 @@ def separability(features: AnyArray, labels: AnyArray) -> Separability:
     classes, rows = int(codes.max()) + 1, len(points)
     centred = points - points.mean(0)
     spread = float(np.abs(centred).sum(1).mean())
+    from scipy.stats import binom
+
     chance = float(binom.cdf(np.linalg.matrix_rank(centred), rows - 1, 0.5)) if rows > 1 else 1.0
     if classes == 1:
         return Separability(True, float("inf"), spread, (), chance, 1, rows)
@@ -206,13 +208,17 @@ class _Program:
                 return short
 
     def _solve(
-        self, system: coo_array, sign: np.ndarray, place: np.ndarray, *, near: bool = False
+        self, system: "coo_array", sign: np.ndarray, place: np.ndarray, *, near: bool = False
     ) -> np.ndarray:
         """Weights, then what is added to them, of one of two programs.
 
         near: the greatest m with ``system w >= m`` and weights of half a unit at most, so that two
         classes' differ by one. Otherwise the least sum of s >= 0 with ``system w + s >= 1``.
         """
+        # slow to import, and most who import this room solve no linear program
+        from scipy.optimize import linprog
+        from scipy.sparse import coo_array, hstack
+
         count, columns, extra = len(sign), self.classes * self.design.shape[1], int(place.max()) + 1
         beside = coo_array((sign, (np.arange(count), place)), shape=(count, extra))
         weight = (-0.5, 0.5) if near else (None, None)
@@ -231,8 +237,10 @@ class _Program:
             said.append(str(answer.message))
         raise InputError(f"separability: the linear program was not solved ({'; '.join(said)})")
 
-    def _differences(self, rows: np.ndarray, rivals: np.ndarray) -> coo_array:
+    def _differences(self, rows: np.ndarray, rivals: np.ndarray) -> "coo_array":
         """``f_y - f_k`` of each constraint as a row over all classes' weights and offsets."""
+        from scipy.sparse import coo_array
+
         width = self.design.shape[1]
         own, other = self.codes[rows], rivals
         values = np.concatenate([self.design[rows], -self.design[rows]], 1)

@@ -10,6 +10,7 @@ are what the report draws. `update_table` teaches it the rows of a new table wit
 scikit-learn's interface.
 
 >>> import numpy as np, pandas as pd
+>>> from counterpoint.table import TableRegressor
 >>> x = np.linspace(0.0, 4.0, 80)
 >>> frame = pd.DataFrame({"length": x, "shade": ["light", "dark"] * 40})
 >>> y = 2 * x + (frame.shade == "dark")

@@ -84,11 +84,12 @@ def measure_size(prepared: Prepared, recipe: Recipe) -> FitSize:
     numbers = _COPIES * members * weights + _PIECES * piece + features * (1 + 4 / members)
     batch = min(recipe.training.batch_size, fitted)
     steps = recipe.training.epochs * -(-fitted // batch) * members
-    seconds = steps * _step(network, prepared, batch)
+    half = recipe.training.precision == "bfloat16"
+    seconds = steps * _step(network, prepared, batch, half=half)
     return FitSize(fitted, network.inputs, resident() + 4 * numbers, seconds)
 
 
-def _step(network: TableNet, prepared: Prepared, batch: int) -> float:
+def _step(network: TableNet, prepared: Prepared, batch: int, *, half: bool) -> float:
     """Seconds of one step of one network, the update of its weights included."""
     rows = torch.from_numpy(prepared.rows.train[:batch])
     inputs = [prepared.inputs[name][rows] for name in ("categories", "numbers")]
@@ -99,7 +100,9 @@ def _step(network: TableNet, prepared: Prepared, batch: int) -> float:
         for _ in range(_TRIED):
             began = time.perf_counter()
             optimiser.zero_grad()
-            torch.stack([out.sum() for out in network(*inputs).values()]).sum().backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                total = torch.stack([out.sum() for out in network(*inputs).values()]).sum()
+            total.backward()
             optimiser.step()
             seconds.append(time.perf_counter() - began)
     # the first ones warm up
