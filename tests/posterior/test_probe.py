@@ -171,3 +171,9 @@ def test_layers_wider_than_what_they_are_given_are_asked_as_well(seed):
     for labels in (["a", "b"] * 10, ["a", "b", "c", "d"] * 5):
         found = probe(net, rows, labels).layers
         assert found["model"].separable is found["inputs"].separable
+
+
+@pytest.mark.parametrize("labels", [[0.0, np.nan, 1.0, 0.0], ["a", None, "b", "a"]])
+def test_rows_without_a_label_are_named(labels):
+    with pytest.raises(InputError, match="row 1 has no label; leave such rows out"):
+        separability(CORNERS, labels)

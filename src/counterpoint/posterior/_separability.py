@@ -142,6 +142,10 @@ def _read(
         raise InputError(
             f"separability: {len(points)} rows need as many labels, found shape {names.shape}"
         )
+    # what is absent cannot be sorted among names, and among numbers is a class of no row
+    absent = np.flatnonzero([name is None or name != name for name in names])
+    if len(absent):
+        raise InputError(f"separability: row {absent[0]} has no label; leave such rows out")
     points = points.reshape(len(points), -1).astype(np.float64)
     if not np.isfinite(points).all():
         row = int(np.flatnonzero(~np.isfinite(points).all(1))[0])
