@@ -218,7 +218,7 @@ class Heads:
         Raises:
             InputError: a target is not of its likelihood; names the head.
         """
-        found = dict[str, Tensor]()
+        found: dict[str, Tensor] = {}  # not dict[...](), which torch.compile cannot trace
         for name, likelihood in self.likelihoods.items():
             told, mean_weight = (outputs[name], targets[name], weights[name]), mean_weights[name]
             try:

@@ -63,10 +63,9 @@ def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> Tabl
         recipe = with_trunk(prepared, recipe)
         unresolved = replace(unresolved, network=recipe.network)
     group_place(prepared.schema, recipe.data.conformal_by)  # before any training
-    size = measure_size(prepared, recipe)
+    size = measure_size(prepared, recipe, free_memory())
     if context.sized is not None:
         context.sized(size.sentence)
-    size.refuse_too_large(free_memory())
     trained = train_members(prepared, recipe, context)
     networks = [network for network, _ in trained]
     posteriors = UNCERTAINTIES[recipe.posterior.uncertainty].fit(networks, prepared)

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -67,14 +67,18 @@ class FitSize:
             )
 
 
-def measure_size(prepared: Prepared, recipe: Recipe) -> FitSize:
+def measure_size(prepared: Prepared, recipe: Recipe, free: float | None) -> FitSize:
     """How much memory and time the training of a table takes, by its shapes and a few steps.
 
     Args:
         prepared: the table.
         recipe: with every default resolved.
+        free: bytes of memory that there are; none: not known.
+
+    Raises:
+        InputError: it needs more, see `FitSize.refuse_too_large`.
     """
-    with seeded(0):  # the weights are thrown away; the caller's random numbers are not to be
+    with torch.device("meta"):  # by shapes alone: what does not fit is not made to find out
         network = build_network(prepared.schema, recipe)
     members, fitted = recipe.network.members, len(prepared.rows.fitted(0))
     weights = sum(value.numel() for value in network.parameters())
@@ -84,9 +88,12 @@ def measure_size(prepared: Prepared, recipe: Recipe) -> FitSize:
     numbers = _COPIES * members * weights + _PIECES * piece + features * (1 + 4 / members)
     batch = min(recipe.training.batch_size, fitted)
     steps = recipe.training.epochs * -(-fitted // batch) * members
+    size = FitSize(fitted, network.inputs, resident() + 4 * numbers, seconds=0.0)
+    size.refuse_too_large(free)
     half = recipe.training.precision == "bfloat16"
-    seconds = steps * _step(network, prepared, batch, half=half)
-    return FitSize(fitted, network.inputs, resident() + 4 * numbers, seconds)
+    with seeded(0):  # the weights are thrown away; the caller's random numbers are not to be
+        network = build_network(prepared.schema, recipe)
+    return replace(size, seconds=steps * _step(network, prepared, batch, half=half))
 
 
 def _step(network: TableNet, prepared: Prepared, batch: int, *, half: bool) -> float:
