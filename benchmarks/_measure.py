@@ -8,14 +8,23 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["RESULTS", "environment", "installed", "interleave", "ratios", "record", "show"]
+__all__ = [
+    "RESULTS",
+    "environment",
+    "installed",
+    "interleave",
+    "ratios",
+    "record",
+    "record_parts",
+    "show",
+]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -83,6 +92,17 @@ def record(name: str, content: Mapping[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
+
+
+def record_parts(
+    name: str, parts: Mapping[str, Callable[[], Any]], wanted: Sequence[str] = ()
+) -> None:
+    """Measure parts, all unless some are wanted, each written as it ends beside what is known."""
+    path = RESULTS / f"{name}.json"
+    for part in wanted or parts:
+        measured = parts[part]()
+        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        record(name, known | {"environment": environment(), part: measured})
 
 
 def show(found: Mapping[str, Mapping[str, float]], notes: Mapping[str, str]) -> None:

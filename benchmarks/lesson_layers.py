@@ -7,7 +7,6 @@
   dropout, on the digits of scikit-learn; maxout as wide and with as many weights.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from _measure import RESULTS, environment, interleave, ratios
+from _measure import interleave, ratios, record_parts
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
@@ -126,12 +125,7 @@ PARTS: dict[str, Callable[[], Part]] = {"lookup": lookup, "activations": activat
 
 def main(wanted: Sequence[str]) -> None:
     torch.set_num_threads(1)
-    path = RESULTS / "lesson_layers.json"
-    for name in wanted or PARTS:
-        part = PARTS[name]()
-        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        known |= {"environment": environment(), name: part}
-        path.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+    record_parts("lesson_layers", PARTS, wanted)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _measure import RESULTS, environment
+from _measure import record_parts
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
@@ -386,12 +386,7 @@ PARTS: dict[str, Callable[[], Part]] = {
 
 def main(wanted: Sequence[str]) -> None:
     torch.set_num_threads(1)
-    path = RESULTS / "lessons.json"
-    for name in wanted or PARTS:
-        part = PARTS[name]()
-        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        known |= {"environment": environment(), name: part}
-        path.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+    record_parts("lessons", PARTS, wanted)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,11 @@ def name_of(table: Path) -> str:
     return "standard input" if str(table) == "-" else table.name
 
 
+def where_of(table: Path) -> str:
+    """Where a row of a table is, for messages: its file as it was typed."""
+    return name_of(table) if str(table) == "-" else str(table)
+
+
 def fingerprint(table: Path, frame: "pd.DataFrame") -> str:
     """The hash of a table's file; of what can be read but once, that of what was read."""
     from counterpoint.storage import digest_file

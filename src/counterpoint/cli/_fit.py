@@ -17,7 +17,7 @@ from counterpoint.cli._files import (
     read_rows,
     told_format,
 )
-from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
+from counterpoint.cli._say import aligned, note, number, show, show_json, show_model, stoppable
 from counterpoint.cli._teacher import with_teachers
 from counterpoint.errors import InputError
 from counterpoint.recipe import Recipe, build, dump, load
@@ -224,7 +224,7 @@ def _tell(model: "TableModel", out: Path, announced: Sequence[str] = (), *, json
     for remark in findings.notes:
         if remark not in announced:
             note(remark)
-    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+    show_model(out)
 
 
 def _summary(findings: "Findings", out: Path) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from counterpoint.cli import _ratings
 from counterpoint.cli._files import (
     TABLE,
     add_text_format,
-    name_of,
     read_rows,
     refuse_file,
     told_format,
+    where_of,
 )
 from counterpoint.cli._say import note, show
 from counterpoint.errors import InputError, nearest
@@ -86,7 +86,7 @@ def _predicted(arguments: Namespace) -> "Iterator[pd.DataFrame]":
         raise InputError(f"--top: {arguments.model} is no model of ratings, and recommends nothing")
     fitted = load_tables(arguments.model)
     frame = read_rows(arguments.table, fitted.recipe.data, told_format(arguments))
-    where = name_of(arguments.table) if str(arguments.table) == "-" else str(arguments.table)
+    where = where_of(arguments.table)
     table = fitted.read(frame, where)
     del frame  # texts of all cells, which are many bytes
     for remark in fitted.remarks(table):

@@ -8,8 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.cli._files import fingerprint, name_of, read_rows, told_format
-from counterpoint.cli._say import aligned, note, number, show, show_json
+from counterpoint.cli._files import fingerprint, name_of, read_rows, told_format, where_of
+from counterpoint.cli._say import aligned, note, number, show, show_json, show_model
 from counterpoint.errors import InputError
 from counterpoint.plain import to_plain
 from counterpoint.recipe import Recipe
@@ -52,7 +52,7 @@ def predicted(arguments: Namespace) -> "pd.DataFrame":
     if arguments.shifted:
         raise InputError(f"{arguments.model}: is a model of ratings, which has no --shifted")
     frame = read_rows(arguments.table, model.recipe.data, told_format(arguments))
-    where = name_of(arguments.table) if str(arguments.table) == "-" else str(arguments.table)
+    where = where_of(arguments.table)
     if model.findings.item not in frame.columns and model.findings.user in frame.columns:
         note(f"{where}: no column {model.findings.item!r}, so each user gets a list")
         return model.recommend(frame, where, arguments.top or 10, arguments.interval)
@@ -91,8 +91,7 @@ def update(arguments: Namespace, out: Path) -> None:
     cells += [[n, number(found.before[n]), number(found.after[n])] for n in found.before]
     show(f"{found.ratings:,} ratings, {found.new_users:,} new users, {found.new_items:,} new items")
     show(aligned(cells))
-    shown = str(arguments.out or arguments.model)  # as it was typed
-    show(f"\nmodel: {shown}\nlook at it: counterpoint report {shlex.quote(shown)}")
+    show_model(arguments.out or arguments.model)  # as it was typed
 
 
 class _Teller:
@@ -127,7 +126,7 @@ def _tell(model: "RatingsModel", out: Path, *, json: bool) -> None:
         show(aligned(cells))
     for remark in found.notes:
         note(remark)
-    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+    show_model(out)
 
 
 def _summary(found: "RatingsFindings", out: Path) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """What the verbs print: aligned text for people, one JSON value for programs."""
 
+import shlex
 import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from counterpoint.plain import StrPath
 
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
@@ -40,6 +43,11 @@ def show_json(value: Any) -> None:
 def note(text: str) -> None:
     """Print a remark to standard error."""
     sys.stderr.write(f"{visible(text)}\n")
+
+
+def show_model(out: StrPath) -> None:
+    """Where a model is, and how to look at it."""
+    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
 
 
 def number(value: float | None) -> str:

@@ -16,7 +16,7 @@ from counterpoint.cli._files import (
     read_rows,
     told_format,
 )
-from counterpoint.cli._say import aligned, note, number, show, show_json, stoppable
+from counterpoint.cli._say import aligned, note, number, show, show_json, show_model, stoppable
 from counterpoint.errors import InputError
 from counterpoint.findings import ENSEMBLE_KIND, RATINGS_KIND
 from counterpoint.plain import to_plain
@@ -138,7 +138,7 @@ def _tell(model: "TableModel", out: Path, *, json: bool) -> None:
     show(aligned([["target", "rows", "measure", "before", "after"], *_measured(update)]))
     for remark in update.notes:
         note(remark)
-    show(f"\nmodel: {out}\nlook at it: counterpoint report {shlex.quote(str(out))}")
+    show_model(out)
 
 
 def _moved(update: "UpdateFindings") -> list[list[str]]:

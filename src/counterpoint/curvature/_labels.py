@@ -106,13 +106,11 @@ def identity(
 ) -> Float[Tensor, "chosen rows outputs"]:
     """One direction an output, or for each of some."""
     count = output.shape[1]
-    if chosen is None:
-        eye = torch.eye(count, dtype=output.dtype, device=output.device)
-    else:
-        # not rows of an identity, which of a long sequence would be larger than all else
-        eye = output.new_zeros(len(chosen), count)
-        eye[torch.arange(len(chosen)), chosen] = 1.0
-    return eye[:, None, :].expand(len(eye), output.shape[0], count)
+    chosen = torch.arange(count) if chosen is None else chosen
+    # not rows of an identity, which of a long sequence would be larger than all else
+    units = output.new_zeros(len(chosen), count)
+    units[torch.arange(len(chosen)), chosen] = 1.0
+    return units[:, None, :].expand(len(chosen), output.shape[0], count)
 
 
 def _wide(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -91,7 +91,7 @@ class Linearised:
             # bounds rows times directions, and with them the memory of all deltas
             for part in self.read(batch).parts(max(1, PULLED // self.plan.outputs)):
                 forward = Forward.of(self.plan, part)
-                parts.append(_covariance(forward, precision, torch.arange(self.plan.outputs)))
+                parts.append(_covariance(forward, precision))
                 outputs.append(forward.detached())
             joined = {name: torch.cat([one[name] for one in outputs]) for name in outputs[0]}
             return LinearisedOutput(joined, torch.cat(parts))
@@ -123,7 +123,7 @@ class Linearised:
                 blocks[name] = place + self.plan.heads.likelihoods[name].blocks(value)
                 place += value[0].numel()
             if all(len(one) == 1 for one in blocks.values()):
-                joint = _covariance(forward, precision, torch.arange(place))
+                joint = _covariance(forward, precision)
                 inside = {n: joint[:, None, one[0, :, None], one[0]] for n, one in blocks.items()}
             else:
                 # between positions nothing is asked, and all of it would be their number squared
@@ -161,8 +161,8 @@ class Linearised:
             return forward.detached(), pulled.all(slice(0, forward.batch.rows))
 
 
-def _covariance(forward: Forward, precision: Precision, outputs: Tensor) -> Tensor:
-    """The joint covariance of some of the flat outputs, (rows, outputs, outputs)."""
+def _covariance(forward: Forward, precision: Precision, outputs: Tensor | None = None) -> Tensor:
+    """The joint covariance of the flat outputs, or of some of them, (rows, outputs, outputs)."""
     pulled = forward.pull(identity(forward.output, outputs))
     return torch.cat([precision.pull(one) for _, one in pulled.parts_of_all()])
 

@@ -86,6 +86,6 @@ class ClassLayout:
             lead: the shape of class numbers.
         """
         for axis in range(1, len(self.shape)):
-            if torch.Size((*self.shape[:axis], *self.shape[axis + 1 :])) == lead:
+            if ClassLayout(self.shape, axis).lead == lead:
                 return f"; they fit classes on axis {axis}: Categorical(dim={axis})"
         return ""

@@ -52,8 +52,9 @@ class Tape(TorchFunctionMode):
         self.records: list[Record] = []
         self.unread: dict[str, str] = {}
         self._weights, self._rows, self._layouts = weights, rows, layouts
-        # kept, so that no other tensor takes the identity of one that is gone
-        self._transposed: dict[int, tuple[Tensor, str]] = {}
+        self._transposed: dict[int, str] = {}
+        # so that no other tensor takes the identity of one that is gone
+        self._held: list[Tensor] = []
 
     def __torch_function__(
         self,
@@ -88,7 +89,8 @@ class Tape(TorchFunctionMode):
         # whatever it was called: x @ W.T is the linear map of W
         if turned != (weight.shape[::-1], weight.stride()[::-1]):
             return False
-        self._transposed[id(result)] = result, name
+        self._transposed[id(result)] = name
+        self._held.append(result)
         return True
 
     def _names(self, values: Any) -> Iterator[str]:
@@ -98,7 +100,7 @@ class Tape(TorchFunctionMode):
                 if id(value) in self._weights:
                     yield self._weights[id(value)]
                 elif id(value) in self._transposed:
-                    yield self._transposed[id(value)][1]
+                    yield self._transposed[id(value)]
             elif isinstance(value, list | tuple):
                 yield from self._names(value)
 
@@ -113,10 +115,8 @@ class Tape(TorchFunctionMode):
         call, key = None, frozenset(names)
         if isinstance(result, Tensor) and (self._layouts is None or key in self._layouts):
             layout = None if self._layouts is None else self._layouts[key]
-            transposed = {key: name for key, (_, name) in self._transposed.items()}
-            call = read(
-                Arguments(func, args, named, result, self._weights, self._rows, layout, transposed)
-            )
+            known = self._weights, self._rows, layout, self._transposed
+            call = read(Arguments(func, args, named, result, *known))
         if call is None or not isinstance(result, Tensor):
             what = getattr(func, "__name__", str(func))
             self.unread.update(dict.fromkeys(names, what))

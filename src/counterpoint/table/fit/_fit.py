@@ -58,11 +58,11 @@ def fit_table(
 
 def _fit(table: Table, recipe: Recipe, context: Context, evaluate: bool) -> TableModel:
     prepared = prepare(table, recipe, context.announce)
+    group_place(prepared.schema, recipe.data.conformal_by)  # before any training
     unresolved, recipe = recipe, recipe.resolved(len(prepared.rows.fitted(0)))
     if unresolved.network.trunk == "auto":
         recipe = with_trunk(prepared, recipe)
         unresolved = replace(unresolved, network=recipe.network)
-    group_place(prepared.schema, recipe.data.conformal_by)  # before any training
     size = measure_size(prepared, recipe, free_memory())
     if context.sized is not None:
         context.sized(size.sentence)
